@@ -1,0 +1,49 @@
+# Every target sets itself up first; a machine needs Python 3.11 or newer, make and git.
+# Without make: `python3 .ci/bootstrap.py`, then the commands below by hand.
+
+PYTHON ?= python3
+DIR ?= demo-site
+ROWS ?= 1000000
+PAIRS ?= 3
+TESTS ?=
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock clean
+
+help:
+	@echo 'make demo    a synthetic site with three nights in ./$(DIR), and what to open there'
+	@echo 'make test    every test (TESTS="-k word" for some)'
+	@echo 'make lint    ruff, mypy and the style of every .sql file'
+	@echo 'make bench   speed against a floor measured in the same run (ROWS=$(ROWS) PAIRS=$(PAIRS))'
+	@echo 'make setup   .venv from requirements.lock; every other target does it when needed'
+	@echo 'make lock    requirements.lock from pyproject.toml'
+	@echo 'make clean   removes what the other targets made'
+
+setup:
+	@$(PYTHON) .ci/bootstrap.py
+
+demo: setup
+	@$(BIN)/b12screen demo $(DIR)
+
+test: setup
+	@$(BIN)/pytest $(TESTS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q tests/house/test_sql_style.py
+
+bench: setup
+	@$(BIN)/python -m tests.bench --rows $(ROWS) --pairs $(PAIRS)
+
+# No address of any index may get into the lock: it has to work behind any mirror.
+lock: setup
+	@$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+
+clean:
+	rm -rf .venv demo-site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
