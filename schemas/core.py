@@ -1,0 +1,147 @@
+"""The extracts as typed facts: what was sent, checked, converted, and current on the night."""
+
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas import words
+from schemas.columns import column, shared
+from schemas.relation import relation
+
+Moment = Annotated[pl.Datetime, "us", None]
+
+
+@relation("core.lab_result", key=("laboratory", "result_id"))
+class LabResult(pa.DataFrameModel):
+    """One row per laboratory result: its current version, whatever its status."""
+
+    result_id: str = column("The laboratory's key of the result", str_length=(1, 1_000_000))
+    laboratory: str = shared("laboratory")
+    patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
+    analyte: str = shared("analyte", words=words.ANALYTES)
+    code: str = shared("code")
+    comparator: str = shared("comparator", words=words.COMPARATORS)
+    value: float = column(
+        "The number in the canonical unit; NULL where the status carries none", nullable=True, ge=0
+    )
+    unit: str = shared("unit", words=tuple(words.CANONICAL_UNITS.values()))
+    status: str = column("Status of this version", words=words.STATUSES)
+    collected_at: Moment = column("When the sample was taken, in the site's timezone")
+    collected_on: pl.Date = column("The day the sample was taken, in the site's timezone")
+    reported_at: Moment = column(
+        "When the laboratory reported this version; orders the versions", nullable=True
+    )
+    value_as_sent: str = column(
+        "The value as sent, where it differs from the canonical one", nullable=True
+    )
+    unit_as_sent: str = column(
+        "The unit as sent, where it differs from the canonical one", nullable=True
+    )
+    clinic_id: str = column("The clinic that ordered the test", nullable=True)
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
+@relation("core.patient", key=("patient_id",))
+class Patient(pa.DataFrameModel):
+    """One row per person of the patients extract, as last sent."""
+
+    patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
+    birth_date: pl.Date = column("Date of birth", nullable=True)
+    sex: str = column("Sex as sent", words=words.SEXES)
+    clinic_id: str = shared("clinic_id", nullable=True)
+    deceased_on: pl.Date = column("Date of death", nullable=True)
+    opted_out: bool = column("Whether the person opted out of the screen")
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
+@relation("core.condition", key=("patient_id", "code_system", "code", "recorded_on"))
+class Condition(pa.DataFrameModel):
+    """One row per recorded condition, as last sent."""
+
+    patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
+    code: str = shared("code")
+    code_system: str = shared("code_system", words=words.CONDITION_SYSTEMS)
+    recorded_on: pl.Date = column("The day it was recorded")
+    resolved_on: pl.Date = column("The day it was resolved", nullable=True)
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
+@relation("core.medication", key=("medication_id",))
+class Medication(pa.DataFrameModel):
+    """One row per administration or prescription, as last sent."""
+
+    medication_id: str = column("The source's key of the row", str_length=(1, 1_000_000))
+    patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
+    code: str = shared("code")
+    code_system: str = shared("code_system", words=words.DRUG_SYSTEMS)
+    kind: str = column("Given once, or prescribed", words=words.MEDICATION_KINDS)
+    started_on: pl.Date = column("The day it was given or the prescription starts")
+    ended_on: pl.Date = column("The day the prescription ends", nullable=True)
+    drug_name: str = column("The drug's name as sent", nullable=True)
+    dose: float = column(
+        "Dose of one administration, or per day of a prescription, in dose_unit",
+        nullable=True,
+        ge=0,
+    )
+    dose_unit: str = column("Unit of the dose", nullable=True, words=words.DOSE_UNITS)
+    route: str = column(
+        "Route of administration", nullable=True, words=words.ROUTES_OF_ADMINISTRATION
+    )
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
+@relation("core.reject")
+class Reject(pa.DataFrameModel):
+    """One row per rejected row of an extract; the row itself stays in the private store."""
+
+    file_name: str = shared("file_name")
+    record: int = column("Number of the record, where it is known", nullable=True)
+    line: int = column("Physical line, where the record could not be read", nullable=True)
+    segment: str = column("Segment of the message, for message formats", nullable=True)
+    kind: str = shared("kind", words=words.KINDS)
+    column_name: str = column("The column that fails", nullable=True)
+    check_name: str = column("The check that fails")
+    reason: str = column("What is wrong and what to do, without the row's values")
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
+@relation("core.unmapped_code")
+class UnmappedCode(pa.DataFrameModel):
+    """One row per code that no map names or that names another test, with counts, no patient."""
+
+    kind: str = shared("kind", words=words.KINDS)
+    laboratory: str = column("The laboratory it came from", nullable=True)
+    code_system: str = shared("code_system")
+    code: str = shared("code")
+    test_name: str = column("The test's name as sent", nullable=True)
+    unit: str = column("The unit as sent", nullable=True)
+    n: int = column("Rows out of scope for it", ge=1)
+    first_on: pl.Date = column("Earliest collection day among them", nullable=True)
+    last_on: pl.Date = column("Latest collection day among them", nullable=True)
+
+    class Config:
+        strict = True

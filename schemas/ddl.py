@@ -1,0 +1,201 @@
+"""The only place that composes SQL text: DDL takes no parameters.
+
+Every name and text passes through :func:`quoted_name` or :func:`quoted_text`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from schemas.relation import Relation
+
+_TYPES = {
+    "String": "VARCHAR",
+    "Int64": "BIGINT",
+    "Int32": "INTEGER",
+    "Float64": "DOUBLE",
+    "Boolean": "BOOLEAN",
+    "Date": "DATE",
+    "Datetime": "TIMESTAMP",
+}
+
+
+def quoted_name(name: str) -> str:
+    """``schema.name`` or ``name`` as quoted identifiers."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def quoted_text(text: str) -> str:
+    """A text literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def sql_type(column: Any) -> str:
+    """DuckDB's type for a Pandera column; an undeclared type is a ``KeyError``."""
+    return _TYPES[str(column.dtype).split("(")[0]]
+
+
+def create_schema(name: str) -> str:
+    """CREATE SCHEMA, unless it is there."""
+    return f"CREATE SCHEMA IF NOT EXISTS {quoted_name(name)}"
+
+
+def create_table(relation: Relation, name: str | None = None) -> str:
+    """An empty table with the relation's columns, types and NOT NULLs."""
+    columns = ", ".join(
+        f"{quoted_name(column)} {sql_type(declared)}{'' if declared.nullable else ' NOT NULL'}"
+        for column, declared in relation.columns.items()
+    )
+    return f"CREATE TABLE {quoted_name(name or relation.name)} ({columns})"
+
+
+def create_table_as(name: str, select: str, temporary: bool = False) -> str:
+    """A table from one SELECT of the ``sql`` folder."""
+    return f"CREATE {'TEMPORARY ' if temporary else ''}TABLE {quoted_name(name)} AS\n{select}"
+
+
+def insert_select(relation: Relation, select: str) -> str:
+    """INSERT of one SELECT of the ``sql`` folder, matched by column name."""
+    return f"INSERT INTO {quoted_name(relation.name)} BY NAME\n{select}"
+
+
+def counted(select: str) -> str:
+    """The number of rows of one SELECT of the ``sql`` folder."""
+    return f"SELECT count(*) FROM (\n{select}\n)"
+
+
+def insert_row(name: str, columns: Iterable[str]) -> str:
+    """INSERT of one row, its values as parameters."""
+    names = [quoted_name(column) for column in columns]
+    marks = ", ".join("?" for _ in names)
+    return f"INSERT INTO {quoted_name(name)} ({', '.join(names)}) VALUES ({marks})"
+
+
+def comments(name: str, grain: str, columns: Mapping[str, str]) -> Iterable[str]:
+    """COMMENT statements for a table and each of its columns."""
+    target = quoted_name(name)
+    yield f"COMMENT ON TABLE {target} IS {quoted_text(grain)}"
+    for column, meaning in columns.items():
+        yield f"COMMENT ON COLUMN {target}.{quoted_name(column)} IS {quoted_text(meaning)}"
+
+
+def attach(path: str, name: str, read_only: bool = False) -> str:
+    """ATTACH a database file."""
+    options = " (READ_ONLY)" if read_only else ""
+    return f"ATTACH {quoted_text(path)} AS {quoted_name(name)}{options}"
+
+
+def incoming_csv(
+    path: str,
+    columns: Sequence[str],
+    wanted: Sequence[str],
+    separator: str,
+    most_bytes: int,
+) -> str:
+    """The view ``taking.incoming`` over a delimited file of a known header, every cell as text.
+
+    Rows end in LF: the strict reader takes no CRLF whose dialect it has not sniffed itself.
+    ``wanted`` are the contract's columns: '' is a blank cell, NULL a column that the file lacks.
+    """
+    # Names of columns that no contract knows never reach the engine.
+    placed = [name if name in wanted else f"extra {place}" for place, name in enumerate(columns)]
+    struct = ", ".join(f"{quoted_text(name)}: 'VARCHAR'" for name in placed)
+    return (
+        'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT row_number() OVER () AS record, '
+        f"{_cells(placed, wanted)} FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
+        f"header = true, auto_detect = false, delim = {quoted_text(separator)}, quote = '\"', "
+        f"escape = '\"', store_rejects = true, max_line_size = {int(most_bytes)})"
+    )
+
+
+def incoming_parquet(pattern: str, present: Sequence[str], wanted: Sequence[str]) -> str:
+    """The view ``taking.incoming`` over rows that were split or cast to text beforehand."""
+    return (
+        'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT record, '
+        f"{_cells(present, wanted)} FROM read_parquet({quoted_text(pattern)})"
+    )
+
+
+def _cells(present: Sequence[str], wanted: Sequence[str]) -> str:
+    return ", ".join(
+        f"coalesce({quoted_name(name)}, '') AS {quoted_name(name)}"
+        if name in present
+        else f"CAST(NULL AS VARCHAR) AS {quoted_name(name)}"
+        for name in wanted
+    )
+
+
+def broken_parquet(pattern: str) -> str:
+    """The table ``taking.broken`` of rows that make no record."""
+    return (
+        'CREATE OR REPLACE TABLE "taking"."broken" AS '
+        f"SELECT record, line, check_name, raw FROM read_parquet({quoted_text(pattern)})"
+    )
+
+
+def insert_by_name(name: str, select: str) -> str:
+    """INSERT of one SELECT of the ``sql`` folder into a working table, matched by column name."""
+    return f"INSERT INTO {quoted_name(name)} BY NAME\n{select}"
+
+
+def column_list(relation: Relation) -> str:
+    """The relation's columns in the declared order."""
+    return ", ".join(quoted_name(column) for column in relation.columns)
+
+
+def slice_of(relation: Relation, name: str) -> str:
+    """Rows of one file of a working table by row id; parameters: file, first, end."""
+    return (
+        f"SELECT {column_list(relation)} FROM {quoted_name(name)} "
+        "WHERE file_name = ? AND rowid >= ? AND rowid < ?"
+    )
+
+
+def append(relation: Relation, name: str) -> str:
+    """All rows of a working table into the relation."""
+    return (
+        f"INSERT INTO {quoted_name(relation.name)} BY NAME "
+        f"SELECT {column_list(relation)} FROM {quoted_name(name)}"
+    )
+
+
+def append_versions(relation: Relation, name: str, versions: str) -> str:
+    """Versions that are no longer current into a private table; parameter: the night."""
+    return (
+        f"INSERT INTO {quoted_name(name)} BY NAME "
+        f"SELECT {column_list(relation)}, ? AS replaced_on FROM {quoted_name(versions)} "
+        "WHERE NOT is_current AND (origin = 'core' OR bucket IN ('accepted', 'superseded'))"
+    )
+
+
+def delete_versions(name: str, versions: str) -> str:
+    """Rows that are not current out of a table; parameter: their origin."""
+    return (
+        f"DELETE FROM {quoted_name(name)} WHERE rowid IN "
+        f"(SELECT place FROM {quoted_name(versions)} WHERE origin = ? AND NOT is_current)"
+    )
+
+
+def made_into(relation: Relation, name: str, extra: Sequence[str]) -> Iterable[str]:
+    """Turn a working table into the empty relation's place without writing its rows again."""
+    target = quoted_name(name)
+    for column in extra:
+        yield f"ALTER TABLE {target} DROP COLUMN {quoted_name(column)}"
+    for column, declared in relation.columns.items():
+        if not declared.nullable:
+            yield f"ALTER TABLE {target} ALTER COLUMN {quoted_name(column)} SET NOT NULL"
+    yield f"ALTER TABLE {target} RENAME TO {quoted_name(relation.name.split('.')[1])}"
+
+
+def working_table(
+    relation: Relation, name: str, extra: Mapping[str, str], bulky: Sequence[str]
+) -> str:
+    """An empty table with the relation's columns, all nullable, and some of its own beside them.
+
+    ``bulky`` columns hold text that never repeats and are packed, not put into dictionaries.
+    """
+    columns = {column: sql_type(declared) for column, declared in relation.columns.items()}
+    listed = ", ".join(
+        f"{quoted_name(column)} {kind}{' USING COMPRESSION zstd' if column in bulky else ''}"
+        for column, kind in {**columns, **extra}.items()
+    )
+    return f"CREATE TABLE {quoted_name(name)} ({listed})"

@@ -1,0 +1,56 @@
+"""The nights before this one, as far as they bear on it."""
+
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas import words
+from schemas.columns import column, shared
+from schemas.relation import relation
+from schemas.worklists import Item
+
+Moment = Annotated[pl.Datetime, "us", None]
+
+
+@relation("history.night", key=("as_of",))
+class PastNight(pa.DataFrameModel):
+    """One row per published night before this one."""
+
+    as_of: pl.Date = shared("as_of")
+    run_id: str = shared("run_id")
+    ruleset: str = shared("ruleset")
+    version: str = shared("version")
+    started_at: Moment = column("When its run started, in the site's timezone")
+    n_patients: int = column("People it decided on", ge=0)
+    n_items: int = column("Items it listed", ge=0)
+
+    class Config:
+        strict = True
+
+
+@relation("history.decision", key=("patient_id", "decision", "outcome", "first_night_on"))
+class PastDecision(pa.DataFrameModel):
+    """One row per unbroken run of nights before this one that decided the same for a person."""
+
+    patient_id: str = shared("patient_id")
+    decision: str = column("What was decided", words=("functional_status", "action"))
+    outcome: str = column("The status or the action")
+    rule_id: str = shared("rule_id")
+    priority: int = column("Priority of the action", nullable=True, ge=1, le=7)
+    first_night_on: pl.Date = column("First night of the run")
+    last_night_on: pl.Date = column("Last night of the run")
+
+    class Config:
+        strict = True
+
+
+@relation("history.item", key=("item_id",))
+class PastItem(Item):
+    """One row per item as the last night before this one left it."""
+
+    recommendation: str = column("What it said to consider, for clinician review")
+    state: str = column("Its state on that night", words=words.LIST_STATES)
+
+    class Config:
+        strict = True

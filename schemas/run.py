@@ -1,0 +1,77 @@
+"""The night itself: its date, its parameters, the files it rests on."""
+
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas import words
+from schemas.columns import column, shared
+from schemas.relation import relation
+
+Moment = Annotated[pl.Datetime, "us", None]
+
+
+@relation("run.night", key=("as_of",))
+class Night(pa.DataFrameModel):
+    """One row: the night that this file holds. Everything is decided for as_of, never for today."""
+
+    as_of: pl.Date = shared("as_of")
+    run_id: str = shared("run_id")
+    ruleset: str = shared("ruleset")
+    version: str = shared("version")
+    started_at: Moment = column("When the run started, in the site's timezone")
+    timezone: str = column("The site's timezone")
+    medications_complete_from: pl.Date = column(
+        "The day from which the medications feed is complete; NULL where the settings name none",
+        nullable=True,
+    )
+    labs_feed: str = column("Whether laboratory results are fresh", words=words.FEEDS)
+    patients_feed: str = column("Whether the patients extract is fresh", words=words.FEEDS)
+    conditions_feed: str = column("Whether conditions are fresh", words=words.FEEDS)
+    medications_feed: str = column("Whether medications are fresh", words=words.FEEDS)
+    labs_newest_on: pl.Date = column(
+        "Newest day among laboratory results, up to the night", nullable=True
+    )
+    patients_newest_on: pl.Date = column(
+        "Newest night for which a patients extract was taken", nullable=True
+    )
+    conditions_newest_on: pl.Date = column(
+        "Newest day among conditions, up to the night", nullable=True
+    )
+    medications_newest_on: pl.Date = column(
+        "Newest day among medications, up to the night", nullable=True
+    )
+    n_files: int = column("Files taken for this night", ge=0)
+    n_held: int = column("Files held back this night", ge=0)
+    n_read: int = column("Rows read for this night", ge=0)
+    n_accepted: int = column("Rows accepted", ge=0)
+    n_duplicate: int = column("Rows whose content was known already", ge=0)
+    n_superseded: int = column("Rows older on arrival than a known version", ge=0)
+    n_out_of_scope: int = column("Rows of tests that this screen does not use", ge=0)
+    n_rejected: int = column("Rows rejected", ge=0)
+
+    class Config:
+        strict = True
+
+
+@relation("run.source_file", key=("file_name", "kind", "sha256", "taken_for"))
+class SourceFile(pa.DataFrameModel):
+    """One row per file and kind: what became of its rows. The counts add up to n_read."""
+
+    file_name: str = shared("file_name")
+    kind: str = shared("kind")
+    sha256: str = column("SHA-256 of the file as it lay in the inbox")
+    size_bytes: int = column("Size of the file as it lay in the inbox", ge=0)
+    taken_for: pl.Date = shared("taken_for")
+    n_read: int = column("Rows read", ge=0)
+    n_accepted: int = column("Rows accepted", ge=0)
+    n_duplicate: int = column("Rows whose content was known already", ge=0)
+    n_superseded: int = column("Rows older on arrival than a known version", ge=0)
+    n_out_of_scope: int = column("Rows of tests that this screen does not use", ge=0)
+    n_rejected: int = column("Rows rejected", ge=0)
+    held: bool = column("Held back: nothing of it was taken, it is tried again every night")
+    reason: str = column("Why it was held or rejected", nullable=True)
+
+    class Config:
+        strict = True
