@@ -1,0 +1,264 @@
+"""DuckDB, and nothing but DuckDB: open a file, run SQL, build relations in the order they need.
+
+The only module that imports duckdb. DuckDB's own error texts may quote cells, so none of them
+leaves this module: a full disk or a missing permission becomes :class:`CannotWrite`, everything
+else an error that names the statement and its kind.
+"""
+
+import graphlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from b12screen.errors import B12ScreenError, CannotWrite, UsageError
+from schemas import ddl
+from schemas.relation import RELATIONS
+
+_COMMENT = re.compile(r"--[^\n]*")
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_REFERENCE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)", re.IGNORECASE)
+_FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
+_FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
+
+
+class WarehouseError(B12ScreenError):
+    """A statement failed for a reason that is a bug; it names the statement, never a value."""
+
+
+class Warehouse:
+    """One open database. Use it as a context manager; it closes without a leftover WAL."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        memory_mb: int = 900,
+        threads: int = 2,
+        temp_dir: Path | None = None,
+        timezone: str = "UTC",
+        read_only: bool = False,
+        sealed: bool = False,
+    ) -> "Warehouse":
+        """Open ``path``.
+
+        ``temp_dir`` is where DuckDB spills (it holds patients' data: keep it below the site).
+        ``sealed`` is for SQL that a person typed: no other file can be reached from it.
+        """
+        config: dict[str, Any] = {
+            "memory_limit": f"{memory_mb}MB",
+            "threads": threads,
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": str(temp_dir) if temp_dir is not None else "",
+        }
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.Error as error:
+            raise _translated(error, f"opening {path.name}") from None
+        warehouse = cls(connection, path)
+        warehouse.execute(f"SET TimeZone = {ddl.quoted_text(timezone)}")
+        warehouse.execute("SET enable_progress_bar = false")
+        if sealed:
+            warehouse.execute("SET enable_external_access = false")
+            warehouse.execute("SET lock_configuration = true")
+        return warehouse
+
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a writer's WAL is folded in first by DuckDB itself."""
+        self._connection.close()
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run one statement for its effect."""
+        self.rows(sql, params)
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows (for a statement without rows, DuckDB's count or nothing)."""
+        try:
+            return self._connection.execute(sql, list(params)).fetchall()
+        except duckdb.Error as error:
+            raise _translated(error, _title(sql)) from None
+
+    def scalar(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """The one value of a statement that gives one row of one column."""
+        ((value,),) = self.rows(sql, params)
+        return value
+
+    def frame(self, sql: str, params: Sequence[Any] = ()) -> pl.DataFrame:
+        """The rows of a statement as a Polars frame."""
+        try:
+            result: pl.DataFrame = self._connection.sql(sql, params=list(params)).pl()
+        except duckdb.Error as error:
+            raise _translated(error, _title(sql)) from None
+        return result
+
+    def typed_by_a_person(self, sql: str) -> pl.DataFrame:
+        """The rows of SQL that a person typed; its mistakes are a :class:`UsageError`."""
+        try:
+            relation = self._connection.sql(sql)
+            result: pl.DataFrame = pl.DataFrame() if relation is None else relation.pl()
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+            first = str(error).splitlines()[0]
+            raise UsageError(f"the query was not run: {first}") from None
+        except duckdb.Error as error:
+            raise UsageError(f"the query failed: {type(error).__name__}") from None
+        return result
+
+    def write(self, name: str, frame: pl.DataFrame) -> None:
+        """Create or replace the table ``name`` (``schema.name``) from a frame."""
+        self.execute(ddl.create_schema(name.split(".")[0]))
+        self._connection.register("incoming_frame", frame.to_arrow())
+        try:
+            self.execute(f"DROP TABLE IF EXISTS {ddl.quoted_name(name)}")
+            self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame"))
+        finally:
+            self._connection.unregister("incoming_frame")
+
+    def insert(self, name: str, row: dict[str, Any]) -> None:
+        """Insert one row into a declared relation."""
+        self.execute(ddl.insert_row(name, list(row)), list(row.values()))
+
+    def fill(self, name: str, select: str) -> None:
+        """Insert the rows of one SELECT of the ``sql`` folder into a declared relation."""
+        self.execute(ddl.insert_select(RELATIONS[name], select))
+
+    def row_counts(self) -> dict[str, int]:
+        """Number of rows by relation."""
+        return {
+            name: self.scalar(f"SELECT count(*) FROM {ddl.quoted_name(name)}")
+            for name in sorted(self.relations())
+        }
+
+    def detach(self, name: str) -> None:
+        """Let go of an attached file."""
+        self.execute(f"DETACH {ddl.quoted_name(name)}")
+
+    def attach(self, path: Path, name: str, read_only: bool = False) -> None:
+        """Attach another database file under ``name``."""
+        self.execute(ddl.attach(str(path), name, read_only))
+
+    def create(self, names: Iterable[str]) -> None:
+        """Create the declared relations, empty, where they are not there yet."""
+        present = self.relations()
+        for name in names:
+            if name not in present:
+                self.execute(ddl.create_schema(name.split(".")[0]))
+                self.execute(ddl.create_table(RELATIONS[name]))
+
+    def relations(self) -> set[str]:
+        """Every table and view of the main database as ``schema.name``."""
+        return {
+            f"{schema}.{name}"
+            for schema, name in self.rows(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_catalog = current_database()"
+            )
+        }
+
+    def comment(self) -> None:
+        """Write the declared comments on every table of the file that is declared."""
+        for name in sorted(self.relations() & RELATIONS.keys()):
+            declared = RELATIONS[name].columns.items()
+            self.describe(
+                name, RELATIONS[name].grain, {column: spec.description for column, spec in declared}
+            )
+
+    def describe(self, name: str, grain: str, columns: Mapping[str, str]) -> None:
+        """Comment one table and its columns."""
+        for statement in ddl.comments(name, grain, columns):
+            self.execute(statement)
+
+    def define(self, script: str) -> None:
+        """Run a script of several statements (the macros)."""
+        for statement in duckdb.extract_statements(script):
+            self.execute(statement.query)
+
+    def build(
+        self,
+        folder: Path,
+        schemas: Sequence[str],
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> list[str]:
+        """Build every relation of ``folder/<schema>/*.sql``, each after what it reads.
+
+        A declared relation is created from its declaration, so a NULL where a word belongs fails
+        here; an undeclared one is a working relation, and is dropped once everything stands.
+        Returns the kept names in build order.
+        """
+        selects = {
+            f"{schema}.{path.stem}": path.read_text(encoding="utf-8")
+            for schema in schemas
+            for path in sorted((folder / schema).glob("*.sql"))
+        }
+        working = []
+        kept = []
+        for schema in schemas:
+            self.execute(ddl.create_schema(schema))
+        for name in build_order(selects):
+            progress(name)
+            if name in RELATIONS:
+                self.execute(ddl.create_table(RELATIONS[name]))
+                self.fill(name, selects[name])
+                kept.append(name)
+            else:
+                self.execute(ddl.create_table_as(name, selects[name]))
+                working.append(name)
+        for name in working:
+            self.execute(f"DROP TABLE {ddl.quoted_name(name)}")
+        return kept
+
+
+def build_order(selects: dict[str, str]) -> list[str]:
+    """Names of the SELECTs so that each comes after those it reads; a circle is an error."""
+    order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+    for name in sorted(selects):
+        order.add(name, *sorted(references(selects[name]) & selects.keys() - {name}))
+    return list(order.static_order())
+
+
+def references(select: str) -> set[str]:
+    """Every ``schema.name`` that a SELECT reads."""
+    bare = _TEXT.sub("''", _COMMENT.sub("", select))
+    return {name.lower() for name in _REFERENCE.findall(bare)}
+
+
+def _title(sql: str) -> str:
+    """What to call a statement in a message: its first words, which are never data."""
+    first = _TEXT.sub("'…'", _COMMENT.sub("", sql)).split()
+    return " ".join(first[:6])
+
+
+def _translated(error: duckdb.Error, what: str) -> B12ScreenError:
+    text = str(error).lower()
+    if any(sign in text for sign in _FULL):
+        return CannotWrite(
+            f"the disk is full ({what}): nothing was published, yesterday's files stand; "
+            "free space below the site and run again"
+        )
+    if any(sign in text for sign in _FORBIDDEN):
+        return CannotWrite(
+            f"a permission is missing ({what}): nothing was published, yesterday's files stand; "
+            "let the running user write below the site and run again"
+        )
+    return WarehouseError(f"{type(error).__name__} in: {what}")
