@@ -1,0 +1,47 @@
+"""Rules as data: load a ruleset, prove it, hand it to SQL as tables, render it for clinicians."""
+
+from pathlib import Path
+
+from b12screen.errors import RulesInvalid
+from b12screen.rules import model
+from b12screen.rules.model import Ruleset
+from b12screen.rules.render import render
+
+__all__ = ["Ruleset", "load_ruleset", "render"]
+
+_SHIPPED = Path(__file__).resolve().parent
+
+
+def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
+    """Load a shipped ruleset by name, or a site's own by the path of its ``.toml`` inside the site.
+
+    Raises ``RulesInvalid`` with every finding: a ruleset with a finding decides nothing.
+    """
+    path = _locate(name_or_path, site)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise RulesInvalid(f"ruleset {name_or_path} cannot be read: {reason}") from None
+    ruleset, findings = model.read(content)
+    if ruleset is not None:
+        findings = ruleset.findings()
+    if ruleset is None or findings:
+        listed = "".join(f"\n- {finding}" for finding in findings)
+        raise RulesInvalid(f"ruleset {name_or_path} has {len(findings)} finding(s):{listed}")
+    return ruleset
+
+
+def _locate(name_or_path: str, site: Path | None) -> Path:
+    if not name_or_path.endswith(".toml"):
+        path = _SHIPPED / f"{name_or_path}.toml"
+        if "/" in name_or_path or not path.is_file():
+            shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*-*.toml")))
+            raise RulesInvalid(f"no ruleset is named {name_or_path}; shipped: {shipped}")
+        return path
+    if site is None:
+        return Path(name_or_path)
+    path = (site / name_or_path).resolve()
+    if not path.is_relative_to(site.resolve()):
+        raise RulesInvalid(f"ruleset {name_or_path} does not lie inside the site")
+    return path

@@ -1,0 +1,266 @@
+"""The page on which a clinician reads, and signs, what the screen decides.
+
+Generated from the ruleset alone, so that the page and the decisions cannot differ; assumptions are
+set in bold because they are ours and not a guideline's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from b12screen.rules.model import Grounds, Line, Ruleset, Table
+
+_FORMS: Mapping[str, str] = {
+    "above": "above",
+    "at_or_above": "at or above",
+    "below": "below",
+    "at_or_below": "at or below",
+}
+_TOKENS: Mapping[str, str] = {
+    "missing": "tests missing or to be repeated",
+    "due_on": "day on which it was or is due",
+    "days": "number of days",
+    "milestone": "which recheck",
+    "lapsed_since": "day since which treatment has lapsed",
+    "doses": "doses given and expected",
+}
+
+
+def render(ruleset: Ruleset) -> str:
+    """The page as Markdown, ending in a newline; the same ruleset gives the same bytes."""
+    sections = (
+        _head(ruleset),
+        _decisions(ruleset),
+        _recommendations(ruleset),
+        _rechecks(ruleset),
+        _limits(ruleset),
+        _assumptions(ruleset),
+        _vocabulary(ruleset),
+        _sources(ruleset),
+        _signature(ruleset),
+    )
+    return "\n".join(line for section in sections for line in section) + "\n"
+
+
+def _head(ruleset: Ruleset) -> Iterator[str]:
+    n_assumed = sum(bool(rule.grounds.assumption) for rule in ruleset.rules.values())
+    yield f"<!-- Generated from {ruleset.ruleset}.toml. Change the rules there, never here. -->"
+    yield ""
+    yield f"# {ruleset.title}"
+    yield ""
+    yield from _grid(
+        ("ruleset", "version", "to be reviewed by", "rules", "of these resting on an assumption"),
+        [
+            (
+                f"`{ruleset.ruleset}`",
+                ruleset.version,
+                f"**{ruleset.review_by.isoformat()}**",
+                str(len(ruleset.rules)),
+                str(n_assumed),
+            )
+        ],
+    )
+    yield ruleset.note
+    yield ""
+    yield "Every row of a worklist is a recommendation for clinician review. Nothing here tells a"
+    yield "patient to start, stop or change a drug."
+    yield ""
+    yield "How to read a decision: its lines are tried from the top, and the first line that fits"
+    yield "decides. A condition that a line does not name may hold any word. An **assumption** is a"
+    yield "choice of ours where the sources are silent; a clinic may change it in its own copy."
+    yield ""
+
+
+def _decisions(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Decisions"
+    yield ""
+    for table in ruleset.decisions.values():
+        lists = table.gives == "action"
+        yield f"### {table.question} (`{table.name}`)"
+        yield ""
+        header = ["", "rule", "when", "then"] + ["priority"] * lists + ["meaning", "grounds"]
+        rows = []
+        for number, line in enumerate(table.lines, start=1):
+            rule = ruleset.rules[line.rule]
+            row = [str(number), rule.rule_id, _condition(line), f"`{line.outcome}`"]
+            row += [str(line.priority)] * lists
+            rows.append([*row, rule.title, _because(ruleset, rule.grounds)])
+        yield from _grid(header, rows)
+        if table.otherwise is not None:
+            rest = "nothing is listed" if lists else f"`{table.otherwise}`"
+            yield f"Otherwise: {rest}."
+            yield ""
+        for ask, why in table.unknown_as.items():
+            yield f"- `{ask}` unknown counts as nothing found; {why}."
+        if table.unknown_as:
+            yield ""
+        for ask in _sets_asked(table, ruleset):
+            yield f"`{ask}` yes: one of {', '.join(ruleset.sets[ask])} has listed the person."
+            yield ""
+    folded = ", ".join(ruleset.sets["folded_reaction"])
+    dropped = ", ".join(ruleset.sets["dropped_reaction"])
+    yield f"**reaction**: rows of {folded} become one row of RG16 with the best priority among"
+    yield f"them, and {dropped} is not listed."
+    yield ""
+    folded = ", ".join(ruleset.sets["folded_pregnancy"])
+    yield f"**pregnancy**: rows of {folded} become one row with the text of SC6, the best priority"
+    yield "among them and that rule's id. Every other row stands."
+    yield ""
+
+
+def _recommendations(ruleset: Ruleset) -> Iterator[str]:
+    yield "## What a worklist row says"
+    yield ""
+    rows = [
+        (
+            rule.rule_id,
+            f"`{rule.action}`",
+            "best of the rows it replaces" if rule.priority is None else str(rule.priority),
+            rule.reason,
+            rule.text,
+            _because(ruleset, rule.grounds),
+        )
+        for rule in ruleset.rules.values()
+        if rule.action
+    ]
+    yield from _grid(("rule", "action", "priority", "why", "recommendation", "grounds"), rows)
+    yield "The priority is the one where no line of a decision says another. In braces:"
+    yield ""
+    for fragment, text in ruleset.fragments.items():
+        yield f"- `{fragment}`: {text.strip()}"
+    for token, meaning in _TOKENS.items():
+        yield f"- `{{{token}}}`: {meaning}"
+    yield ""
+    yield "`{form}` is one of the forms, by renal dysfunction yes, no or unknown."
+    yield "`{check_treatment}` stands only where treatment is unknown."
+    yield ""
+    outside = [rule for rule in ruleset.rules.values() if rule.outside]
+    for rule in outside:
+        yield f"{rule.rule_id} ({rule.title}): {rule.outside}."
+        yield ""
+
+
+def _rechecks(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Rechecks"
+    yield ""
+    for each in ruleset.milestones:
+        again = ", then again every `recheck_yearly`" if each.yearly_from else ""
+        yield f"- {each.months} calendar months after the start of treatment{again}"
+    yield ""
+    panel = ruleset.panel
+    yield f"Panel: {', '.join(panel.tests)} ({panel.meaning}). {_because(ruleset, panel.grounds)}."
+    yield ""
+
+
+def _limits(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Limits, windows and quantities"
+    yield ""
+    yield from _grid(
+        ("limit", "is met", "means", "grounds"),
+        [
+            (
+                f"`{key}`",
+                f"{each.analyte} {_FORMS[each.form]} {each.value:g} {each.unit}",
+                each.meaning,
+                _because(ruleset, each.grounds),
+            )
+            for key, each in ruleset.thresholds.items()
+        ],
+    )
+    yield from _grid(
+        ("window", "length", "means", "grounds"),
+        [
+            (f"`{key}`", f"{each.n} {each.unit}", each.meaning, _because(ruleset, each.grounds))
+            for key, each in ruleset.periods.items()
+        ],
+    )
+    yield from _grid(
+        ("quantity", "value", "means", "grounds"),
+        [
+            (
+                f"`{key}`",
+                f"{each.value:g} {each.unit}",
+                each.meaning,
+                _because(ruleset, each.grounds),
+            )
+            for key, each in ruleset.quantities.items()
+        ],
+    )
+
+
+def _assumptions(ruleset: Ruleset) -> Iterator[str]:
+    assumed: dict[str, list[str]] = {}
+    for kind, named in (
+        ("limit", ruleset.thresholds),
+        ("window", ruleset.periods),
+        ("quantity", ruleset.quantities),
+        ("rule", ruleset.rules),
+    ):
+        for key, each in named.items():
+            if each.grounds.assumption:
+                assumed.setdefault(kind, []).append(f"`{key}` {each.grounds.assumption}")
+    yield "## Every assumption on one list"
+    yield ""
+    for kind, entries in assumed.items():
+        yield f"- {kind}:"
+        for entry in entries:
+            yield f"  - **{entry}**"
+    yield ""
+
+
+def _vocabulary(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Words"
+    yield ""
+    yield from _grid(
+        ("fact", "words", "meaning"),
+        [(f"`{key}`", ", ".join(each.words), each.meaning) for key, each in ruleset.words.items()],
+    )
+
+
+def _sources(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Sources"
+    yield ""
+    yield "Restated in our own words; sections are named by their topic."
+    yield ""
+    for source in ruleset.sources.values():
+        yield f"- **{source.short}**: {source.title}. {source.citation}."
+    yield ""
+
+
+def _signature(ruleset: Ruleset) -> Iterator[str]:
+    yield "## Review"
+    yield ""
+    yield f"Ruleset `{ruleset.ruleset}` version {ruleset.version}, sha256 `{ruleset.sha256}`."
+    yield ""
+    yield from _grid(("read by", "role", "date", "signature"), [(" ", " ", " ", " ")])
+
+
+def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _bars(header)
+    yield _bars(["---"] * len(header))
+    for row in rows:
+        yield _bars(row)
+    yield ""
+
+
+def _bars(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _condition(line: Line) -> str:
+    """The conditions of a line as words, say ``gate open or unknown, hcy_raised no``."""
+    if not line.when:
+        return "everybody else"
+    return ", ".join(f"{ask} *{' or '.join(words)}*" for ask, words in line.when.items())
+
+
+def _because(ruleset: Ruleset, grounds: Grounds) -> str:
+    parts = []
+    if grounds.sources:
+        names = ", ".join(ruleset.sources[each].short for each in grounds.sources)
+        parts.append(f"{names} ({grounds.section})")
+    if grounds.assumption:
+        parts.append(f"**assumption: {grounds.assumption}**")
+    return "; ".join(parts)
+
+
+def _sets_asked(table: Table, ruleset: Ruleset) -> list[str]:
+    return [ask for ask in table.asks if ask in ruleset.sets]

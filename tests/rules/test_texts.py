@@ -1,0 +1,101 @@
+"""What a worklist row may say, stated without the loader's own checks."""
+
+import re
+
+import pytest
+
+from b12screen.rules import Ruleset, load_ruleset
+from b12screen.rules.model import Rule
+
+LISTING = [rule for rule in load_ruleset("praxis-2025").rules.values() if rule.text]
+NAMES_THE_FORM = ("RG1", "RG2", "RG3", "RG4", "RG13", "RG6", "RG5")
+CARRIES = {
+    "RG1": (
+        "1 mg IM on alternate days",
+        "every 2 months",
+        "long term",
+        "urgent specialist",
+        "delay",
+    ),
+    "RG2": (
+        "1 mg IM on alternate days",
+        "every 2 months",
+        "after blood is taken",
+        "without waiting",
+    ),
+    "RG3": ("assessing neurological", "same 1 mg IM dose"),
+    "RG4": ("three times a week for 2 weeks", "every 2-3 months", "lifelong where", "cause"),
+    "RG13": ("local guidance", "missing", "do not wait", "anaemia"),
+    "RG6": ("the kidneys'", "total and active B12", "hydroxocobalamin or methylcobalamin"),
+    "RG7": ("{missing}",),
+    "RG10": ("without delay", "treating first"),
+    "RG8": ("folate", "B6", "thyroid", "kidney", "delay", "only with B12 covered"),
+    "RG5": ("lapsed since {lapsed_since}", "irreversible"),
+    "RG14": ("meant to end", "cause"),
+    "RG9": ("{due_on}", "{days}"),
+    "RG11": ("dose", "route", "adherence", "neurological involvement"),
+    "RG12": ("{doses}",),
+    "RG15": ("improve", "alternate days", "every 2 months"),
+    "SF1": ("cover", "mask anaemia", "not be stopped", "pregnancy", "methotrexate"),
+    "SF2": ("hydroxocobalamin or methylcobalamin", "precaution", "indirect"),
+    "SF3": ("creatinine before any cyanocobalamin",),
+    "SF4": ("potassium", "48 hours"),
+    "SF5": (
+        "lost in dialysis",
+        "K/DOQI",
+        "KDOQI 2020",
+        "intake is poor",
+        "folic acid",
+        "cyanocobalamin",
+    ),
+    "RC1": ("{milestone}", "{due_on}", "{days}", "{missing}", "before weakness"),
+    "RC2": ("{milestone}", "{due_on}", "{days}", "{missing}", "before weakness"),
+    "RS1": ("adherence", "dose", "route", "other causes", "kidney", "folate"),
+    "RS7": ("iron", "folate", "other causes"),
+    "SC6": ("active B12 is the better test", "do not exclude", "not be stopped", "same day"),
+}
+
+
+@pytest.mark.parametrize("rule", LISTING, ids=lambda rule: rule.rule_id)
+def test_a_recommendation_is_for_clinician_review(rule: Rule) -> None:
+    assert rule.text.endswith("for clinician review")
+    before = rule.text.removesuffix("for clinician review")
+    assert re.search(r"\b(consider|review|suggest)", before, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("rule", CARRIES)
+def test_a_text_carries_what_the_specification_asks(ruleset: Ruleset, rule: str) -> None:
+    for part in CARRIES[rule]:
+        assert part in ruleset.rules[rule].text, part
+
+
+@pytest.mark.parametrize("rule", NAMES_THE_FORM)
+def test_a_row_about_replacement_names_the_form_and_the_caution(
+    ruleset: Ruleset, rule: str
+) -> None:
+    assert "{form}" in ruleset.rules[rule].text
+    assert "{folic_acid}" in ruleset.rules[rule].text
+
+
+def test_only_the_regimen_for_neurological_involvement_is_suggested_where_it_is_recorded(
+    ruleset: Ruleset,
+) -> None:
+    for line in ruleset.decisions["regimen"].lines:
+        if line.when["neuro"] == ("recorded",):
+            assert "three times a week" not in ruleset.rules[line.rule].text
+
+
+def test_nothing_praxis_states_wrongly_is_repeated(ruleset: Ruleset) -> None:
+    said = " ".join(rule.text + rule.reason for rule in ruleset.rules.values())
+    for wrong in ("98.4", "95.9", "hazard", "48 %", "35 %"):
+        assert wrong not in said
+    assert "lifelong where the cause stays" in said
+
+
+def test_the_form_with_renal_dysfunction_avoids_cyanocobalamin(ruleset: Ruleset) -> None:
+    forms = {key: ruleset.fragments[f"form_{key}"] for key in ("yes", "no", "unknown")}
+    assert forms == {
+        "yes": "hydroxocobalamin or methylcobalamin, avoid cyanocobalamin",
+        "no": "hydroxocobalamin",
+        "unknown": "hydroxocobalamin; kidney function not known",
+    }
