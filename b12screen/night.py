@@ -1,0 +1,435 @@
+"""One night, stage by stage. The command line and the Prefect flow call these same functions.
+
+    begin -> take -> decide -> write -> audit -> publish
+
+What passes between stages is files below the site and a small dataclass of counts and paths, never
+a patient's value. Everything is built beside what is published; until ``publish`` nothing that
+anybody reads has changed.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import b12screen
+from b12screen import publish as publishing
+from b12screen.audit import audit_published
+from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
+from b12screen.ingest import Taking
+from b12screen.ingest import take as take_extracts
+from b12screen.maps import load_maps
+from b12screen.publish import Site, writing
+from b12screen.resources import sql_folder, sql_text
+from b12screen.rules import Ruleset, load_ruleset
+from b12screen.settings import Settings, load_settings
+from b12screen.warehouse import Warehouse
+from b12screen.worklists import write_worklists
+from schemas import reference
+from schemas.words import KINDS
+
+Progress = Callable[[str], None]
+HISTORY = ("history.night", "history.item", "history.decision")
+COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope", "n_rejected")
+# Not core.duckdb: DuckDB names the catalog after the file, and core is a schema.
+STATE = "state.duckdb"
+PRIVATE = "private.duckdb"
+LAYERS = ("facts", "decisions", "worklists")
+LIBRARIES = ("duckdb", "polars", "pandera", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Night:
+    """A night that is being built: where, for when, and what it follows."""
+
+    site: Site
+    settings: Settings
+    as_of: date
+    run_id: str
+    started_at: datetime
+    previous: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the generation is built; it gets its name when it is complete."""
+        return self.site.generation(f".building-{self.run_id}")
+
+    @property
+    def state(self) -> Path:
+        """Where the working state of this generation is built."""
+        return self.site.state(self.run_id)
+
+    @property
+    def database(self) -> Path:
+        """The file that analysts will open."""
+        return self.folder / "b12screen.duckdb"
+
+    def open(self, path: Path, read_only: bool = False) -> Warehouse:
+        """Open a database with the site's limits; it spills below the store only."""
+        limits = self.settings.limits
+        return Warehouse.open(
+            path,
+            memory_mb=limits.memory_mb,
+            threads=limits.threads,
+            temp_dir=self.site.scratch / "spill",
+            timezone=self.settings.timezone,
+            read_only=read_only,
+        )
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What was written: each sheet with its items and patients examined, and counts."""
+
+    sheets: dict[str, dict[str, Any]]
+    statuses: dict[str, int]
+    states: dict[str, int]
+    priorities: dict[int, int]
+    n_patients: int
+    n_unmapped: int
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """The night as the person on call is told of it."""
+
+    as_of: date
+    run_id: str
+    published: Path
+    summary: list[str]
+    findings: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 20 where somebody should look."""
+        return 20 if self.findings else 0
+
+
+def run_night(site: Path, as_of: date, started_at: datetime, progress: Progress) -> NightResult:
+    """Run every stage for one night; raises a ``B12ScreenError`` that says what to do."""
+    with started(site, as_of, started_at) as night:
+        taking = take(night, progress)
+        decide(night, taking, progress)
+        lists = write(night, progress)
+        audit(night, lists, progress)
+        return publish(night, taking, lists, progress)
+
+
+@contextmanager
+def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
+    """Hold the site, clear what a killed night left, and name the new generation."""
+    settings = load_settings(root)
+    site = Site(root.resolve())
+    with publishing.held(site), writing("preparing the night"):
+        publishing.clear_leftovers(site)
+        previous = site.committed()
+        if previous is not None:
+            last = date.fromisoformat(previous.split(".")[0])
+            if as_of < last:
+                raise NightTooEarly(
+                    f"{as_of} lies before the last published night, {last}: nothing was "
+                    "published; a past night is not run again, it is replayed"
+                )
+            if not site.state(previous).is_dir():
+                raise AuditFailed(
+                    f"the store does not hold the published night {previous}: nothing was "
+                    "published; bring store/ back from its backup, or move published/ and "
+                    "store/ away together to begin anew"
+                )
+        night = Night(
+            site=site,
+            settings=settings,
+            as_of=as_of,
+            run_id=publishing.next_run_id(site, as_of),
+            started_at=started_at,
+            previous=previous,
+        )
+        (site.scratch / "spill").mkdir(mode=0o700, parents=True)
+        night.state.mkdir(mode=0o700, parents=True)
+        site.published.mkdir(mode=0o750, exist_ok=True)
+        night.folder.mkdir(mode=0o700, parents=True)
+        try:
+            yield night
+        finally:
+            publishing.clear_leftovers(site)
+
+
+def take(night: Night, progress: Progress) -> Taking:
+    """Bring in what is new in the inbox, on a copy of the last night's state."""
+    progress("taking extracts")
+    with writing("copying the store"):
+        if night.previous is not None:
+            for name in (STATE, PRIVATE):
+                shutil.copyfile(night.site.state(night.previous) / name, night.state / name)
+    with writing("taking extracts"), night.open(night.state / STATE) as warehouse:
+        warehouse.attach(night.state / PRIVATE, "private")
+        taking = take_extracts(
+            warehouse,
+            night.site.inbox,
+            night.settings,
+            load_maps(),
+            night.as_of,
+            night.site.scratch,
+            progress,
+        )
+        usable = warehouse.scalar(
+            "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
+        )
+    if not usable:
+        raise NothingUsable(
+            f"nothing usable in the inbox ({len(taking.files)} files seen) nor in the store: "
+            "nothing was published; drop labs*, patients*, conditions*, medications* extracts "
+            "into the inbox, and look with `b12screen check`"
+        )
+    return taking
+
+
+def decide(night: Night, taking: Taking, progress: Progress) -> None:
+    """Derive every fact, decision and item in a copy of the state, from the rules of tonight."""
+    progress("deciding")
+    ruleset = load_ruleset(night.settings.ruleset, night.site.root)
+    with writing("building the night"):
+        shutil.copyfile(night.state / STATE, night.database)
+        with night.open(night.database) as warehouse:
+            _write_reference(ruleset, warehouse)
+            warehouse.create(["run.night", *HISTORY])
+            _write_night(night, taking, ruleset.ruleset, warehouse)
+            _carry_history(night, warehouse)
+            warehouse.define(sql_text("macros.sql"))
+            warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
+            warehouse.comment()
+
+
+def write(night: Night, progress: Progress) -> Lists:
+    """Write the clinics' sheets from the finished items."""
+    progress("writing worklists")
+    folder = night.folder / "worklists"
+    with writing("writing worklists"), night.open(night.database, read_only=True) as warehouse:
+        folder.mkdir(mode=0o700)
+        sheets = write_worklists(warehouse, folder)
+        return Lists(
+            sheets=sheets,
+            statuses=dict(warehouse.rows(_STATUSES)),
+            states=dict(warehouse.rows(_STATES)),
+            priorities=dict(warehouse.rows(_PRIORITIES)),
+            n_patients=warehouse.scalar("SELECT count(*) FROM facts.patient"),
+            n_unmapped=warehouse.scalar("SELECT count(*) FROM core.unmapped_code"),
+        )
+
+
+def audit(night: Night, lists: Lists, progress: Progress) -> None:
+    """Read the finished files back; raises :class:`AuditFailed` with every breach by name."""
+    progress("auditing the finished files")
+    with writing("auditing"), night.open(night.database, read_only=True) as warehouse:
+        audit_published(warehouse, night.folder / "worklists", lists.sheets)
+
+
+def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> NightResult:
+    """Write the manifest, seal the generation and re-point ``current`` in one step."""
+    progress("publishing")
+    with writing("publishing"):
+        with night.open(night.database, read_only=True) as warehouse:
+            feeds = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
+        findings = [*taking.findings, *_stale(feeds)]
+        result = NightResult(
+            as_of=night.as_of,
+            run_id=night.run_id,
+            published=night.site.generation(night.run_id),
+            summary=_summary(night, taking, lists, feeds, findings),
+            findings=findings,
+        )
+        _write_manifest(night, taking, lists, result, feeds)
+        publishing.seal(night.folder, night.settings.publish.group)
+        night.folder.rename(night.site.generation(night.run_id))
+        publishing.switch(night.site, night.run_id)
+        publishing.retire(night.site, night.settings.publish.keep_nights)
+    return result
+
+
+_STATUSES = """
+SELECT status.functional_status, count(*)
+FROM decisions.functional_status AS status
+GROUP BY ALL
+ORDER BY ALL
+"""
+_STATES = """
+SELECT item.state, count(*)
+FROM worklists.item AS item
+WHERE item.item_state = 'open'
+GROUP BY ALL
+ORDER BY ALL
+"""
+_PRIORITIES = """
+SELECT item.priority, count(*)
+FROM worklists.item AS item
+WHERE item.item_state = 'open'
+GROUP BY ALL
+ORDER BY ALL
+"""
+
+
+def _write_reference(ruleset: Ruleset, warehouse: Warehouse) -> None:
+    """The maps and the ruleset as commented tables: whoever opens the file sees what it knew."""
+    tables = {f"map.{name}": frame for name, frame in load_maps().tables().items()}
+    tables |= {f"rules.{name}": frame for name, frame in ruleset.tables().items()}
+    for name, frame in tables.items():
+        warehouse.write(name, frame)
+        decision = ruleset.decisions.get(name.partition(".")[2])
+        asks = {ask: ruleset.words[ask].meaning for ask in decision.asks} if decision else {}
+        meanings = reference.COLUMNS | asks
+        warehouse.describe(
+            name,
+            f"Decision table, one row per combination of words: {decision.question}"
+            if decision
+            else reference.TABLES[name],
+            {column: meanings[column] for column in frame.columns},
+        )
+
+
+def _write_night(night: Night, taking: Taking, ruleset: str, warehouse: Warehouse) -> None:
+    row: dict[str, Any] = {
+        "as_of": night.as_of,
+        "run_id": night.run_id,
+        "ruleset": ruleset,
+        "version": b12screen.__version__,
+        "started_at": night.started_at.replace(tzinfo=None),
+        "timezone": night.settings.timezone,
+        "medications_complete_from": night.settings.medications_complete_from,
+        **{f"{kind}_feed": "none" for kind in KINDS},
+        **{f"{kind}_newest_on": None for kind in KINDS},
+        "n_files": sum(1 for file in taking.files if not file.held and file.reason is None),
+        "n_held": sum(1 for file in taking.files if file.held),
+        **{count: sum(getattr(file, count) for file in taking.files) for count in COUNTS},
+    }
+    warehouse.insert("run.night", row)
+    freshness = night.settings.freshness
+    for kind, newest_on, was_delivered in warehouse.rows(sql_text("run/feed.sql")):
+        limit = getattr(freshness, f"{kind}_days")
+        feed = "none"
+        if was_delivered:
+            fresh = newest_on is not None and (night.as_of - newest_on).days <= limit
+            feed = "fresh" if fresh else "stale"
+        row |= {f"{kind}_feed": feed, f"{kind}_newest_on": newest_on}
+    warehouse.execute("DELETE FROM run.night")
+    warehouse.insert("run.night", row)
+
+
+def _carry_history(night: Night, warehouse: Warehouse) -> None:
+    """Bring the nights before this one over from the last published file."""
+    if night.previous is None:
+        return
+    last = night.site.generation(night.previous) / night.database.name
+    if not last.exists():
+        return
+    warehouse.attach(last, "last", read_only=True)
+    for name in HISTORY:
+        schema, _, relation = name.partition(".")
+        warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
+    warehouse.detach("last")
+
+
+def _stale(feeds: dict[str, Any]) -> list[str]:
+    return [
+        f"{kind}: stale, newest day {feeds[f'{kind}_newest_on'] or 'unknown'}; ask the sender"
+        for kind in KINDS
+        if feeds[f"{kind}_feed"] == "stale"
+    ]
+
+
+def _summary(
+    night: Night, taking: Taking, lists: Lists, feeds: dict[str, Any], findings: list[str]
+) -> list[str]:
+    """At most ten lines for the person on call; counts and days only."""
+    files = [file for file in taking.files if not file.held and file.reason is None]
+    held = sum(1 for file in taking.files if file.held)
+    accounts = ", ".join(
+        f"{sum(getattr(file, count) for file in taking.files):,} {count[2:].replace('_', ' ')}"
+        for count in COUNTS
+    )
+    listed = sum(sheet["items"] for sheet in lists.sheets.values())
+    clinics = sum(1 for sheet in lists.sheets.values() if "clinic_id" in sheet)
+    lines = [
+        f"Night {night.as_of} published as {night.run_id}, rules {feeds['ruleset']}",
+        f"Files: {len(files)} taken, {held} held, {taking.n_known} known already",
+        f"Rows: {accounts}",
+        "Feeds: "
+        + ", ".join(
+            f"{kind} {feeds[f'{kind}_feed']}"
+            + (f" ({feeds[f'{kind}_newest_on']})" if feeds[f"{kind}_newest_on"] else "")
+            for kind in KINDS
+        ),
+        f"People: {lists.n_patients:,} examined; {_counted(lists.statuses)}",
+        f"Worklists: {listed:,} items for {clinics} clinics; {_counted(lists.states)}",
+        "Priorities: " + (_counted({f"P{p}": n for p, n in lists.priorities.items()}) or "none"),
+        f"Codes without a map: {lists.n_unmapped:,}",
+    ]
+    if findings:
+        more = f" (and {len(findings) - 1} more, see manifest.json)" if len(findings) > 1 else ""
+        lines.append(f"Look at: {findings[0]}{more}")
+    lines.append(f"Open: {night.site.current / 'worklists'}")
+    return lines
+
+
+def _counted(counts: dict[Any, int]) -> str:
+    return ", ".join(f"{n:,} {word}" for word, n in counts.items())
+
+
+def _write_manifest(
+    night: Night, taking: Taking, lists: Lists, result: NightResult, feeds: dict[str, Any]
+) -> None:
+    """What went in and what came out, with hashes and counts; no patient."""
+    outputs: dict[str, Any] = {}
+    for path in sorted(night.folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(night.folder).as_posix()
+            outputs[name] = {"sha256": _sha256(path), "size_bytes": path.stat().st_size}
+    for name, sheet in lists.sheets.items():
+        outputs[f"worklists/{name}"] |= {
+            "rows": sheet["items"],
+            **({"clinic_id": sheet["clinic_id"]} if "clinic_id" in sheet else {}),
+            "says": f"{sheet['items']} items, {sheet['patients_examined']} patients examined"
+            if "clinic_id" in sheet
+            else f"{sheet['items']} items",
+        }
+    with night.open(night.database, read_only=True) as warehouse:
+        outputs[night.database.name]["rows"] = warehouse.row_counts()
+    manifest = {
+        "as_of": night.as_of.isoformat(),
+        "run_id": night.run_id,
+        "started_at": night.started_at.isoformat(timespec="seconds"),
+        "ruleset": feeds["ruleset"],
+        "versions": {
+            "b12screen": b12screen.__version__,
+            "python": platform.python_version(),
+            **{library: version(library) for library in LIBRARIES},
+        },
+        "feeds": {
+            kind: {"feed": feeds[f"{kind}_feed"], "newest_on": _iso(feeds[f"{kind}_newest_on"])}
+            for kind in KINDS
+        },
+        "inputs": [file.as_dict() for file in taking.files],
+        "left_alone": list(taking.left_alone),
+        "outputs": outputs,
+        "patients_examined": lists.n_patients,
+        "functional_statuses": lists.statuses,
+        "findings": result.findings,
+        "summary": result.summary,
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=date.isoformat)
+    (night.folder / "manifest.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

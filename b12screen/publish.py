@@ -1,0 +1,243 @@
+"""Whole or absent: where a night is built, and the one step that makes it the night.
+
+``published/.nights/<run_id>`` holds a finished generation, ``store/generations/<run_id>`` the
+working state it rests on. Which generation counts is said by ``published/current`` alone, so that
+re-pointing it commits both at once. Whatever else lies there was left by a night that was killed,
+and is cleared away before the next one.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from b12screen.errors import CannotWrite, SiteLocked
+
+_RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
+_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The folders of one site."""
+
+    root: Path
+
+    @property
+    def inbox(self) -> Path:
+        """Where extracts are dropped; nothing here is ever moved or deleted."""
+        return self.root / "inbox"
+
+    @property
+    def store(self) -> Path:
+        """Private working state."""
+        return self.root / "store"
+
+    @property
+    def published(self) -> Path:
+        """What users open."""
+        return self.root / "published"
+
+    @property
+    def current(self) -> Path:
+        """The link to the last published night."""
+        return self.published / "current"
+
+    @property
+    def scratch(self) -> Path:
+        """Spill and intermediate files of the running night."""
+        return self.store / "scratch"
+
+    @property
+    def note(self) -> Path:
+        """The store's own note of the generation that counts, written after the switch."""
+        return self.store / "committed"
+
+    def generation(self, run_id: str) -> Path:
+        """The published folder of a generation."""
+        return self.published / ".nights" / run_id
+
+    def state(self, run_id: str) -> Path:
+        """The private folder of a generation."""
+        return self.store / "generations" / run_id
+
+    def committed(self) -> str | None:
+        """The generation that counts, or None before the first night.
+
+        ``published/current`` says it; where somebody moved ``published`` away, the store's own
+        note does, so that nothing that was taken in is lost.
+        """
+        if self.current.exists():
+            return self.current.resolve().name
+        return self.note.read_text().strip() if self.note.exists() else None
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn a full disk or a missing permission into a message for the person on call."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise CannotWrite(
+                f"the disk is full ({what}): nothing was published, yesterday's files stand; "
+                "free space below the site and run again"
+            ) from None
+        if error.errno in _FORBIDDEN:
+            raise CannotWrite(
+                f"a permission is missing ({what}): nothing was published, yesterday's files "
+                "stand; let the running user write below the site and run again"
+            ) from None
+        raise
+
+
+@contextmanager
+def held(site: Site) -> Iterator[None]:
+    """Hold the site for one run. The lock goes with the process, whatever ends it."""
+    with writing("locking the site"):
+        site.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(site.store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SiteLocked(
+                "another run holds this site: nothing was done; wait for it to end, or look with "
+                "`b12screen doctor`"
+            ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def clear_leftovers(site: Site) -> list[str]:
+    """Remove what killed nights left: every generation that was never pointed to.
+
+    Published generations before the current one stay (retention takes them); returns what went.
+    """
+    committed = site.committed()
+    removed = []
+    for folder in sorted(site.generation("").glob("*")) + sorted(site.state("").glob("*")):
+        kept = _RUN_ID.fullmatch(folder.name) is not None and (
+            folder.name == committed
+            or (folder.parent == site.generation("") and _linked(site, folder.name))
+        )
+        if not kept:
+            _remove(folder)
+            removed.append(folder.name)
+    for link in sorted(site.published.glob("*")):
+        newer = committed is None or link.name > committed
+        if link.is_symlink() and _NIGHT.fullmatch(link.name) and newer:
+            link.unlink()
+    for link in site.published.glob(".link-*"):
+        link.unlink()
+    if site.scratch.exists():
+        shutil.rmtree(site.scratch)
+    return removed
+
+
+def next_run_id(site: Site, as_of: date) -> str:
+    """``<night>.<n>``: the first number that the night has not used."""
+    used = [0]
+    for folder in site.generation("").glob(f"{as_of.isoformat()}.*"):
+        match = _RUN_ID.fullmatch(folder.name)
+        if match:
+            used.append(int(match.group(2)))
+    return f"{as_of.isoformat()}.{max(used) + 1}"
+
+
+def seal(folder: Path, group: str | None) -> None:
+    """Make a finished generation unchangeable: 0440 files, 0750 folders, all of it on the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if group is not None:
+            shutil.chown(path, group=group)
+        path.chmod(0o750 if path.is_dir() else 0o440)
+        _sync(path)
+    if group is not None:
+        shutil.chown(folder, group=group)
+    folder.chmod(0o750)
+    _sync(folder)
+
+
+def switch(site: Site, run_id: str) -> None:
+    """Make a finished generation the current night, in one atomic step.
+
+    Its night's link is set first; while ``current`` names another night that changes nothing
+    for anybody. A night run again is switched by that link alone.
+    """
+    night = run_id.split(".")[0]
+    _point(site.published / night, f".nights/{run_id}")
+    if not site.current.is_symlink() or os.readlink(site.current) != night:
+        _point(site.current, night)
+    beside = site.note.with_suffix(".new")
+    beside.write_text(f"{run_id}\n")
+    os.replace(beside, site.note)
+
+
+def retire(site: Site, keep_nights: int) -> list[str]:
+    """Remove generations beyond the retention; the current and the one before it always stay."""
+    committed = site.committed()
+    nights = sorted(
+        link.name
+        for link in site.published.glob("*")
+        if link.is_symlink() and _NIGHT.fullmatch(link.name)
+    )
+    kept = nights[-max(keep_nights, 2) :]
+    removed = []
+    for night in nights:
+        if night not in kept:
+            (site.published / night).unlink()
+    for folder in sorted(site.generation("").glob("*")):
+        current_night = committed is not None and folder.name.split(".")[0] == committed[:10]
+        if folder.name.split(".")[0] not in kept and not current_night:
+            _remove(folder)
+            removed.append(folder.name)
+    for folder in sorted(site.state("").glob("*")):
+        if folder.name != committed:
+            _remove(folder)
+    return removed
+
+
+def _linked(site: Site, run_id: str) -> bool:
+    """Whether a generation is, or was before a newer one of its night, pointed to."""
+    committed = site.committed()
+    return committed is not None and _order(run_id) <= _order(committed)
+
+
+def _order(run_id: str) -> tuple[str, int]:
+    night, _, number = run_id.partition(".")
+    return night, int(number)
+
+
+def _point(link: Path, target: str) -> None:
+    beside = link.with_name(f".link-{link.name}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    os.replace(beside, link)
+    _sync(link.parent)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_dir():
+                path.chmod(0o700)
+        shutil.rmtree(folder)
+    else:
+        folder.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

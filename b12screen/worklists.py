@@ -1,0 +1,146 @@
+"""The clinics' sheets: one CSV for each clinic, written so that a spreadsheet opens it unharmed.
+
+Nothing is decided here; the rows come from ``worklists.item`` and are only laid out.
+"""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from b12screen.warehouse import Warehouse
+from schemas.worklists import FOR_THE_CLINIC, SHEET
+
+UNROUTED = "unrouted"
+DATA_QUALITY = "data_quality"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_KEPT = re.compile(rb"[A-Za-z0-9_.-]")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+_RESERVED = (UNROUTED, DATA_QUALITY)
+_LONGEST_NAME = 100
+
+_OPEN_ITEMS = """
+SELECT
+    CASE
+        WHEN item.action = 'check_record' THEN 'data_quality'
+        WHEN item.clinic_id IS NULL THEN 'unrouted'
+        ELSE 'clinic'
+    END AS sheet,
+    item.* EXCLUDE (item_state, closed_on, close_reason),
+FROM worklists.item AS item
+WHERE item.item_state = 'open'
+ORDER BY
+    sheet,
+    CASE WHEN sheet = 'clinic' THEN item.clinic_id END,
+    item.priority,
+    item.days_overdue DESC,
+    item.action,
+    item.item_id
+"""
+_CLINICS = """
+SELECT patient.clinic_id, count(*) AS n_patients
+FROM facts.patient AS patient
+WHERE patient.clinic_id IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL
+"""
+
+
+def write_worklists(warehouse: Warehouse, folder: Path) -> dict[str, dict[str, Any]]:
+    """Write every sheet into ``folder``.
+
+    A clinic whose people need nothing gets the header alone. Returns, by file name, the clinic,
+    the number of items and the number of patients examined.
+    """
+    items = warehouse.frame(_OPEN_ITEMS)
+    examined = dict(warehouse.rows(_CLINICS))
+    listed = items.filter(pl.col("sheet") == "clinic")["clinic_id"].unique().to_list()
+    names = file_names(sorted({*examined, *listed}))
+    cells = items.select("sheet", "clinic_id", pl.struct(_cells()).alias("row"))
+    written: dict[str, dict[str, Any]] = {}
+    for (sheet, clinic), part in cells.group_by(
+        pl.col("sheet"),
+        pl.when(pl.col("sheet") == "clinic").then("clinic_id").alias("clinic"),
+        maintain_order=True,
+    ):
+        name = names[clinic] if sheet == "clinic" else f"{sheet}.csv"
+        rows = part["row"].struct.unnest().rows()
+        written[name] = {"items": _write_sheet(folder / name, rows)}
+    for name in (*names.values(), f"{UNROUTED}.csv", f"{DATA_QUALITY}.csv"):
+        if name not in written:
+            written[name] = {"items": _write_sheet(folder / name, [])}
+    for clinic, name in names.items():
+        written[name] |= {"clinic_id": clinic, "patients_examined": examined.get(clinic, 0)}
+    return dict(sorted(written.items()))
+
+
+def _cells() -> list[pl.Expr]:
+    """Every cell of a sheet as the text that is written, guarded, blank where there is none."""
+    cells = []
+    for name in SHEET:
+        if name in FOR_THE_CLINIC:
+            cells.append(pl.lit("").alias(name))
+            continue
+        text = pl.col(name).cast(pl.String).fill_null("")
+        formula = text.str.contains(f"^[{re.escape(''.join(_FORMULA_STARTS))}]")
+        cells.append(pl.when(formula).then(pl.lit("'") + text).otherwise(text).alias(name))
+    return cells
+
+
+def file_names(clinics: Iterable[str]) -> dict[str, str]:
+    """A file name for each clinic: safe on every file system, and never the same for two."""
+    plain = {clinic: _percent_encoded(clinic) for clinic in clinics}
+    folded = Counter(name.casefold() for name in plain.values())
+    names = {}
+    for clinic, name in plain.items():
+        same = name.casefold()
+        if (
+            folded[same] > 1
+            or len(name) > _LONGEST_NAME
+            or same in _RESERVED
+            or not same.strip(".")
+            or _DEVICE.fullmatch(same)
+        ):
+            digest = hashlib.sha256(clinic.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
+        names[clinic] = f"{name}.csv"
+    return names
+
+
+def guarded(cell: str) -> str:
+    """A cell that a spreadsheet takes as text, not as a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The cell as it was before :func:`guarded`."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA_STARTS else cell
+
+
+def read_sheet(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a sheet as they were meant, the guard taken off again."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        columns = next(rows)
+        for row in rows:
+            yield dict(zip(columns, map(unguarded, row), strict=True))
+
+
+def _write_sheet(path: Path, rows: list[tuple[str, ...]]) -> int:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        sheet = csv.writer(file, lineterminator="\r\n")
+        sheet.writerow(SHEET)
+        sheet.writerows(rows)
+    return len(rows)
+
+
+def _percent_encoded(clinic: str) -> str:
+    return "".join(
+        chr(byte) if _KEPT.match(bytes([byte])) else f"%{byte:02X}"
+        for byte in clinic.encode("utf-8", "surrogatepass")
+    )
