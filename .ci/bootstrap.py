@@ -115,7 +115,10 @@ def main():
         run("making the environment", sys.executable, "-m", "venv", VENV)
         count = sum("==" in line for line in content_of(LOCK).splitlines())
         say("setup 2/3  up to {} locked packages, checked by hash (a minute or two)".format(count))
-        run("installing the locked packages", *pip, "--require-hashes", "-r", LOCK)
+        # The lock is complete, so nothing is resolved: pip would look past it for the extras.
+        run(
+            "installing the locked packages", *pip, "--no-deps", "--require-hashes", "-r", LOCK
+        )
 
     say("setup 3/3  this checkout, editable")
     run("installing b12screen", *pip, "--no-deps", "--no-build-isolation", "-e", ROOT)
