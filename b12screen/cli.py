@@ -1,0 +1,647 @@
+"""The commands. The only module of the package that prints, reads the clock or the environment.
+
+Everything heavy is imported inside the command that needs it: `--help` has to answer at once.
+Messages go to standard error and never hold a patient's value or identifier; results go to
+standard output, and of those only `explain`, `query` and `rejects` speak about patients.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from b12screen import __version__
+from b12screen.errors import B12ScreenError, CannotWrite, UsageError
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from b12screen.settings import Settings
+    from b12screen.warehouse import Warehouse
+
+DONE = 0
+BUG = 1
+USAGE = 2
+DONE_WITH_FINDINGS = 20
+INTERRUPTED = 130
+
+# A night is a moving reference for everything after it: a mistyped year would refuse every real
+# night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
+FARTHEST_NIGHT_DAYS = 366
+
+# The hour that the nights of a demo are said to have run at; their days are fixed too.
+DEMO_TIME = clock_time(2, 30)
+DEMO_MARKER = ".b12screen-demo"
+
+TOP_REASONS = 5
+REASONS = """
+SELECT file_name, column_name, check_name, count(*) AS n_rows, reason
+FROM core.reject
+GROUP BY ALL
+ORDER BY n_rows DESC, file_name, column_name, check_name, reason
+"""
+
+QUOTED_CHOICE = re.compile(r"invalid choice: '.*?' \(choose from (.*)\)", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but what was typed is not repeated: it may be a patient's identifier."""
+
+    def error(self, message: str) -> NoReturn:
+        message = QUOTED_CHOICE.sub(r"not one of \1", message)
+        if message.startswith("unrecognized arguments"):
+            message = "there are arguments that this command does not take"
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}. Nothing was done.\n")
+
+
+class Progress:
+    """One line per step on standard error, with the seconds since the start.
+
+    On a terminal the line is rewritten; into a log every step is a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.rewrites = sys.stderr.isatty()
+        self.shown = False
+
+    def __call__(self, step: str) -> None:
+        line = f"[{time.monotonic() - self.started:6.1f} s] {step}"
+        if self.rewrites:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            self.shown = True
+        else:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave the terminal on a fresh line."""
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self.shown = False
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Progress]:
+    progress = Progress()
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (contract.md section 3)."""
+    arguments = command_line().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        code = command(arguments)
+        sys.stdout.flush()
+        return code
+    except B12ScreenError as error:
+        if error.exit_code == BUG:
+            return bug(error)
+        print(f"b12screen: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of the output has gone, say `head`. Nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        print(
+            f"b12screen: the system refused a file operation: {error.strerror}. What was published "
+            "before is untouched. Check the free disk space and the permissions of the site.",
+            file=sys.stderr,
+        )
+        return CannotWrite.exit_code
+    except KeyboardInterrupt:
+        print(
+            "b12screen: interrupted. What was published before is untouched; run it again.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - its own text may quote a cell, so it is not printed
+        return bug(error)
+
+
+def bug(error: BaseException) -> int:
+    from b12screen.traces import trace
+
+    print(
+        trace(error) + "b12screen: this is a bug, not a mistake in the data. What was published "
+        "before is untouched. The lines above hold no patient data and may be sent on.",
+        file=sys.stderr,
+    )
+    return BUG
+
+
+def command_line() -> Parser:
+    """The commands and their options."""
+    parser = Parser(
+        prog="b12screen",
+        allow_abbrev=False,
+        description="Nightly screening for functional vitamin B12 deficiency: extracts in, one "
+        "worklist for each clinic out, for clinician review.",
+        epilog="Start with: b12screen demo",
+    )
+    parser.add_argument("--version", action="version", version=f"b12screen {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], does: str) -> Parser:
+        added = commands.add_parser(name, help=does, description=does, allow_abbrev=False)
+        added.set_defaults(command=command)
+        return added
+
+    demo_parser = add("demo", demo, "make a synthetic site, run three nights, say what to open")
+    demo_parser.add_argument(
+        "directory", metavar="DIR", type=Path, nargs="?", default=Path("demo-site")
+    )
+
+    init_parser = add("init", init, "make an empty site")
+    init_parser.add_argument("site", metavar="SITE", type=Path)
+
+    synth_parser = add("synth", synth, "write synthetic extracts with planted truth")
+    synth_parser.add_argument("directory", metavar="DIR", type=Path)
+    synth_parser.add_argument("--patients", metavar="N", type=count)
+    synth_parser.add_argument("--nights", metavar="K", type=count)
+    synth_parser.add_argument("--seed", metavar="S", type=int, required=True)
+    synth_parser.add_argument("--first-night", metavar="D", type=day, default=None)
+    synth_parser.add_argument(
+        "--bulk",
+        metavar="ROWS",
+        type=count,
+        default=None,
+        help="laboratory rows in all, to measure with",
+    )
+
+    check_parser = add("check", check, "would these extracts be accepted? writes nothing")
+    check_parser.add_argument("site", metavar="SITE", type=Path)
+    check_parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
+    dated(check_parser)
+
+    run_parser = add("run", run, "one night: take what is in the inbox, decide, publish")
+    run_parser.add_argument("site", metavar="SITE", type=Path)
+    dated(run_parser)
+
+    explain_parser = add("explain", explain, "why a person is or is not on a list")
+    explain_parser.add_argument("site", metavar="SITE", type=Path)
+    explain_parser.add_argument("patient", metavar="PATIENT")
+    explain_parser.add_argument(
+        "--as-of",
+        metavar="YYYY-MM-DD",
+        type=day,
+        default=None,
+        help="a published night; the newest by default",
+    )
+
+    rejects_parser = add("rejects", rejects, "rows that were rejected, and what would mend them")
+    rejects_parser.add_argument("site", metavar="SITE", type=Path)
+    rejects_parser.add_argument("--rows", action="store_true", help="every row, not the counts")
+
+    rules_parser = add("rules", rules, "the ruleset: show it, check it, or render its page")
+    rules_parser.add_argument("words", metavar="[show|check|render] [SITE]", nargs="*")
+    rules_parser.add_argument(
+        "--rules", metavar="R", default=None, help="a shipped ruleset by name, or a .toml"
+    )
+
+    query_parser = add("query", query, "read-only SQL on the published database")
+    query_parser.add_argument("site", metavar="SITE", type=Path)
+    query_parser.add_argument("sql", metavar="SQL")
+    query_parser.add_argument("--csv", action="store_true", help="comma-separated, in full")
+
+    serve_parser = add("serve", serve, "run every night at a time of the site's day")
+    serve_parser.add_argument("site", metavar="SITE", type=Path)
+    serve_parser.add_argument("--at", metavar="HH:MM", type=time_of_day, required=True)
+
+    doctor_parser = add("doctor", doctor, "versions, disk, permissions, freshness, last night")
+    doctor_parser.add_argument("site", metavar="SITE", type=Path, nargs="?", default=None)
+    return parser
+
+
+def dated(parser: Parser) -> None:
+    parser.add_argument(
+        "--as-of",
+        metavar="YYYY-MM-DD",
+        type=day,
+        default=None,
+        help="the night; today in the site's timezone by default",
+    )
+
+
+def day(text: str) -> date:
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(text)
+    raise argparse.ArgumentTypeError("is not a day written YYYY-MM-DD")
+
+
+def count(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,12}", text) and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError("is not a whole number above nought")
+
+
+def time_of_day(text: str) -> tuple[int, int]:
+    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        return int(text[:2]), int(text[3:])
+    raise argparse.ArgumentTypeError("is not a time of day written HH:MM")
+
+
+def now_at(settings: "Settings") -> datetime:
+    """The moment, in the site's timezone."""
+    from zoneinfo import ZoneInfo
+
+    return datetime.now(ZoneInfo(settings.timezone))
+
+
+def night_of(as_of: date | None, started_at: datetime) -> date:
+    """The night that is meant: today, or the day asked for unless it lies absurdly far ahead."""
+    if as_of is None:
+        return started_at.date()
+    if (as_of - started_at.date()).days > FARTHEST_NIGHT_DAYS:
+        raise UsageError(
+            f"--as-of {as_of} is more than {FARTHEST_NIGHT_DAYS} days ahead. Nothing was done: "
+            "once published, it would refuse every real night before it. Correct the year."
+        )
+    return as_of
+
+
+def init(arguments: argparse.Namespace) -> int:
+    from b12screen.settings import SETTINGS_FILE, make_site
+
+    site: Path = arguments.site
+    make_site(site)
+    print(f"The site {site} is made and works unedited.")
+    print(f"  settings   {site / SETTINGS_FILE}")
+    print(f"  extracts   drop them into {site / 'inbox'}")
+    print(f"  try them   b12screen check {site}")
+    print(f"  one night  b12screen run {site}")
+    return DONE
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from b12screen.settings import load_settings
+
+    started_at = now_at(load_settings(arguments.site))
+    as_of = night_of(arguments.as_of, started_at)
+    from b12screen.night import run_night
+
+    with shown_progress() as progress:
+        result = run_night(arguments.site, as_of, started_at, progress)
+    print("\n".join(result.summary))
+    return result.exit_code
+
+
+def check(arguments: argparse.Namespace) -> int:
+    import tempfile
+
+    from b12screen.settings import load_settings
+
+    settings = load_settings(arguments.site)
+    as_of = night_of(arguments.as_of, now_at(settings))
+    from b12screen.ingest import check as check_extracts
+    from b12screen.maps import load_maps
+    from b12screen.warehouse import Warehouse
+
+    inbox: Path = arguments.site / "inbox"
+    files: list[Path] = arguments.files or sorted(
+        path for path in inbox.rglob("*") if path.is_file()
+    )
+    absent = [path for path in files if not path.is_file()]
+    if absent:
+        raise UsageError(f"{len(absent)} of {len(files)} files are not there. Nothing was checked.")
+    # The rows pass through a private folder outside the site, which is gone afterwards.
+    with tempfile.TemporaryDirectory(prefix="b12screen-") as scratch, shown_progress() as progress:
+        taking = check_extracts(files, settings, load_maps(), as_of, Path(scratch), progress)
+        with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
+            reasons = warehouse.rows(REASONS)
+    turned_away = [account for account in taking.accounts if account.reason]
+    for account in taking.accounts:
+        print(
+            f"{account.file_name} ({account.kind}): {account.n_read} rows read, "
+            f"{account.n_accepted} accepted, {account.n_duplicate} duplicate, "
+            f"{account.n_superseded} superseded, {account.n_out_of_scope} out of scope, "
+            f"{account.n_rejected} rejected"
+        )
+        if account.reason:
+            print(f"    would be {'held' if account.held else 'rejected'}: {account.reason}")
+        for _, column, name, n_rows, reason in [
+            row for row in reasons if row[0] == account.file_name
+        ][:TOP_REASONS]:
+            print(f"    {n_rows} rows, {column or 'whole row'}, {name}: {reason}")
+    for file_name in taking.left_alone:
+        print(f"{file_name}: left alone, its name begins with no kind of extract")
+    if not taking.accounts:
+        print("No extract was found. Drop labs*, patients*, conditions*, medications* files.")
+    print(f"Nothing was written: {len(turned_away)} of {len(taking.accounts)} files refused.")
+    return DONE_WITH_FINDINGS if turned_away else DONE
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    from b12screen.explain import explanation
+
+    with published(arguments.site, arguments.as_of) as warehouse:
+        lines = explanation(warehouse, arguments.patient)
+    print("\n".join(lines))
+    return DONE
+
+
+def query(arguments: argparse.Namespace) -> int:
+    with published(arguments.site, None) as warehouse:
+        names = {
+            word
+            for row in warehouse.rows(
+                "SELECT table_schema, table_name, column_name FROM information_schema.columns"
+            )
+            for word in row
+        }
+        try:
+            frame = warehouse.typed_by_a_person(arguments.sql)
+        except UsageError as error:
+            raise UsageError(
+                f"{without_words_of(arguments.sql, str(error), names)}. The published file is "
+                "read-only and unchanged. Correct the SQL and ask again."
+            ) from None
+    print(table(frame, arguments.csv))
+    return DONE
+
+
+def without_words_of(sql: str, message: str, names: set[str]) -> str:
+    """A message about typed SQL without its words, but for names of tables and columns.
+
+    DuckDB repeats what it does not understand, and that may be an identifier in wrong quotes.
+    """
+    typed = set(re.findall(r"\w+", sql)) - names
+    plain = {"the", "query", "not", "run", "failed", "was", "error", "at", "or", "near", "in"}
+    return re.sub(
+        r"\w+", lambda m: "…" if m[0] in typed and m[0].lower() not in plain else m[0], message
+    )
+
+
+def rejects(arguments: argparse.Namespace) -> int:
+    with published(arguments.site, None) as warehouse:
+        if arguments.rows:
+            frame = warehouse.frame(
+                "SELECT file_name, record, line, segment, column_name, check_name, reason, "
+                "taken_for FROM core.reject ORDER BY ALL"
+            )
+            print(table(frame, as_csv=True))
+            return DONE
+        kinds = warehouse.rows(
+            "SELECT kind, column_name, check_name, reason, count(*), count(DISTINCT file_name), "
+            "max(taken_for) FROM core.reject GROUP BY ALL "
+            "ORDER BY count(*) DESC, kind, column_name, check_name, reason"
+        )
+        held = warehouse.rows(
+            "SELECT file_name, n_rejected, n_read, reason FROM run.source_file WHERE held "
+            "ORDER BY file_name, kind"
+        )
+    for file_name, n_rejected, n_read, reason in held:
+        print(f"held: {file_name}, {n_rejected} of {n_read} rows rejected: {reason}")
+    if not kinds:
+        print("No row was rejected.")
+    for kind, column, name, reason, n_rows, n_files, last in kinds:
+        print(f"{n_rows} rows of {kind}, {column or 'whole row'}, {name}: {reason}")
+        print(f"    in {n_files} files, last on the night of {last}")
+    return DONE
+
+
+def table(frame: "DataFrame", as_csv: bool) -> str:
+    """Rows for a person to read, or in full as CSV."""
+    import polars as pl
+
+    if frame.width == 0:
+        return ""
+    if as_csv:
+        nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+        flat = [pl.Series(name, [str(value) for value in frame[name]]) for name in nested]
+        return frame.with_columns(flat).write_csv().rstrip("\n")
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=65535,
+        fmt_str_lengths=65535,
+        fmt_table_cell_list_len=-1,
+        tbl_formatting="ASCII_MARKDOWN",
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+    ):
+        return f"{frame}\n({frame.height} rows)"
+
+
+@contextlib.contextmanager
+def published(site: Path, as_of: date | None) -> "Iterator[Warehouse]":
+    """A published night, opened for reading only; the newest unless a day is named."""
+    from b12screen.settings import load_settings
+
+    settings = load_settings(site)
+    name = "current" if as_of is None else as_of.isoformat()
+    # Resolved once: a night that is published meanwhile does not change what is being read.
+    path = (site / "published" / name / "b12screen.duckdb").resolve()
+    if not path.is_file():
+        which = "No night is" if as_of is None else f"The night of {as_of} is not"
+        raise UsageError(
+            f"{which} published in {site}. Nothing was read. `b12screen run` makes a night."
+        )
+    from b12screen.warehouse import Warehouse
+
+    limits = settings.limits
+    with Warehouse.open(
+        path,
+        memory_mb=limits.memory_mb,
+        threads=limits.threads,
+        timezone=settings.timezone,
+        read_only=True,
+        sealed=True,
+    ) as warehouse:
+        yield warehouse
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from b12screen import doctor as examination
+
+    lines = examination.installation()
+    if arguments.site is not None:
+        lines += examination.site_lines(arguments.site, datetime.now().astimezone().date())
+    code = examination.worst(lines)
+    print("\n".join(str(line) for line in lines))
+    verdict = {
+        DONE: "Nothing stands in the way of a night.",
+        DONE_WITH_FINDINGS: "A night would go through; somebody should look at the lines above.",
+    }.get(code, f"A night would end with exit code {code}.")
+    print(verdict)
+    return code
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    from b12screen.settings import load_settings
+
+    settings = load_settings(arguments.site)
+    from pipelines.serve import serve_nightly
+
+    hour, minute = arguments.at
+    print(
+        f"Every night at {hour:02}:{minute:02} {settings.timezone}, for as long as this runs.",
+        flush=True,
+    )
+    serve_nightly(arguments.site, arguments.at, settings.timezone)
+    return DONE
+
+
+def rules(arguments: argparse.Namespace) -> int:
+    from b12screen.rules import load_ruleset
+    from b12screen.rules.render import render
+
+    words: list[str] = list(arguments.words)
+    ask = words.pop(0) if words and words[0] in ("show", "check", "render") else "show"
+    if len(words) > 1:
+        raise UsageError(
+            "`rules` takes show, check or render, and one SITE. Nothing was done. A ruleset is "
+            "named with --rules."
+        )
+    site = Path(words[0]) if words else None
+    named: str = arguments.rules or "praxis-2025"
+    if site is not None:
+        from b12screen.settings import load_settings
+
+        settings = load_settings(site)
+        named = arguments.rules or settings.ruleset
+    inside = site if site is not None and arguments.rules is None else None
+    ruleset = load_ruleset(named, inside)
+    if ask == "render":
+        print(render(ruleset))
+        return DONE
+    print(f"{ruleset.ruleset}, version {ruleset.version}: {ruleset.title}")
+    print(f"review by {ruleset.review_by}, sha256 {ruleset.sha256}")
+    print(
+        f"{len(ruleset.rules)} rules in {len(ruleset.decisions)} decision tables, "
+        f"{len(ruleset.thresholds)} thresholds, {len(ruleset.sources)} sources"
+    )
+    if ask == "check":
+        print("No finding: complete, cited, unambiguous, and no unknown silently treated as no.")
+        return DONE
+    for rule in ruleset.rules.values():
+        priority = f", priority {rule.priority}" if rule.priority is not None else ""
+        action = f" -> {rule.action}{priority}" if rule.action else ""
+        print(f"{rule.rule_id:<5}{rule.title}{action} [{ruleset.short_source(rule.grounds)}]")
+    return DONE
+
+
+def synth(arguments: argparse.Namespace) -> int:
+    from b12screen import synth as synthesis
+    from b12screen.synth.bulk import bulk
+
+    first_night = arguments.first_night or synthesis.FIRST_NIGHT
+    directory: Path = arguments.directory
+    with shown_progress() as progress:
+        if arguments.bulk is not None:
+            bulk(directory, arguments.bulk, arguments.seed, first_night, progress)
+        elif arguments.patients is None or arguments.nights is None:
+            raise UsageError(
+                "`synth` needs --patients and --nights, or --bulk. Nothing was written."
+            )
+        else:
+            synthesis.synth(
+                directory,
+                arguments.patients,
+                arguments.nights,
+                arguments.seed,
+                first_night,
+                progress,
+            )
+    print(f"The extracts are in {directory}, the first set for the night of {first_night}.")
+    if arguments.bulk is None:
+        print("truth.csv beside them says what was planted; an inbox leaves it alone.")
+    return DONE
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from b12screen.settings import make_site
+
+    began = time.monotonic()
+    site: Path = arguments.directory
+    marker = site / DEMO_MARKER
+    if site.exists() and any(site.iterdir()) and not marker.is_file():
+        raise UsageError(
+            f"{site} holds something that no demo made. Nothing in it was changed. Name another "
+            "folder: b12screen demo DIR."
+        )
+    if marker.is_file():
+        remove_demo(site)
+    make_site(site)
+    marker.write_text("Made by `b12screen demo`, which may remove this folder and make it anew.\n")
+    from b12screen import synth as synthesis
+    from b12screen.night import run_night
+
+    deliveries = site / "deliveries"
+    with shown_progress() as progress:
+        synthesis.synth(
+            deliveries,
+            synthesis.DEMO_PATIENTS,
+            synthesis.DEMO_NIGHTS,
+            synthesis.DEMO_SEED,
+            progress=progress,
+        )
+        for as_of in synthesis.demo_nights():
+            synthesis.deliver(deliveries, site / "inbox", as_of)
+            started_at = datetime.combine(as_of, DEMO_TIME, tzinfo=UTC)
+            result = run_night(site, as_of, started_at, progress)
+    print("\n".join(result.summary))
+    print("\n".join(what_to_open(site)))
+    print(
+        f"{synthesis.DEMO_NIGHTS} nights of {synthesis.DEMO_PATIENTS} invented people in "
+        f"{time.monotonic() - began:.0f} s."
+    )
+    return DONE
+
+
+def remove_demo(site: Path) -> None:
+    """Remove what a demo made, and nothing that it did not."""
+    import shutil
+
+    made = {DEMO_MARKER, "deliveries", "inbox", "store", "published", "b12screen.toml"}
+    strange = [path for path in site.iterdir() if path.name not in made]
+    if strange:
+        raise UsageError(
+            f"{site} holds {len(strange)} files or folders that no demo made. Nothing in it was "
+            "changed. Move them away, or name another folder: b12screen demo DIR."
+        )
+    for folder in site.rglob("*"):
+        # Published folders are sealed; the owner unseals them to remove them.
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(0o700)
+    shutil.rmtree(site)
+
+
+def what_to_open(site: Path) -> list[str]:
+    """The longest worklist, a question to the database, and a person to explain."""
+    with published(site, None) as warehouse:
+        listed = warehouse.rows(
+            "SELECT clinic_id, patient_id FROM worklists.item WHERE item_state = 'open' "
+            "AND clinic_id IS NOT NULL ORDER BY priority, item_id LIMIT 1"
+        )
+    sheets = sorted(path for path in (site / "published" / "current" / "worklists").glob("*.csv"))
+    longest = max(sheets, key=lambda path: path.stat().st_size)
+    question = (
+        "SELECT functional_status, count(*) AS people FROM decisions.functional_status "
+        "GROUP BY ALL ORDER BY ALL"
+    )
+    lines = [
+        "",
+        f"A clinic's worklist   {longest}",
+        f"The whole night       {site / 'published' / 'current' / 'manifest.json'}",
+        f'Ask the database      b12screen query {site} "{question}"',
+    ]
+    if listed:
+        # The people of a demo are invented, so one of them may be named here.
+        lines.append(f"Why is one listed     b12screen explain {site} {listed[0][1]}")
+    return lines

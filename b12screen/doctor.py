@@ -1,0 +1,179 @@
+"""Is the installation whole, and would a night go through? Looks, and changes nothing.
+
+Every finding is one line with a verdict: ok, look (somebody should), or wrong with the exit code
+that a run would end with.
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from b12screen import __version__, rules
+from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid
+from b12screen.maps import load_maps
+from b12screen.publish import Site
+from b12screen.resources import sql_folder
+from b12screen.settings import SETTINGS_FILE, Settings, load_settings
+from b12screen.warehouse import Warehouse
+from schemas.words import KINDS
+
+LIBRARIES = ("duckdb", "polars", "pandera", "pyarrow", "pydantic", "prefect", "fastapi")
+
+OK = 0
+LOOK = 20
+
+# A night writes its inputs, its working state and its result beside the last one.
+FREE_GB_FOR_A_NIGHT = 2
+DAYS_WITHOUT_A_NIGHT = 1
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at; `code` is 0, 20, or the exit code of a failing run."""
+
+    code: int
+    subject: str
+    says: str
+
+    def __str__(self) -> str:
+        verdict = {OK: "ok", LOOK: "look"}.get(self.code, "wrong")
+        return f"{verdict:<6}{self.subject:<14}{self.says}"
+
+
+def worst(lines: list[Line]) -> int:
+    """The exit code of all: an error before a finding, a finding before nothing."""
+    codes = {line.code for line in lines}
+    errors = sorted(codes - {OK, LOOK})
+    return errors[0] if errors else max(codes, default=OK)
+
+
+def installation() -> list[Line]:
+    """Versions of what runs the night, and where its rules and SQL were found."""
+    lines = [
+        Line(OK, "b12screen", f"{__version__} on Python {platform.python_version()}"),
+        Line(OK, "libraries", ", ".join(installed(name) for name in LIBRARIES)),
+    ]
+    try:
+        lines.append(Line(OK, "sql", str(sql_folder())))
+    except FileNotFoundError:
+        lines.append(Line(SettingsInvalid.exit_code, "sql", "not found: install b12screen again"))
+    lines.append(Line(OK, "rulesets", str(Path(rules.__file__).parent)))
+    try:
+        load_maps()
+        lines.append(Line(OK, "code maps", "whole"))
+    except B12ScreenError as error:
+        lines.append(Line(error.exit_code, "code maps", str(error)))
+    return lines
+
+
+def installed(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} missing"
+
+
+def site_lines(root: Path, today: date) -> list[Line]:
+    """What a run of the site would meet, and what the last night said."""
+    try:
+        settings = load_settings(root)
+    except B12ScreenError as error:
+        return [Line(error.exit_code, "settings", str(error))]
+    site = Site(root.resolve())
+    laboratories = ", ".join(settings.laboratories)
+    lines = [
+        Line(
+            OK,
+            "settings",
+            f"{root / SETTINGS_FILE}: timezone {settings.timezone}, laboratories {laboratories}",
+        ),
+        ruleset_line(settings, root, today),
+        disk_line(site),
+        *folder_lines(site),
+        lock_line(site),
+    ]
+    return lines + last_night(site, settings, today)
+
+
+def ruleset_line(settings: Settings, root: Path, today: date) -> Line:
+    try:
+        ruleset = rules.load_ruleset(settings.ruleset, root)
+    except B12ScreenError as error:
+        return Line(error.exit_code, "ruleset", str(error))
+    if ruleset.review_by < today:
+        return Line(LOOK, "ruleset", f"{ruleset.ruleset} was to be reviewed by {ruleset.review_by}")
+    return Line(OK, "ruleset", f"{ruleset.ruleset}, to be reviewed by {ruleset.review_by}")
+
+
+def disk_line(site: Site) -> Line:
+    free = shutil.disk_usage(site.root).free / 1e9
+    if free < FREE_GB_FOR_A_NIGHT:
+        return Line(LOOK, "disk", f"{free:.1f} GB free: too little for a large night")
+    return Line(OK, "disk", f"{free:.1f} GB free")
+
+
+def folder_lines(site: Site) -> list[Line]:
+    """Whether the running user may read the inbox and write the store and what is published."""
+    needs = ((site.inbox, os.R_OK), (site.store, os.W_OK), (site.published, os.W_OK))
+    lines = []
+    for folder, right in needs:
+        if not folder.is_dir():
+            line = Line(CannotWrite.exit_code, folder.name, f"{folder} is not a folder: make it")
+        elif not os.access(folder, right | os.X_OK):
+            verb = "read" if right == os.R_OK else "write"
+            line = Line(
+                CannotWrite.exit_code, folder.name, f"the running user may not {verb} {folder}"
+            )
+        elif folder == site.store and folder.stat().st_mode & 0o077:
+            line = Line(LOOK, folder.name, f"{folder} is open to other users: chmod 700 it")
+        else:
+            line = Line(OK, folder.name, str(folder))
+        lines.append(line)
+    return lines
+
+
+def lock_line(site: Site) -> Line:
+    """Whether a run holds the site now. A lock left by a killed process does not exist."""
+    path = site.store / "lock"
+    if not path.exists() or not os.access(path, os.R_OK):
+        return Line(OK, "lock", "no run holds the site")
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Line(LOOK, "lock", "a run holds the site at this moment")
+    finally:
+        os.close(handle)
+    return Line(OK, "lock", "no run holds the site")
+
+
+def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
+    """The last published night: its age, its accounts and the freshness of its feeds."""
+    database = site.current / "b12screen.duckdb"
+    if not database.exists():
+        return [Line(LOOK, "last night", "none is published yet: b12screen run")]
+    with Warehouse.open(database.resolve(), read_only=True, sealed=True) as warehouse:
+        (night,) = warehouse.frame("SELECT * FROM run.night").to_dicts()
+    age = (today - night["as_of"]).days
+    accounts = (
+        f"{night['as_of']} ({night['run_id']}), {night['n_read']} rows read, "
+        f"{night['n_rejected']} rejected, {night['n_held']} files held"
+    )
+    lines = [
+        Line(LOOK if age > DAYS_WITHOUT_A_NIGHT or night["n_held"] else OK, "last night", accounts)
+    ]
+    for kind in KINDS:
+        newest = night[f"{kind}_newest_on"]
+        limit = getattr(settings.freshness, f"{kind}_days")
+        if newest is None:
+            lines.append(Line(LOOK, kind, "never delivered"))
+        elif (today - newest).days > limit:
+            lines.append(Line(LOOK, kind, f"stale: newest {newest}, limit {limit} days"))
+        else:
+            lines.append(Line(OK, kind, f"newest {newest}"))
+    return lines

@@ -1,0 +1,282 @@
+"""What a site is set to: `b12screen.toml`, read once, checked completely, never changed here.
+
+Refuses a key it does not know, a value of another type and a timezone that does not exist, and
+names the key and the reason. Holds no clinical number: those stand in the ruleset.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from b12screen.errors import CannotWrite, SettingsInvalid, UsageError
+from schemas.words import ANALYTES
+
+SETTINGS_FILE = "b12screen.toml"
+
+SHIPPED_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+GROUP_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
+LABORATORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: closed, frozen, and of exactly the types that TOML gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Publish(Section):
+    """Who may read what is published, and for how many nights it is kept."""
+
+    group: str | None = None
+    keep_nights: Annotated[int, Field(ge=1)] = 30
+
+    @field_validator("group")
+    @classmethod
+    def group_is_a_name(cls, group: str | None) -> str | None:
+        if group is not None and not GROUP_NAME.fullmatch(group):
+            raise ValueError("is not the name of a group")
+        return group
+
+
+class Limits(Section):
+    """Memory in MB, cells in bytes, decompressed extracts in GB; shares are of the rows read."""
+
+    memory_mb: Annotated[int, Field(ge=200)] = 900
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    reject_share: Share = 0.05
+    reject_rows: Annotated[int, Field(ge=1)] = 20
+    max_cell_bytes: Annotated[int, Field(ge=1000)] = 1_000_000
+    max_decompressed_gb: Annotated[float, Field(gt=0)] = 50
+
+
+class Freshness(Section):
+    """Days after which a feed is stale: the night minus the newest day it tells about."""
+
+    labs_days: Annotated[int, Field(ge=0)] = 3
+    patients_days: Annotated[int, Field(ge=0)] = 35
+    conditions_days: Annotated[int, Field(ge=0)] = 35
+    medications_days: Annotated[int, Field(ge=0)] = 35
+
+
+class LocalTest(Section):
+    """What a laboratory's own code measures; `unit` speaks only where the cell is blank."""
+
+    analyte: str
+    unit: str | None = None
+    specimen: str | None = None
+
+    @field_validator("analyte")
+    @classmethod
+    def analyte_is_known(cls, analyte: str) -> str:
+        if analyte not in ANALYTES:
+            raise ValueError("is not an analyte; one of " + ", ".join(ANALYTES))
+        return analyte
+
+
+class Laboratory(Section):
+    """One laboratory: its own codes, and the units of tests whose unit cell it leaves blank."""
+
+    reject_share: Share | None = None
+    code_system: str | None = None
+    tests: dict[str, LocalTest] = {}
+    default_units: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def own_tests_have_a_code_system(self) -> Self:
+        if self.tests and self.code_system is None:
+            raise ValueError("has tests of its own, so it needs the name of its code_system")
+        return self
+
+
+class Settings(Section):
+    """Everything a site may set. The defaults work unedited."""
+
+    timezone: str = "UTC"
+    ruleset: str = "praxis-2025"
+    medications_complete_from: date | None = None
+    publish: Publish = Publish()
+    limits: Limits = Limits()
+    freshness: Freshness = Freshness()
+    laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
+
+    @field_validator("timezone")
+    @classmethod
+    def timezone_exists(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("is not a timezone; write one like Europe/London or UTC") from None
+        return timezone
+
+    @field_validator("ruleset")
+    @classmethod
+    def ruleset_is_named(cls, ruleset: str) -> str:
+        if SHIPPED_NAME.fullmatch(ruleset):
+            return ruleset
+        path = PurePosixPath(ruleset)
+        if path.suffix != ".toml" or path.is_absolute() or ".." in path.parts:
+            raise ValueError("is neither the name of a shipped ruleset nor a .toml inside the site")
+        return ruleset
+
+    @field_validator("laboratories")
+    @classmethod
+    def laboratories_are_named(cls, laboratories: dict[str, Laboratory]) -> dict[str, Laboratory]:
+        for name in laboratories:
+            if not LABORATORY_NAME.fullmatch(name):
+                raise ValueError("a laboratory's name is letters, digits, '-', '_' and '.'")
+        return laboratories
+
+
+INITIAL_SETTINGS = """\
+# Settings of one site. Everything that is commented out shows its default.
+
+# Days and the night are counted in this timezone.
+timezone = "UTC"
+
+# A ruleset that b12screen ships, or a .toml of your own inside this folder.
+ruleset = "praxis-2025"
+
+# The day from which the medications extracts are complete. A treatment that starts within 120 days
+# after it may have started before, so it gets no loading rows and no baseline.
+# medications_complete_from = 2024-01-01
+
+[publish]
+# The group that may read published/. Without it nobody but the running user may.
+# group = "b12-readers"
+# keep_nights = 30
+
+[limits]
+# memory_mb = 900
+# threads = 2
+# A file with at least reject_rows rejected rows, and more than reject_share of its rows, is held.
+# reject_share = 0.05
+# reject_rows = 20
+# max_cell_bytes = 1000000
+# max_decompressed_gb = 50.0
+
+[freshness]
+# Days after which a feed is called stale.
+# labs_days = 3
+# patients_days = 35
+# conditions_days = 35
+# medications_days = 35
+
+# One table for each laboratory; the first is meant where an extract names none.
+# Codes are LOINC and units are UCUM unless the laboratory says otherwise.
+[laboratories.main]
+# reject_share = 0.05
+# code_system = "main-local"
+
+# Units of tests whose unit cell this laboratory leaves blank.
+# [laboratories.main.default_units]
+# "13964-2" = "nmol/L"
+
+# The laboratory's own codes.
+# [laboratories.main.tests.MMAS]
+# analyte = "mma"
+# unit = "nmol/L"
+# specimen = "serum"
+"""
+
+
+def load_settings(site: Path) -> Settings:
+    """The settings of a site. SettingsInvalid names every key that is wrong and why."""
+    path = site / SETTINGS_FILE
+    if not site.is_dir():
+        raise SettingsInvalid(
+            f"{site} is not a folder. Nothing was read or published. `b12screen init` makes a site."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsInvalid(
+            f"{site} holds no {SETTINGS_FILE}, so it is not a site. Nothing was read or published. "
+            "`b12screen init` makes a site."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(
+            f"{path} cannot be read ({type(error).__name__}). Nothing was read or published. "
+            "It has to be a text file in UTF-8 that the running user may read."
+        ) from None
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(
+            f"{path} is not TOML: {error}. Nothing was read or published. Mend that line."
+        ) from None
+    try:
+        return Settings.model_validate(written)
+    except ValidationError as error:
+        findings = [finding(problem) for problem in error.errors(include_url=False)]
+    noun = "setting is" if len(findings) == 1 else "settings are"
+    raise SettingsInvalid(
+        f"{len(findings)} {noun} wrong in {path}: "
+        + "; ".join(findings)
+        + ". Nothing was read or published. Mend the file and run again."
+    )
+
+
+def finding(problem: Mapping[str, Any]) -> str:
+    """One wrong setting as `key.path: reason`, without the value that was written."""
+    path = [str(part) for part in problem["loc"]]
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        known = known_keys(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        reason = "is not a key of these settings" + (
+            f"; meant is perhaps {near[0]}" if near else ""
+        )
+    elif not problem["msg"].startswith("Value error, "):
+        reason = reason[:1].lower() + reason[1:]
+    return f"{'.'.join(path)}: {reason}"
+
+
+def known_keys(path: list[str]) -> list[str]:
+    """The keys that may stand at a place of the settings file."""
+    sections: dict[str, type[Section]] = {
+        "publish": Publish,
+        "limits": Limits,
+        "freshness": Freshness,
+    }
+    match path:
+        case []:
+            return list(Settings.model_fields)
+        case [name]:
+            return list(sections[name].model_fields) if name in sections else []
+        case ["laboratories", _]:
+            return list(Laboratory.model_fields)
+        case ["laboratories", _, "tests", _]:
+            return list(LocalTest.model_fields)
+    return []
+
+
+def make_site(site: Path) -> None:
+    """An empty site in a folder that is new or empty; anything else is left as it is.
+
+    `store/` is private from its first moment, as it will hold patient data.
+    """
+    try:
+        if site.exists() and (not site.is_dir() or any(site.iterdir())):
+            raise UsageError(
+                f"{site} exists and is not an empty folder. Nothing in it was changed. "
+                "Name a new folder for the site."
+            )
+        site.mkdir(parents=True, exist_ok=True)
+        (site / "inbox").mkdir()
+        (site / "store").mkdir(mode=0o700)
+        (site / "published").mkdir(mode=0o750)
+        (site / SETTINGS_FILE).write_text(INITIAL_SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(
+            f"The site {site} could not be made ({error.strerror}). Nothing was published. "
+            "Check the permission of the folder and the free disk space."
+        ) from None

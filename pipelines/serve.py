@@ -1,0 +1,100 @@
+"""The nightly schedule: one deployment, served for as long as this process runs.
+
+Only a Prefect server plans runs ahead, so where the operator names none (PREFECT_API_URL), one is
+started beside it on the loopback address, with its files in the site's private store.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from b12screen.errors import CannotWrite
+from pipelines.environment import prepare
+
+LOOPBACK = "127.0.0.1"
+SERVER_START_SECONDS = 120
+
+
+def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
+    """Run the night every day at (hour, minute) of the site's timezone, until interrupted."""
+    prepare(site)
+    with server():
+        # Prefect reads its environment when it is imported, so not before the server is there.
+        from prefect import serve
+        from prefect.client.schemas.objects import (
+            ConcurrencyLimitConfig,
+            ConcurrencyLimitStrategy,
+        )
+        from prefect.deployments.runner import RunnerDeployment
+        from prefect.schedules import Cron
+        from prefect.types.entrypoint import EntrypointType
+
+        from pipelines.nightly import nightly
+
+        hour, minute = at
+        deployment = nightly.to_deployment(
+            name="nightly",
+            schedule=Cron(f"{minute} {hour} * * *", timezone=timezone),
+            parameters={"site": str(site.resolve())},
+            # A night that has not ended is not joined by another: the second is cancelled.
+            concurrency_limit=ConcurrencyLimitConfig(
+                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+            ),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        assert isinstance(deployment, RunnerDeployment)
+        # Two at once, so that the second is met and cancelled. Not paused at the end: the schedule
+        # has to be alive again after a restart of the machine.
+        serve(deployment, pause_on_shutdown=False, limit=2)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[None]:
+    """A Prefect server to plan the nights: the operator's, or one of our own on the loopback."""
+    if "PREFECT_API_URL" in os.environ:
+        yield
+        return
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+    address = f"http://{LOOPBACK}:{port}/api"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "prefect", "server", "start", "--no-ui"),
+            *("--host", LOOPBACK, "--port", str(port)),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"{address}/health", process)
+        os.environ["PREFECT_API_URL"] = address
+        yield
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
+        process.terminate()
+        process.wait()
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+    """Until the server answers; an error when it ends or stays silent."""
+    for _ in range(SERVER_START_SECONDS):
+        if process.poll() is not None:
+            break
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(address, timeout=5),
+        ):
+            return
+        time.sleep(1)
+    raise CannotWrite(
+        "The Prefect server that plans the nights did not start. No night is scheduled and nothing "
+        "was changed. Check the disk, or start one with `prefect server start` and set "
+        "PREFECT_API_URL."
+    )

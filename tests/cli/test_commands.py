@@ -1,0 +1,296 @@
+"""The command line: exit codes, what it says on which stream, and what it does not import."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from b12screen import cli
+from b12screen.errors import B12ScreenError
+from b12screen.settings import SETTINGS_FILE
+
+Deliver = Callable[[Path, dict[str, str]], None]
+Capture = pytest.CaptureFixture[str]
+
+HEAVY = ("duckdb", "polars", "pandera", "pydantic", "prefect", "pyarrow")
+
+
+def usage(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom b12screen import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    print(f"help answered in {time.monotonic() - began:.2f} s")
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "demo" in done.stdout
+
+
+def test_a_run_does_not_import_prefect(
+    site: Path, deliver: Deliver, extracts: dict[str, str]
+) -> None:
+    deliver(site, extracts)
+    script = (
+        "import sys\nfrom b12screen import cli\n"
+        f"code = cli.main(['run', {str(site)!r}, '--as-of', '2026-11-01'])\n"
+        "print(code, 'prefect' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] in ("0 False", "20 False")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("unknown",),
+        ("run",),
+        ("run", "site", "--as-of", "2026-13-01"),
+        ("run", "site", "--as-of", "20261101"),
+        ("serve", "site", "--at", "25:00"),
+        ("serve", "site"),
+        ("synth", "folder", "--patients", "0", "--nights", "1", "--seed", "1"),
+        ("replay", "site"),
+    ],
+)
+def test_a_command_that_is_not_understood_is_a_mistake_of_usage(words: tuple[str, ...]) -> None:
+    assert usage(*words) == 2
+
+
+def test_what_was_typed_is_not_repeated(capsys: Capture) -> None:
+    usage("explain", "site", "CANARY-77", "CANARY-78")
+    usage("CANARY-77")
+    usage("explain", "site", "p", "--as-of", "CANARY-77")
+    assert "CANARY" not in capsys.readouterr().err
+
+
+def test_a_night_far_in_the_future_is_refused(site: Path, capsys: Capture) -> None:
+    assert cli.main(["run", str(site), "--as-of", "2206-11-01"]) == 2
+    assert "Nothing was done" in capsys.readouterr().err
+
+
+def test_init_makes_a_site_and_refuses_to_make_it_again(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["init", str(tmp_path / "new")]) == 0
+    assert "b12screen run" in capsys.readouterr().out
+    before = (tmp_path / "new" / SETTINGS_FILE).read_text()
+    assert cli.main(["init", str(tmp_path / "new")]) == 2
+    assert (tmp_path / "new" / SETTINGS_FILE).read_text() == before
+
+
+def test_wrong_settings_end_with_10(site: Path, capsys: Capture) -> None:
+    (site / SETTINGS_FILE).write_text("[limits]\nthreds = 2")
+    for words in (["run"], ["check"], ["rejects"], ["doctor"]):
+        assert cli.main([*words, str(site)]) == 10
+    assert "limits.threds" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_site_ends_with_10(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["run", str(tmp_path)]) == 10
+    assert "b12screen init" in capsys.readouterr().err
+
+
+def test_wrong_rules_end_with_11(site: Path, capsys: Capture) -> None:
+    (site / "mine.toml").write_text('ruleset = "mine"')
+    (site / SETTINGS_FILE).write_text('ruleset = "mine.toml"')
+    assert cli.main(["rules", "check", str(site)]) == 11
+    assert "finding" in capsys.readouterr().err
+
+
+def test_an_empty_site_ends_with_12(site: Path, capsys: Capture) -> None:
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 12
+    assert "inbox" in capsys.readouterr().err
+
+
+def test_a_held_site_ends_with_14(site: Path, capsys: Capture) -> None:
+    import fcntl
+
+    with (site / "store" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 14
+        assert cli.main(["doctor", str(site)]) == 20
+    captured = capsys.readouterr()
+    assert "another run" in captured.err
+    assert "a run holds the site" in captured.out
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_store_that_may_not_be_written_ends_with_15(
+    site: Path, deliver: Deliver, extracts: dict[str, str]
+) -> None:
+    deliver(site, extracts)
+    (site / "store").chmod(0o500)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 15
+    assert cli.main(["doctor", str(site)]) == 15
+    (site / "store").chmod(0o700)
+
+
+def test_a_full_disk_ends_with_15(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("b12screen.night.run_night", full)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 15
+
+
+def test_a_night_before_the_last_one_ends_with_16(published: Path, capsys: Capture) -> None:
+    assert cli.main(["run", str(published), "--as-of", "2026-10-31"]) == 16
+    assert "replay" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_frames_and_loses_its_text(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    # A traceback shows lines of code, so the canary must not stand in one.
+    cell = "-".join(("CANARY", "77"))
+
+    def broken(*_: object) -> None:
+        try:
+            int(cell)
+        except ValueError:
+            raise KeyError(cell) from None
+
+    monkeypatch.setattr("b12screen.night.run_night", broken)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 1
+    error = capsys.readouterr().err
+    assert cell not in error
+    assert "in broken" in error
+    assert "KeyError" in error
+
+
+def test_an_error_that_the_core_calls_a_bug_keeps_its_frames(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def broken(*_: object) -> None:
+        raise B12ScreenError("BinderException in: SELECT")
+
+    monkeypatch.setattr("b12screen.night.run_night", broken)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 1
+    assert "in broken" in capsys.readouterr().err
+
+
+def test_a_run_tells_its_summary_on_stdout_and_its_steps_on_stderr(
+    site: Path, deliver: Deliver, extracts: dict[str, str], capsys: Capture
+) -> None:
+    deliver(site, extracts)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
+    captured = capsys.readouterr()
+    assert 1 <= len(captured.out.splitlines()) <= 10
+    assert " s] " in captured.err
+    assert "\x1b" not in captured.err
+    assert "0001" not in captured.out + captured.err
+
+
+def test_check_writes_nothing_in_the_site(
+    site: Path, deliver: Deliver, extracts: dict[str, str], capsys: Capture
+) -> None:
+    deliver(site, extracts)
+    before = sorted(site.rglob("*"))
+    assert cli.main(["check", str(site), "--as-of", "2026-11-01"]) == 0
+    assert sorted(site.rglob("*")) == before
+    out = capsys.readouterr().out
+    assert "labs_1.csv" in out
+    assert "1 rejected" in out
+
+
+def test_check_ends_with_20_where_a_file_would_not_be_taken(
+    site: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "labs_bad.csv").write_text("result_id,patient_id\nr1,CANARY-77\n")
+    assert cli.main(["check", str(site), str(tmp_path / "labs_bad.csv")]) == 20
+    captured = capsys.readouterr()
+    assert "labs_bad.csv" in captured.out
+    assert "CANARY" not in captured.out + captured.err
+
+
+def test_check_of_a_file_that_is_not_there_is_a_mistake_of_usage(site: Path) -> None:
+    assert cli.main(["check", str(site), str(site / "nothing.csv")]) == 2
+
+
+def test_rejects_tells_the_reason_and_each_row_on_request(published: Path, capsys: Capture) -> None:
+    assert cli.main(["rejects", str(published)]) == 0
+    assert "1 rows of labs" in capsys.readouterr().out
+    assert cli.main(["rejects", str(published), "--rows"]) == 0
+    assert "labs_1.csv" in capsys.readouterr().out
+
+
+def test_a_site_without_a_night_has_nothing_to_ask(site: Path, capsys: Capture) -> None:
+    for words in (["query", str(site), "SELECT 1"], ["explain", str(site), "0001"]):
+        assert cli.main(words) == 2
+    assert "No night is published" in capsys.readouterr().err
+
+
+def test_query_answers_from_the_published_file(published: Path, capsys: Capture) -> None:
+    sql = "SELECT patient_id, route FROM decisions.screening ORDER BY patient_id"
+    assert cli.main(["query", str(published), sql]) == 0
+    assert "| 0001" in capsys.readouterr().out
+    assert cli.main(["query", str(published), sql, "--csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "patient_id,route"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM core.patient",
+        "CREATE TABLE core.x AS SELECT 1",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "ATTACH 'other.duckdb'",
+        "COPY core.patient TO 'out.csv'",
+        "SET enable_external_access = true",
+        'SELECT * FROM core.patient WHERE patient_id = "CANARY-77"',
+        "SELECT * FROM CANARY77",
+        "SELECT CAST('CANARY-77' AS INTEGER)",
+        "SELECT 'CANARY-77' 'x' FROM",
+    ],
+)
+def test_a_query_that_cannot_be_run_changes_and_repeats_nothing(
+    published: Path, sql: str, capsys: Capture
+) -> None:
+    assert cli.main(["query", str(published), sql]) == 2
+    error = capsys.readouterr().err
+    assert "CANARY" not in error
+    assert "unchanged" in error
+
+
+def test_a_query_that_misspells_a_column_is_told_the_real_names() -> None:
+    said = cli.without_words_of(
+        "SELECT mma FROM facts.patient",
+        'the query was not run: column "mma" not found, candidates: "mma_nmol_l"',
+        {"facts", "patient", "mma_nmol_l"},
+    )
+    assert said == 'the query was not run: column "…" not found, candidates: "mma_nmol_l"'
+
+
+def test_rules_are_shown_checked_and_rendered(site: Path, capsys: Capture) -> None:
+    assert cli.main(["rules"]) == 0
+    assert "RG1" in capsys.readouterr().out
+    assert cli.main(["rules", "check", str(site)]) == 0
+    assert "No finding" in capsys.readouterr().out
+    assert cli.main(["rules", "render", "--rules", "praxis-2025"]) == 0
+    assert "FS1" in capsys.readouterr().out
+    assert cli.main(["rules", "show", str(site), "too", "many"]) == 2
+
+
+def test_doctor_says_what_it_found(published: Path, capsys: Capture) -> None:
+    assert cli.main(["doctor"]) == 0
+    assert "duckdb" in capsys.readouterr().out
+    assert cli.main(["doctor", str(published)]) in (0, 20)
+    out = capsys.readouterr().out
+    assert "last night" in out
+    assert "2026-11-01" in out

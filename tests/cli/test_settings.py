@@ -1,0 +1,97 @@
+"""b12screen.toml: what is refused, and that the message names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from b12screen.errors import SettingsInvalid, UsageError
+from b12screen.settings import SETTINGS_FILE, Settings, load_settings, make_site
+
+
+def test_a_new_site_works_unedited_with_the_defaults(site: Path) -> None:
+    assert load_settings(site) == Settings()
+    assert list(load_settings(site).laboratories) == ["main"]
+
+
+def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(site: Path) -> None:
+    text = (site / SETTINGS_FILE).read_text()
+    lines = [
+        line.removeprefix("# ")
+        if line.startswith("# ") and (" = " in line or "[" in line)
+        else line
+        for line in text.splitlines()
+    ]
+    uncommented = "\n".join(lines).replace("medications_complete_from = 2024-01-01\n", "")
+    (site / SETTINGS_FILE).write_text(uncommented)
+    settings = load_settings(site)
+    assert settings.limits == Settings().limits
+    assert settings.freshness == Settings().freshness
+    assert settings.publish.keep_nights == Settings().publish.keep_nights
+    assert settings.laboratories["main"].tests["MMAS"].analyte == "mma"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[limits]\nmemry_mb = 3", "limits.memry_mb: is not a key of these settings; meant"),
+        ('[limits]\nthreads = "two"', "limits.threads: input should be a valid integer"),
+        ('timezone = "Mars/Olympus"', "timezone: is not a timezone"),
+        ("timezone = 3", "timezone: input should be a valid string"),
+        ("[laboratories]", "laboratories: "),
+        (
+            '[laboratories.a]\ncode_system = "x"\n[laboratories.a.tests.T]\nanalyte = "mm"',
+            "laboratories.a.tests.T.analyte: is not an analyte",
+        ),
+        (
+            '[laboratories.a.tests.T]\nanalyte = "mma"',
+            "laboratories.a: has tests of its own, so it needs the name of its code_system",
+        ),
+        ('ruleset = "../other.toml"', "ruleset: is neither"),
+        ('medications_complete_from = "soon"', "medications_complete_from: input should be"),
+        ("[freshness]\nlabs_days = -1", "freshness.labs_days: "),
+        ("[publish]\nkeep_nights = 0", "publish.keep_nights: "),
+        ("reject_share = 0.1", "reject_share: is not a key"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_key_and_reason(site: Path, text: str, says: str) -> None:
+    (site / SETTINGS_FILE).write_text(text)
+    with pytest.raises(SettingsInvalid) as raised:
+        load_settings(site)
+    assert says in str(raised.value)
+    assert "Nothing was read or published" in str(raised.value)
+
+
+def test_every_wrong_setting_is_named_at_once(site: Path) -> None:
+    (site / SETTINGS_FILE).write_text('timezone = "x"\n[limits]\nthreads = 0\nmemory = 1')
+    with pytest.raises(SettingsInvalid, match="3 settings are wrong"):
+        load_settings(site)
+
+
+def test_a_file_that_is_not_toml_is_named_with_its_line(site: Path) -> None:
+    (site / SETTINGS_FILE).write_text('timezone = "UTC"\nlimits = [\n')
+    with pytest.raises(SettingsInvalid, match="is not TOML"):
+        load_settings(site)
+
+
+def test_a_folder_without_settings_is_not_a_site(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="is not a site"):
+        load_settings(tmp_path)
+    with pytest.raises(SettingsInvalid, match="is not a folder"):
+        load_settings(tmp_path / "nowhere")
+
+
+def test_a_site_is_made_with_a_private_store(site: Path) -> None:
+    assert {path.name for path in site.iterdir()} == {
+        SETTINGS_FILE,
+        "inbox",
+        "store",
+        "published",
+    }
+    assert (site / "store").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_holds_something_is_not_made_a_site(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        make_site(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

@@ -1,0 +1,131 @@
+"""An identifier planted in broken extracts is found nowhere that may be read by others."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HEADER = "result_id,patient_id,collected_at,code,value,unit\n"
+
+BREAKAGES = {
+    "a day that is no day": HEADER + "r1,{id},{id},13964-2,900,nmol/L\n",
+    "a value that is no number": HEADER + "r1,{id},2026-10-30,13964-2,{id},nmol/L\n",
+    "a unit that is no unit": HEADER + "r1,{id},2026-10-30,13964-2,900,{id}\n",
+    "a record with too many fields": HEADER + "r1,{id},2026-10-30,13964-2,9,nmol/L,{id},{id}\n",
+    "a record with too few fields": HEADER + "r1,{id}\n",
+    "a quote that does not end": HEADER + 'r1,"{id},2026-10-30,13964-2,900,nmol/L\n',
+    "a column that is missing": "result_id,patient_id\nr1,{id}\n",
+    "a header that is a person": "{id},2026-10-30,13964-2,900,nmol/L\n",
+    "bytes that are no text": HEADER + "r1,{id},2026-10-30,13964-2,900,\x00\udcff{id}\n",
+}
+
+
+def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
+    """Every breakage in a file of its own, beside extracts that are sound."""
+    for name, content in sound.items():
+        (site / "inbox" / name).write_text(content, encoding="utf-8")
+    for number, text in enumerate(BREAKAGES.values()):
+        broken = text.format(id=canary).encode("utf-8", errors="surrogateescape")
+        (site / "inbox" / f"labs_broken{number}.csv").write_bytes(broken)
+
+
+def test_broken_extracts_name_nobody_on_the_command_line(
+    site: Path,
+    canary: str,
+    sound: dict[str, str],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from b12screen import cli
+
+    delivered(site, canary, sound)
+    assert cli.main(["check", str(site), "--as-of", "2026-11-01"]) == 20
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 20
+    assert cli.main(["doctor", str(site)]) == 20
+    out, err = capfd.readouterr()
+    assert "labs_broken0.csv" in out
+    assert canary not in out + err
+    assert canary not in caplog.text
+    manifest = (site / "published" / "current" / "manifest.json").read_text()
+    assert "labs_broken0.csv" in manifest
+    assert canary not in manifest
+
+
+def test_broken_extracts_name_nobody_in_prefect(
+    flows: ModuleType,
+    site: Path,
+    canary: str,
+    sound: dict[str, str],
+    prefect_knows: Callable[[str], list[str]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    delivered(site, canary, sound)
+    assert flows.nightly(str(site), "2026-11-01") == 20
+    out, err = capfd.readouterr()
+    assert canary not in out + err
+    assert prefect_knows("labs_broken0.csv") != []
+    assert prefect_knows(canary) == []
+
+
+def test_a_failing_audit_names_nobody(
+    flows: ModuleType,
+    site: Path,
+    canary: str,
+    sound: dict[str, str],
+    prefect_knows: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from b12screen import cli
+
+    delivered(site, canary, sound)
+    # A sheet that was changed between writing and auditing has to stop the night.
+    real = flows.write
+
+    def tampering(night: "object", *given: object) -> object:
+        lists = real(night, *given)
+        sheet = next((night.folder / "worklists").glob("north*"))  # type: ignore[attr-defined]
+        text = sheet.read_bytes()
+        sheet.write_bytes(text + text.split(b"\r\n")[-2] + b"\r\n")
+        return lists
+
+    monkeypatch.setattr("b12screen.night.write", tampering)
+    monkeypatch.setattr(flows, "write", tampering)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 13
+    with pytest.raises(flows.StageError) as raised:
+        flows.nightly(str(site), "2026-11-01")
+    assert raised.value.exit_code == 13
+    assert canary not in repr(raised.value)
+    out, err = capfd.readouterr()
+    assert canary not in out + err
+    assert prefect_knows(canary) == []
+    assert not (site / "published" / "current").exists()
+
+
+def test_the_flow_as_a_command_keeps_prefect_in_the_private_store(
+    site: Path,
+    canary: str,
+    sound: dict[str, str],
+    holding: Callable[[Path, str], list[str]],
+) -> None:
+    delivered(site, canary, sound)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.nightly", str(site), "--as-of", "2026-11-01"],
+        capture_output=True,
+        text=True,
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert done.returncode in (0, 20), done.stderr
+    home = site / "store" / "prefect"
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert (home / "prefect.db").exists()
+    assert holding(home, canary) == []
+    assert canary not in done.stdout + done.stderr

@@ -1,0 +1,72 @@
+"""The schedule: when the night runs, what it is given, and that Prefect may not call out."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from b12screen.errors import CannotWrite
+from pipelines import environment
+
+
+def test_prefect_lives_in_the_private_store_and_calls_nobody(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_HOME", *environment.SETTINGS):
+        monkeypatch.setenv(name, "restored afterwards")
+        monkeypatch.delenv(name)
+    environment.prepare(site)
+    home = site.resolve() / "store" / "prefect"
+    assert os.environ["PREFECT_HOME"] == str(home)
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+
+
+def test_what_the_operator_set_is_left_as_it_is(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_HOME", *environment.SETTINGS):
+        monkeypatch.setenv(name, "chosen")
+    environment.prepare(site)
+    assert {os.environ[name] for name in environment.SETTINGS} == {"chosen"}
+    assert os.environ["PREFECT_HOME"] == "chosen"
+    assert not (site / "store" / "prefect").exists()
+
+
+def test_a_store_that_is_missing_is_told_before_prefect_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    with pytest.raises(CannotWrite, match="Nothing was published"):
+        environment.prepare(tmp_path)
+
+
+def test_the_night_is_served_at_its_time_in_the_timezone_of_the_site_and_never_twice(
+    flows: ModuleType, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[Any, dict[str, Any]]] = []
+    monkeypatch.setattr("prefect.serve", lambda made, **options: served.append((made, options)))
+    monkeypatch.setenv("PREFECT_API_URL", "the operator's own")
+    from pipelines.serve import serve_nightly
+
+    serve_nightly(site, (2, 30), "Europe/London")
+    ((deployment, options),) = served
+    (planned,) = deployment.schedules
+    assert planned.schedule.cron == "30 2 * * *"
+    assert planned.schedule.timezone == "Europe/London"
+    assert deployment.parameters == {"site": str(site.resolve())}
+    assert deployment.concurrency_limit == 1
+    assert deployment.concurrency_options.collision_strategy.value == "CANCEL_NEW"
+    assert deployment.entrypoint == "pipelines.nightly.nightly"
+    assert options["pause_on_shutdown"] is False
+    assert os.environ["PREFECT_API_URL"] == "the operator's own"
+
+
+def test_the_library_that_plans_the_runs_is_one_that_can() -> None:
+    """SQLAlchemy 2.1 breaks the insert with which Prefect 3.8 plans runs; flows would still run."""
+    major, minor, *_ = version("sqlalchemy").split(".")
+    assert (int(major), int(minor)) < (2, 1)
