@@ -3,7 +3,7 @@
 Every name and text passes through :func:`quoted_name` or :func:`quoted_text`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.relation import Relation
@@ -99,11 +99,13 @@ def incoming_csv(
     # Names of columns that no contract knows never reach the engine.
     placed = [name if name in wanted else f"extra {place}" for place, name in enumerate(columns)]
     struct = ", ".join(f"{quoted_text(name)}: 'VARCHAR'" for name in placed)
+    blanks = ", ".join(quoted_text(name) for name in placed if name in wanted)
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT row_number() OVER () AS record, '
-        f"{_cells(placed, wanted)} FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
+        f"{_cells(placed, wanted, quoted_name)} FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
         f"header = true, auto_detect = false, delim = {quoted_text(separator)}, quote = '\"', "
-        f"escape = '\"', store_rejects = true, max_line_size = {int(most_bytes)})"
+        f"escape = '\"', force_not_null = [{blanks}], store_rejects = true, "
+        f"max_line_size = {int(most_bytes)})"
     )
 
 
@@ -111,17 +113,21 @@ def incoming_parquet(pattern: str, present: Sequence[str], wanted: Sequence[str]
     """The view ``taking.incoming`` over rows that were split or cast to text beforehand."""
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT record, '
-        f"{_cells(present, wanted)} FROM read_parquet({quoted_text(pattern)})"
+        f"{_cells(present, wanted, _never_null)} FROM read_parquet({quoted_text(pattern)})"
     )
 
 
-def _cells(present: Sequence[str], wanted: Sequence[str]) -> str:
+def _cells(present: Sequence[str], wanted: Sequence[str], cell: Callable[[str], str]) -> str:
     return ", ".join(
-        f"coalesce({quoted_name(name)}, '') AS {quoted_name(name)}"
+        f"{cell(name)} AS {quoted_name(name)}"
         if name in present
         else f"CAST(NULL AS VARCHAR) AS {quoted_name(name)}"
         for name in wanted
     )
+
+
+def _never_null(name: str) -> str:
+    return f"coalesce({quoted_name(name)}, '')"
 
 
 def broken_parquet(pattern: str) -> str:

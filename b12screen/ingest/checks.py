@@ -1,0 +1,87 @@
+"""Every check a row may fail: the column, the name of the check, and what to do, without cells.
+
+The keys are the short words that the scans in ``sql/core`` write; a row fails one check, its first.
+"""
+
+from b12screen.ingest.delimited import BROKEN_ROWS
+
+GRAMMAR = "is no ISO 8601 date or date-time that exists"
+EARLY = "is earlier than any plausible day"
+LATE = "is more than 366 days after the night"
+
+CHECKS: dict[str, tuple[str, str, str]] = {
+    "result_id": ("result_id", "not_blank", "result_id is blank; every result needs its key"),
+    "patient_id": ("patient_id", "not_blank", "patient_id is blank; every row needs its person"),
+    "medication": ("medication_id", "not_blank", "medication_id is blank; every row needs its key"),
+    "code": ("code", "not_blank", "code is blank; without it nobody knows what was recorded"),
+    "system": ("code_system", "known_word", "code_system is not one of the contract's words"),
+    "laboratory": ("laboratory", "known_word", "the settings name no such laboratory; add it"),
+    "status": ("status", "known_word", "status is neither a word nor a letter of the contract"),
+    "status_blank": (
+        "status",
+        "not_blank",
+        "status is blank; fill it, or leave the column out where all results are final",
+    ),
+    "coll": ("collected_at", "date", f"collected_at {GRAMMAR}"),
+    "coll_blank": ("collected_at", "not_blank", "collected_at is blank"),
+    "coll_early": ("collected_at", "plausible_date", f"collected_at {EARLY}"),
+    "coll_late": ("collected_at", "plausible_date", f"collected_at {LATE}"),
+    "rep": ("reported_at", "date", f"reported_at {GRAMMAR}"),
+    "rep_early": ("reported_at", "plausible_date", f"reported_at {EARLY}"),
+    "rep_late": ("reported_at", "plausible_date", f"reported_at {LATE}"),
+    "specimen": ("specimen", "fits_code", "the specimen is not one that this test is made from"),
+    "test_name": (
+        "test_name",
+        "fits_code",
+        "the test's name says another test than its code; one of them is wrong",
+    ),
+    "val_blank": ("value", "not_blank", "value is blank although the status says there is one"),
+    "val_comma": ("value", "number", "the number has a comma; write it with a decimal point"),
+    "val_sign": ("value", "number", "<= and >= are not read; only a number, < or > is"),
+    "val_text": ("value", "number", "value is no number, with or without < or > before it"),
+    "val_huge": ("value", "number", "the number is too large to be one"),
+    "unit": ("unit", "known_unit", "the unit map has no such unit for this test"),
+    "unit_blank": (
+        "unit",
+        "not_blank",
+        "unit is blank and the settings declare no unit for this test of this laboratory",
+    ),
+    "unit_kind": (
+        "unit",
+        "fits_code",
+        "the unit is of mass where the code means moles, or the other way round",
+    ),
+    "low": ("value", "plausible", "the value is too low in this unit; the unit may be wrong"),
+    "high": ("value", "plausible", "the value is too high in this unit; the unit may be wrong"),
+    "birth": ("birth_date", "date", f"birth_date {GRAMMAR}"),
+    "birth_early": ("birth_date", "plausible_date", f"birth_date {EARLY}"),
+    "birth_late": ("birth_date", "plausible_date", f"birth_date {LATE}"),
+    "sex": ("sex", "known_word", "sex is none of female, male, other, unknown, F and M"),
+    "dead": ("deceased_on", "date", f"deceased_on {GRAMMAR}"),
+    "dead_early": ("deceased_on", "plausible_date", f"deceased_on {EARLY}"),
+    "dead_late": ("deceased_on", "plausible_date", f"deceased_on {LATE}"),
+    "opted_out": ("opted_out", "known_word", "opted_out is neither true nor false"),
+    "recd": ("recorded_on", "date", f"recorded_on {GRAMMAR}"),
+    "recd_blank": ("recorded_on", "not_blank", "recorded_on is blank"),
+    "recd_early": ("recorded_on", "plausible_date", f"recorded_on {EARLY}"),
+    "recd_late": ("recorded_on", "plausible_date", f"recorded_on {LATE}"),
+    "res": ("resolved_on", "date", f"resolved_on {GRAMMAR}"),
+    "res_early": ("resolved_on", "plausible_date", f"resolved_on {EARLY}"),
+    "res_late": ("resolved_on", "plausible_date", f"resolved_on {LATE}"),
+    "kind": ("kind", "known_word", "kind is neither administration nor prescription"),
+    "start": ("started_on", "date", f"started_on {GRAMMAR}"),
+    "start_blank": ("started_on", "not_blank", "started_on is blank"),
+    "start_early": ("started_on", "plausible_date", f"started_on {EARLY}"),
+    "start_late": ("started_on", "plausible_date", f"started_on {LATE}"),
+    "end": ("ended_on", "date", f"ended_on {GRAMMAR}"),
+    "end_early": ("ended_on", "plausible_date", f"ended_on {EARLY}"),
+    "end_late": ("ended_on", "plausible_date", f"ended_on {LATE}"),
+    "dose": ("dose", "number", "dose is no number, or a negative one"),
+    "dose_unit": ("dose_unit", "known_word", "dose_unit is none of mg, ug, mcg and g"),
+    "route": ("route", "known_word", "route is not one of the contract's words"),
+}
+
+# The check of a row whose bytes already make no record; it has no column.
+SHAPES: dict[str, tuple[None, str, str]] = {
+    name: (None, name, reason) for name, reason in BROKEN_ROWS.items()
+}

@@ -1,0 +1,77 @@
+"""Parquet extracts as the text rows that delimited ones give. Types are no reason for trust."""
+
+from pathlib import Path
+
+import polars as pl
+
+from b12screen.ingest.delimited import FileRefused, Parts
+
+SLICE_ROWS = 250_000
+
+
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """The column names of a Parquet file as they are written in it."""
+    try:
+        return tuple(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError, ValueError):
+        raise FileRefused("it is not a readable Parquet file; send it again") from None
+
+
+def parquet_as_text(
+    path: Path, sent: dict[str, str], max_cell_bytes: int, folder: Path
+) -> tuple[int, int]:
+    """Write ``folder/rows-*.parquet`` and ``folder/broken-*.parquet`` as for delimited text.
+
+    ``sent`` gives the file's own column name for each wanted one. Returns the numbers of rows.
+    """
+    broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
+    n_rows = 0
+    try:
+        kinds = pl.read_parquet_schema(path)
+        scan = pl.scan_parquet(path)
+        n_sent = scan.select(pl.len()).collect().item()
+        scan = scan.select(
+            as_text(pl.col(source), kinds[source]).alias(wanted) for wanted, source in sent.items()
+        )
+        for n_part, offset in enumerate(range(0, max(n_sent, 1), SLICE_ROWS)):
+            frame = scan.slice(offset, SLICE_ROWS).collect().with_row_index("record", offset + 1)
+            frame = frame.with_columns(
+                pl.col("record").cast(pl.Int64), pl.lit(None, pl.Int64).alias("line")
+            )
+            oversize = pl.any_horizontal(
+                pl.col(name).str.len_bytes().fill_null(0) > max_cell_bytes for name in sent
+            )
+            holds_nul = pl.any_horizontal(
+                pl.col(name).str.contains("\0", literal=True).fill_null(False) for name in sent
+            )
+            judged = frame.with_columns(
+                pl.when(holds_nul)
+                .then(pl.lit("nul_byte"))
+                .when(oversize)
+                .then(pl.lit("cell_size"))
+                .alias("check_name")
+            )
+            for record, check_name in (
+                judged.filter(pl.col("check_name").is_not_null())
+                .select("record", "check_name")
+                .iter_rows()
+            ):
+                broken.add([record, 0, check_name, ""])
+            good = judged.filter(pl.col("check_name").is_null()).drop("check_name")
+            good.write_parquet(folder / f"rows-{n_part:06}.parquet")
+            n_rows += good.height
+    except (pl.exceptions.PolarsError, OSError):
+        raise FileRefused(
+            "a column of it is no text, number, date or truth value, or the file is damaged; "
+            "write its columns as text"
+        ) from None
+    return n_rows, broken.close()
+
+
+def as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """A typed column as the text a CSV extract would carry."""
+    if isinstance(kind, pl.Datetime):
+        return column.dt.strftime(
+            "%Y-%m-%dT%H:%M:%S%.6f%:z" if kind.time_zone else "%Y-%m-%dT%H:%M:%S%.6f"
+        )
+    return column.cast(pl.String)

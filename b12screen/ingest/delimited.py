@@ -1,0 +1,385 @@
+"""Delimited text as bytes: measured, unpacked, its header read, and split exactly where needed.
+
+The engine's own reader takes every file whose shape is beyond doubt. Whatever it stumbles over is
+split again here, slowly and exactly, so that one broken row costs one row and keeps its place.
+"""
+
+import codecs
+import csv
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+import pyarrow as pa
+
+CHUNK = 1024 * 1024
+BATCH_ROWS = 50_000
+BATCH_BYTES = 64 * 1024 * 1024
+SEPARATORS = (b",", b";", b"\t")
+BOM = b"\xef\xbb\xbf"
+
+# Extracts shrink five- to twentyfold; beyond this a packed file is a mistake or an attack.
+MOST_TIMES_PACKED = 200
+ALWAYS_UNPACKED_BYTES = 100 * 1024 * 1024
+
+BROKEN_ROWS = {
+    "fields": "the row has more or fewer cells than the header; quote cells that hold a separator",
+    "open_quote": "a quote opens a cell and never ends, or ends only beyond the largest cell "
+    "allowed; double every quote inside a quoted cell",
+    "quote": "something follows the closing quote of a cell; double every quote inside it",
+    "nul_byte": "the row holds a NUL byte; export it again as text",
+    "encoding": "the row is not UTF-8; export the file as UTF-8",
+    "cell_size": "a cell is larger than limits.max_cell_bytes",
+    "line_end": "a carriage return stands in the row outside quotes; end rows with LF or CRLF",
+}
+
+
+class FileRefused(Exception):
+    """A file that cannot be read as an extract; the text says why and what to do, without cells."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What one pass over the bytes tells: content hash of the file, shape of its text."""
+
+    n_newline: int
+    n_quote: int
+    n_return: int
+    n_crlf: int
+    n_nul: int
+    utf8: bool
+    n_line: int
+
+    @property
+    def beyond_doubt(self) -> bool:
+        """Whether the engine's own reader may try, once CRLF has become LF."""
+        return (
+            self.utf8 and self.n_nul == 0 and self.n_return == self.n_crlf and self.n_quote % 2 == 0
+        )
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line: separator, column names folded to lower case, and where the rows begin."""
+
+    separator: str
+    columns: tuple[str, ...]
+    n_bytes: int
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file as it lies."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def measured(path: Path, hashed: bool = True) -> tuple[str, Measures]:
+    """One pass over a text file: its hash (blank unless asked for) and the shape of its text."""
+    digest = hashlib.sha256()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    n_newline = n_quote = n_return = n_crlf = n_nul = 0
+    utf8 = True
+    pending = False
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            if hashed:
+                digest.update(chunk)
+            # Counted by what is left out, and only what is there: half the time of four counts.
+            n_newline += len(chunk) - len(chunk.replace(b"\n", b""))
+            n_quote += chunk.count(b'"') if b'"' in chunk else 0
+            n_nul += chunk.count(b"\0") if b"\0" in chunk else 0
+            if b"\r" in chunk:
+                n_return += chunk.count(b"\r")
+                n_crlf += chunk.count(b"\r\n")
+            if tail.endswith(b"\r") and chunk.startswith(b"\n"):
+                n_crlf += 1
+            if utf8 and (pending or not chunk.isascii()):
+                try:
+                    decoder.decode(chunk)
+                    pending = decoder.getstate()[0] != b""
+                except UnicodeDecodeError:
+                    utf8 = False
+            tail = (tail + chunk)[-64:]
+    # Blank lines at the end are no rows; every export tool has its own habit there.
+    n_blank_tail = (tail[len(tail.rstrip(b"\r\n")) :]).count(b"\n")
+    n_line = n_newline - n_blank_tail + (1 if tail.strip(b"\r\n") else 0)
+    shape = Measures(n_newline, n_quote, n_return, n_crlf, n_nul, utf8 and not pending, n_line)
+    return digest.hexdigest() if hashed else "", shape
+
+
+def unpacked(path: Path, packing: str, target: Path, most_bytes: int) -> None:
+    """Decompress into ``target``; FileRefused where it is damaged or grows beyond its limits."""
+    most = min(most_bytes, max(ALWAYS_UNPACKED_BYTES, path.stat().st_size * MOST_TIMES_PACKED))
+    written = 0
+    with packed(path, packing) as source, target.open("wb") as out:
+        while chunk := unpacked_chunk(source):
+            written += len(chunk)
+            if written > most:
+                raise FileRefused(
+                    f"it unpacks to more than {most} bytes; raise "
+                    "limits.max_decompressed_gb if that is meant, or send it in parts"
+                )
+            out.write(chunk)
+
+
+def unpacked_chunk(source: Any) -> bytes:
+    """The next piece of a decompressing stream; FileRefused where it is damaged."""
+    try:
+        chunk: bytes = source.read(CHUNK)
+    except (EOFError, zlib.error, OSError, pa.ArrowException):
+        raise FileRefused("its compression is damaged or cut short; send it again") from None
+    return chunk
+
+
+def packed(path: Path, packing: str) -> Any:
+    """The decompressing stream of a .gz or .zst file."""
+    if packing == "gz":
+        return gzip.open(path, "rb")
+    return pa.CompressedInputStream(pa.OSFile(str(path), "rb"), "zstd")
+
+
+def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
+    """Read the first line. FileRefused where it is no header of this project's extracts."""
+    with path.open("rb") as file:
+        line = file.readline(most_bytes)
+    if not line:
+        raise FileRefused("it is empty (0 bytes); an extract without rows still has its header")
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
+        raise FileRefused("its header is not UTF-8 but looks like UTF-16; export it as UTF-8")
+    n_bytes = len(line)
+    # A file with CR alone as line end has its header up to the first of them.
+    line = line.removeprefix(BOM).split(b"\r")[0].rstrip(b"\n")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FileRefused("its header is not UTF-8; export the file as UTF-8") from None
+    if text.count('"') % 2:
+        raise FileRefused("its header holds a quote that never ends; mend the first line")
+    splits = [(separator.decode(), names(text, separator.decode())) for separator in SEPARATORS]
+    separator, columns = max(splits, key=lambda split: len(known.intersection(split[1])))
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        listed = ", ".join(repeated[:5])
+        raise FileRefused(f"its header names a column twice: {listed}; keep one of them")
+    return Header(separator, columns, n_bytes)
+
+
+def names(line: str, separator: str) -> tuple[str, ...]:
+    """The column names of a header line, trimmed and in lower case."""
+    return tuple(
+        name.strip().lower() for cells in csv.reader([line], delimiter=separator) for name in cells
+    )
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as bytes: its number, the physical line it begins on, and its cells."""
+
+    record: int
+    line: int
+    cells: list[bytes]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row that is no record of this file: its number, its line, the check, its bytes."""
+
+    record: int
+    line: int
+    check_name: str
+    raw: bytes
+
+
+class Lines:
+    """Physical lines with their numbers, of bounded length, and with a way back."""
+
+    def __init__(self, file: IO[bytes], most_bytes: int) -> None:
+        self._file = file
+        self._most_bytes = most_bytes
+        self.number = 0
+
+    def next(self) -> tuple[bytes, bool]:
+        """The next line with its line end, and whether it was too long to be kept whole."""
+        line = self._file.readline(self._most_bytes)
+        self.number += 1 if line else 0
+        if len(line) < self._most_bytes or line.endswith(b"\n"):
+            return line, False
+        while (more := self._file.readline(CHUNK)) and not more.endswith(b"\n"):
+            pass
+        return line, True
+
+    def place(self) -> tuple[int, int]:
+        """Where the next line begins."""
+        return self._file.tell(), self.number
+
+    def back_to(self, place: tuple[int, int]) -> None:
+        """Read on from an earlier place."""
+        self._file.seek(place[0])
+        self.number = place[1]
+
+
+def split(
+    path: Path, separator: str, n_columns: int, max_cell_bytes: int
+) -> Iterator[Record | Broken]:
+    """Every row after the header, well formed or broken, in order; memory stays bounded.
+
+    A record that is broken and spans several lines gives up its first line only, and reading
+    resumes on the next one: a quote that never ends must not swallow the rows behind it.
+    """
+    delimiter = separator.encode()
+    number = 0
+    with path.open("rb") as file:
+        lines = Lines(file, max_cell_bytes * (n_columns + 1))
+        lines.next()
+        while True:
+            line, too_long = lines.next()
+            if not line:
+                return
+            if not line.strip(b"\r\n"):
+                continue
+            number += 1
+            begins = lines.number
+            if too_long:
+                yield Broken(number, begins, "cell_size", line)
+                continue
+            resume = lines.place()
+            cells, check_name = record_cells(line, lines, delimiter, max_cell_bytes)
+            check_name = check_name or fault(cells, line, n_columns, max_cell_bytes)
+            if check_name:
+                lines.back_to(resume)
+                yield Broken(number, begins, check_name, line)
+            else:
+                yield Record(number, begins, cells)
+
+
+def record_cells(
+    line: bytes, lines: Lines, separator: bytes, max_cell_bytes: int
+) -> tuple[list[bytes], str]:
+    """The cells of the record that begins with ``line``, or the name of the check it fails."""
+    body = line.rstrip(b"\n").removesuffix(b"\r")
+    if b'"' not in line:
+        if b"\r" in body:
+            return [], "line_end"
+        return body.split(separator), ""
+    cells: list[bytes] = []
+    position = 0
+    while True:
+        if line[position : position + 1] != b'"':
+            end = line.find(separator, position, len(body))
+            cell = body[position:] if end < 0 else line[position:end]
+            if b"\r" in cell:
+                return [], "line_end"
+            cells.append(cell)
+            if end < 0:
+                return cells, ""
+            position = end + 1
+            continue
+        position += 1
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            end = line.find(b'"', position)
+            if end >= 0 and line[end + 1 : end + 2] == b'"':
+                parts.append(line[position : end + 1])
+                size += end + 1 - position
+                position = end + 2
+                continue
+            if end >= 0:
+                parts.append(line[position:end])
+                position = end + 1
+                break
+            parts.append(line[position:])
+            size += len(line) - position
+            line, too_long = lines.next()
+            if not line or too_long or size > max_cell_bytes:
+                return [], "open_quote"
+            body = line.rstrip(b"\n").removesuffix(b"\r")
+            position = 0
+        cells.append(b"".join(parts))
+        if position >= len(body):
+            return cells, ""
+        if line[position : position + 1] != separator:
+            return [], "quote"
+        position += 1
+
+
+def fault(cells: list[bytes], line: bytes, n_columns: int, max_cell_bytes: int) -> str:
+    """The first check that the bytes of a record fail, or nothing."""
+    if any(b"\0" in cell for cell in cells):
+        return "nul_byte"
+    if not line.isascii() or not all(cell.isascii() for cell in cells):
+        try:
+            b"\n".join(cells).decode("utf-8")
+        except UnicodeDecodeError:
+            return "encoding"
+    if len(cells) != n_columns:
+        return "fields"
+    return "cell_size" if any(len(cell) > max_cell_bytes for cell in cells) else ""
+
+
+def rows_as_parquet(
+    path: Path,
+    columns: tuple[str, ...],
+    wanted: tuple[str, ...],
+    separator: str,
+    max_cell_bytes: int,
+    folder: Path,
+) -> tuple[int, int]:
+    """Split a file into ``folder/rows-*.parquet`` and ``folder/broken-*.parquet``.
+
+    Well-formed rows hold record, line and the wanted columns as text; broken ones record, line,
+    check_name and raw. Returns how many there are of each.
+    """
+    places = [(name, columns.index(name)) for name in wanted]
+    rows = Parts(folder, "rows", ("record", "line", *wanted))
+    broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
+    for row in split(path, separator, len(columns), max_cell_bytes):
+        if isinstance(row, Record):
+            cells = [row.cells[place].decode("utf-8") for _, place in places]
+            rows.add([row.record, row.line, *cells])
+        else:
+            raw = row.raw[:max_cell_bytes].decode("utf-8", "backslashreplace")
+            broken.add([row.record, row.line, row.check_name, raw.replace("\0", "\\x00")])
+    return rows.close(), broken.close()
+
+
+class Parts:
+    """Rows written as numbered Parquet files of bounded size."""
+
+    def __init__(self, folder: Path, title: str, columns: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._title = title
+        self._schema = {
+            name: pl.Int64 if name in ("record", "line") else pl.String for name in columns
+        }
+        self._rows: list[list[str | int]] = []
+        self._n_bytes = 0
+        self._n_parts = 0
+        self._n_rows = 0
+
+    def add(self, row: list[str | int]) -> None:
+        """Append one row; full batches go to disk."""
+        self._rows.append(row)
+        self._n_bytes += sum(len(cell) for cell in row if isinstance(cell, str))
+        if len(self._rows) >= BATCH_ROWS or self._n_bytes >= BATCH_BYTES:
+            self._flush()
+
+    def close(self) -> int:
+        """Write what is left (an empty part where there was nothing); how many rows there were."""
+        if self._rows or self._n_parts == 0:
+            self._flush()
+        return self._n_rows
+
+    def _flush(self) -> None:
+        self._n_rows += len(self._rows)
+        frame = pl.DataFrame(self._rows, schema=self._schema, orient="row")
+        frame.write_parquet(self._folder / f"{self._title}-{self._n_parts:06}.parquet")
+        self._n_parts += 1
+        self._rows = []
+        self._n_bytes = 0

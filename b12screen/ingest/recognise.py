@@ -1,0 +1,104 @@
+"""Which files of the inbox are extracts, and of which kind. Opens nothing, moves nothing."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.words import KINDS
+
+FIRST_WORD = re.compile(r"[a-z]*")
+FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet)$")
+
+
+@dataclass(frozen=True)
+class Extract:
+    """A file to take: its path below the inbox in POSIX form, its kind, its form, its packing."""
+
+    path: Path
+    name: str
+    kind: str
+    form: str
+    packing: str
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the file system says of a file; the same stamp means the same content."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+
+
+def stamp(path: Path) -> Stamp:
+    """The stamp of a file that is no symlink; raises ``OSError`` where it cannot be had."""
+    found = os.lstat(path)
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+
+
+def recognised(path: Path, name: str) -> Extract | None:
+    """The extract that a file name promises, or None."""
+    base = path.name.lower()
+    word = FIRST_WORD.match(base)
+    form = FORM.search(base)
+    kind = next((kind for kind in KINDS if word and word[0].startswith(kind)), None)
+    if kind is None or form is None:
+        return None
+    shape, _, packing = form[1].partition(".")
+    return Extract(path, name, kind, shape, packing)
+
+
+def found(inbox: Path) -> tuple[list[Extract], list[str], list[str]]:
+    """Extracts by name bytewise, files left alone, and findings on what cannot be looked into."""
+    extracts: list[Extract] = []
+    left_alone: list[str] = []
+    findings: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        place = shown(name_below(inbox, Path(error.filename)))
+        findings.append(
+            f"the folder {place} of the inbox cannot be read ({error.strerror}); nothing in it "
+            "was taken: let the running user read it"
+        )
+
+    for folder, folders, files in os.walk(inbox, onerror=unreadable):
+        for base in [*folders, *files]:
+            path = Path(folder) / base
+            name = name_below(inbox, path)
+            sort_of_file = mode(path)
+            if stat.S_ISDIR(sort_of_file):
+                continue
+            if stat.S_ISLNK(sort_of_file):
+                findings.append(
+                    f"{shown(name)} is a symbolic link and was left alone: put the file itself "
+                    "into the inbox"
+                )
+                continue
+            extract = recognised(path, name) if stat.S_ISREG(sort_of_file) else None
+            if extract is None or shown(name) != name:
+                left_alone.append(shown(name))
+            else:
+                extracts.append(extract)
+    extracts.sort(key=lambda extract: os.fsencode(extract.name))
+    return extracts, sorted(left_alone), sorted(findings)
+
+
+def mode(path: Path) -> int:
+    """What a directory entry is; 0 for one that vanished while we looked."""
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
+
+
+def name_below(inbox: Path, path: Path) -> str:
+    """The path below the inbox with forward slashes."""
+    return path.relative_to(inbox).as_posix()
+
+
+def shown(name: str) -> str:
+    """A name that is safe to print: bytes that are no UTF-8 stand as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

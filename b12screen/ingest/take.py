@@ -1,0 +1,707 @@
+"""Taking: everything new in the inbox, in file order, into the typed history, every row accounted.
+
+One scan per file casts, converts and judges; what fails is moved out with its reason. Only then is
+a file held, refused or kept. Nothing in the inbox is moved or deleted.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from b12screen.errors import AuditFailed
+from b12screen.ingest import contracts, lookups
+from b12screen.ingest.accounts import FileAccount, Taking, audit
+from b12screen.ingest.checks import CHECKS, SHAPES
+from b12screen.ingest.columnar import parquet_as_text, parquet_columns
+from b12screen.ingest.delimited import (
+    CHUNK,
+    FileRefused,
+    Header,
+    Measures,
+    content_hash,
+    header,
+    measured,
+    rows_as_parquet,
+    unpacked,
+)
+from b12screen.ingest.recognise import Extract, Stamp, found, recognised, stamp
+from b12screen.maps import Maps
+from b12screen.resources import sql_text
+from b12screen.settings import Settings
+from b12screen.warehouse import Warehouse, WarehouseError
+from schemas import ddl, words
+from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
+from schemas.extracts import extract_columns
+from schemas.relation import RELATIONS
+
+EARLIEST_EVENT = date(1900, 1, 1)
+# Somebody born before the first event that may be recorded.
+EARLIEST_BIRTH = date(1850, 1, 1)
+DAYS_AHEAD = 366
+GIGABYTE = 1_000_000_000
+COMMONEST = 3
+
+RELATION = {
+    "labs": "core.lab_result",
+    "patients": "core.patient",
+    "conditions": "core.condition",
+    "medications": "core.medication",
+}
+# Labs come last, so that the table of what was taken can become the history itself.
+TURN = ("patients", "conditions", "medications", "labs")
+SCAN = {
+    kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
+}
+VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
+
+SCAN_COLUMNS = {"fault": "VARCHAR", "cells": "VARCHAR"}
+# Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
+BULKY = ("result_id", "medication_id")
+
+PRIVATE_TABLES = (
+    "CREATE TABLE IF NOT EXISTS private.lab_result AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.lab_result AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.patient AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.patient AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.condition AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.condition AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.medication AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.medication AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.reject_row (file_name VARCHAR, sha256 VARCHAR, "
+    "kind VARCHAR, record BIGINT, line BIGINT, check_name VARCHAR, raw VARCHAR, taken_for DATE)",
+    "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR PRIMARY KEY, kind VARCHAR, "
+    "file_name VARCHAR, taken_for DATE)",
+    "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
+    "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
+)
+
+
+NOTHING_BROKEN = (
+    "CREATE OR REPLACE TABLE taking.broken "
+    "(record BIGINT, line BIGINT, check_name VARCHAR, raw VARCHAR)"
+)
+COPY_BROKEN = (
+    "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
+    "nullif(broken.line, 0) AS line, fault.check_name, fault.reason, ? AS taken_for "
+    "FROM taking.broken JOIN taking.fault ON fault.fault = broken.check_name "
+    "ORDER BY broken.record"
+)
+KEEP_BROKEN = (
+    "INSERT INTO private.reject_row BY NAME SELECT ? AS file_name, ? AS sha256, ? AS kind, "
+    "broken.record, nullif(broken.line, 0) AS line, broken.check_name, broken.raw, ? AS taken_for "
+    "FROM taking.broken ORDER BY broken.record"
+)
+COPY_REJECTS = (
+    "INSERT INTO core.reject BY NAME SELECT taken.file_name, ? AS kind, taken.record, "
+    "fault.column_name, fault.check_name, fault.reason, taken.taken_for "
+    "FROM core.taken JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+)
+KEEP_REJECTS = (
+    "INSERT INTO private.reject_row BY NAME SELECT taken.file_name, ? AS sha256, ? AS kind, "
+    "taken.record, fault.check_name, taken.cells AS raw, taken.taken_for "
+    "FROM core.taken JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+)
+
+
+class FileChanged(Exception):
+    """The file was written to while it was being read."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every step of a taking needs."""
+
+    warehouse: Warehouse
+    settings: Settings
+    as_of: date
+    scratch: Path
+    progress: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """How many rows of a file lie in ``core.taken``, and how many in ``taking.broken``."""
+
+    n_row: int
+    n_broken: int
+
+
+def take(
+    warehouse: Warehouse,
+    inbox: Path,
+    settings: Settings,
+    maps: Maps,
+    as_of: date,
+    scratch: Path,
+    progress: Callable[[str], None],
+) -> Taking:
+    """Take everything new below ``inbox`` into the open store, for the night ``as_of``.
+
+    The main database of ``warehouse`` holds core and run, the attached ``private`` what nobody
+    queries. Raises AuditFailed when rows do not add up; what was taken is then not to be kept.
+    """
+    site = Site(warehouse, settings, as_of, scratch, progress)
+    extracts, left_alone, findings = found(inbox)
+    return taken_in(site, maps, extracts, left_alone, findings)
+
+
+def check(
+    files: Sequence[Path],
+    settings: Settings,
+    maps: Maps,
+    as_of: date,
+    scratch: Path,
+    progress: Callable[[str], None],
+) -> Taking:
+    """The accounts that these files would get in an empty store; writes below ``scratch`` only."""
+    extracts = [(path, recognised(path, path.as_posix())) for path in files]
+    limits = settings.limits
+    with Warehouse.open(
+        scratch / "check.duckdb",
+        memory_mb=limits.memory_mb,
+        threads=limits.threads,
+        temp_dir=scratch,
+        timezone=settings.timezone,
+    ) as warehouse:
+        warehouse.attach(scratch / "check-private.duckdb", "private")
+        return taken_in(
+            Site(warehouse, settings, as_of, scratch, progress),
+            maps,
+            [extract for _, extract in extracts if extract is not None],
+            [path.as_posix() for path, extract in extracts if extract is None],
+            [],
+        )
+
+
+def taken_in(
+    site: Site, maps: Maps, extracts: list[Extract], left_alone: list[str], findings: list[str]
+) -> Taking:
+    """Take the extracts kind by kind, in file order; account for each."""
+    warehouse = site.warehouse
+    prepare(site, maps)
+    accounts: list[FileAccount] = []
+    n_known = 0
+    for kind in TURN:
+        for extract in (extract for extract in extracts if extract.kind == kind):
+            account, notes = taken_file(site, extract)
+            findings += notes
+            if account is None:
+                n_known += 1
+                continue
+            site.progress(told(account))
+            accounts.append(account)
+            if account.held:
+                findings.append(f"{account.file_name} was held: {account.reason}")
+            elif account.reason:
+                findings.append(f"{account.file_name} was {account.reason}")
+    accounts = lab_versions(site, accounts)
+    accounts.sort(key=lambda account: (os.fsencode(account.file_name), account.kind))
+    for account in accounts:
+        audit(account)
+    if accounts:
+        warehouse.write("taking.account", pl.DataFrame(accounts, infer_schema_length=None))
+        warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
+    warehouse.execute("DROP SCHEMA taking CASCADE")
+    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), n_known)
+
+
+def prepare(site: Site, maps: Maps) -> None:
+    """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
+    warehouse, settings = site.warehouse, site.settings
+    warehouse.create([*RELATION.values(), "core.reject", "core.unmapped_code", "run.source_file"])
+    for statement in PRIVATE_TABLES:
+        warehouse.execute(statement)
+    # What a file turned away on an earlier night said is said again tonight, or is over.
+    warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
+    warehouse.execute("DROP TABLE IF EXISTS core.taken")
+    warehouse.execute("DROP SCHEMA IF EXISTS taking CASCADE")
+    warehouse.define(sql_text("core/grammar.sql"))
+    tests = lookups.known_tests(settings, maps)
+    frames = {
+        "reading": lookups.readings(tests, maps),
+        "test": tests,
+        "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
+        "status": lookups.statuses(words.STATUSES),
+        "status_word": lookups.numbered("status", words.STATUSES),
+        "comparator": lookups.numbered("comparator", words.COMPARATORS),
+        "specimen": maps.specimen.select("analyte", "specimen"),
+        "name_pattern": maps.test_name.select("pattern", "analyte", "verdict"),
+        "sex": pl.DataFrame(
+            [(word, word) for word in words.SEXES]
+            + [("f", "female"), ("m", "male"), ("", "unknown")],
+            schema=["spelling", "sex"],
+            orient="row",
+        ),
+        "condition_system": pl.DataFrame({"code_system": words.CONDITION_SYSTEMS}),
+        "drug_system": pl.DataFrame({"code_system": words.DRUG_SYSTEMS}),
+        "medication_kind": pl.DataFrame({"kind": words.MEDICATION_KINDS}),
+        "dose_unit": pl.DataFrame({"dose_unit": words.DOSE_UNITS}),
+        "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
+        "fault": pl.DataFrame(
+            [(fault, *check) for fault, check in (CHECKS | SHAPES).items()],
+            schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
+            orient="row",
+        ),
+        "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
+    }
+    for name, frame in frames.items():
+        warehouse.write(f"taking.{name}", frame)
+
+
+def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[str]]:
+    """Take one file. No account for a file whose content was taken before; findings beside it."""
+    account = FileAccount(extract.name, extract.kind, "", 0, site.as_of)
+    folder = site.scratch / "extract"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    notes: list[str] = []
+    try:
+        before = stamp(extract.path)
+        account = replace(account, size_bytes=before.size)
+        sha256 = seen_hash(site, extract, before)
+        if sha256 is not None and was_taken(site, sha256) is not None:
+            return None, []
+        shape = None
+        if extract.form == "csv" and not extract.packing:
+            sha256, shape = measured(extract.path)
+        else:
+            sha256 = content_hash(extract.path)
+        account = replace(account, sha256=sha256)
+        unchanged(extract, before)
+        remember(site, extract, before, sha256)
+        if (taken := was_taken(site, sha256)) is not None:
+            return None, [
+                f"{extract.name} has the content of {taken}, taken before; not taken again"
+            ]
+        scanned, extra = scan(site, extract, shape, folder)
+        if extra:
+            notes.append(f"{extract.name}: columns that are not used were dropped: {extra}")
+        unchanged(extract, before)
+        return kept(site, extract, account, scanned), notes
+    except FileChanged:
+        drop_rows(site, extract)
+        return account.turned_away(
+            "changed while it was read; it is tried again on the next night", held=True
+        ), notes
+    except FileRefused as refused:
+        return account.turned_away(f"rejected: {refused}", held=False), notes
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != extract.path:
+            raise
+        drop_rows(site, extract)
+        return account.turned_away(
+            f"cannot be read ({error.strerror}): let the running user read it; it is tried again "
+            "on the next night",
+            held=True,
+        ), notes
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unchanged(extract: Extract, before: Stamp) -> None:
+    """FileChanged where the file is not the one that was stamped."""
+    if stamp(extract.path) != before:
+        raise FileChanged
+
+
+def seen_hash(site: Site, extract: Extract, at: Stamp) -> str | None:
+    """The hash of a file that lies there as on an earlier night."""
+    found_rows = site.warehouse.rows(
+        "SELECT sha256 FROM private.seen_file WHERE file_name = ? AND size = ? "
+        "AND mtime_ns = ? AND inode = ? AND ctime_ns = ?",
+        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns),
+    )
+    return str(found_rows[0][0]) if found_rows else None
+
+
+def was_taken(site: Site, sha256: str) -> str | None:
+    """The name under which this content was taken, if it was."""
+    rows = site.warehouse.rows(
+        "SELECT file_name FROM private.taken_file WHERE sha256 = ?", (sha256,)
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def remember(site: Site, extract: Extract, at: Stamp, sha256: str) -> None:
+    """Spare the next night the reading of a file that lies unchanged."""
+    site.warehouse.execute(
+        "INSERT OR REPLACE INTO private.seen_file VALUES (?, ?, ?, ?, ?, ?)",
+        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns, sha256),
+    )
+
+
+def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> tuple[Scanned, str]:
+    """The file's rows into ``core.taken``; also the names of columns that no contract knows."""
+    limits = site.settings.limits
+    contract = extract_columns(extract.kind)
+    wanted = tuple(contract)
+    path = extract.path
+    set_night(site, extract)
+    if extract.form == "parquet":
+        written = parquet_columns(path)
+        sent = columns_of(extract.kind, [name.strip().lower() for name in written])
+        source = {name: written[place] for name, place in sent.items()}
+        n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder)
+        extra = unused([name.strip().lower() for name in written], wanted)
+        return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
+    if extract.packing:
+        path = folder / "unpacked.csv"
+        most = int(limits.max_decompressed_gb * GIGABYTE)
+        unpacked(extract.path, extract.packing, path, most)
+    if shape is None:
+        _, shape = measured(path, hashed=False)
+    if shape.n_newline == 0 and shape.n_return > 0:
+        path = with_line_feeds(path, folder / "lines.csv", b"\r")
+        _, shape = measured(path, hashed=False)
+    top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
+    sent = columns_of(extract.kind, list(top.columns))
+    extra = unused(list(top.columns), wanted)
+    scanned = quickly(site, extract, path, top, shape, wanted, folder)
+    if scanned is None:
+        site.progress(f"{extract.name}: some rows are broken, splitting it row by row")
+        n_row, n_broken = rows_as_parquet(
+            path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder
+        )
+        scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
+    return scanned, extra
+
+
+def columns_of(kind: str, names: list[str]) -> dict[str, int]:
+    """Where each contract column stands; FileRefused names the required ones that are missing."""
+    contract = extract_columns(kind)
+    repeated = sorted({name for name in names if name in contract and names.count(name) > 1})
+    if repeated:
+        raise FileRefused(f"it names a column twice: {', '.join(repeated)}; keep one of them")
+    missing = [name for name, column in contract.items() if column.required and name not in names]
+    if missing:
+        noun = "column" if len(missing) == 1 else "columns"
+        raise FileRefused(f"its header lacks the required {noun} {', '.join(missing)}; add it")
+    return {name: names.index(name) for name in contract if name in names}
+
+
+def unused(names: list[str], wanted: Sequence[str]) -> str:
+    """The columns that are dropped, for a message."""
+    return ", ".join(name or "(no name)" for name in names if name not in wanted)
+
+
+def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
+    """A copy of a text file with LF in place of another line end."""
+    held_back = b""
+    with path.open("rb") as source, target.open("wb") as out:
+        while chunk := source.read(CHUNK):
+            chunk = held_back + chunk
+            # The first half of a CRLF may be the last byte that was read.
+            held_back = b"\r" if len(line_end) > 1 and chunk.endswith(b"\r") else b""
+            out.write(chunk[: len(chunk) - len(held_back)].replace(line_end, b"\n"))
+        out.write(held_back)
+    return target
+
+
+def set_night(site: Site, extract: Extract) -> None:
+    """The one row of parameters that the scans read."""
+    latest = site.as_of + timedelta(days=DAYS_AHEAD + 1)
+    site.warehouse.write(
+        "taking.night",
+        pl.DataFrame(
+            {
+                "as_of": [site.as_of],
+                "earliest": [datetime.combine(EARLIEST_EVENT, time())],
+                "latest": [datetime.combine(latest, time())],
+                "born_earliest": [EARLIEST_BIRTH],
+                "timezone": [site.settings.timezone],
+                "laboratory": [next(iter(site.settings.laboratories))],
+                "file_name": [extract.name],
+            }
+        ),
+    )
+
+
+def quickly(
+    site: Site,
+    extract: Extract,
+    path: Path,
+    top: Header,
+    shape: Measures,
+    wanted: tuple[str, ...],
+    folder: Path,
+) -> Scanned | None:
+    """The engine's own reader, or None where it stumbles or its count leaves a doubt."""
+    if not shape.beyond_doubt:
+        return None
+    if shape.n_crlf:
+        path = with_line_feeds(path, folder / "plain.csv", b"\r\n")
+    warehouse = site.warehouse
+    warehouse.execute(
+        ddl.incoming_csv(
+            str(path),
+            top.columns,
+            wanted,
+            top.separator,
+            site.settings.limits.max_cell_bytes,
+        )
+    )
+    warehouse.execute(NOTHING_BROKEN)
+    try:
+        insert_scan(site, extract.kind, "test_name" in top.columns)
+        n_stumbled = warehouse.scalar("SELECT count(*) FROM reject_errors")
+    except WarehouseError:
+        n_stumbled = 1
+    warehouse.execute("DROP TABLE IF EXISTS reject_errors")
+    warehouse.execute("DROP TABLE IF EXISTS reject_scans")
+    n_row = rows_of(site, extract)
+    # A quoted cell may hold line ends; where CRLF was replaced it would have lost its own.
+    may_span = shape.n_quote > 0 and shape.n_crlf == 0
+    if n_stumbled == 0 and (n_row == shape.n_line - 1 or may_span):
+        return Scanned(n_row, 0)
+    drop_rows(site, extract)
+    return None
+
+
+def exactly(
+    site: Site,
+    extract: Extract,
+    sent: tuple[str, ...],
+    n_row: int,
+    n_broken: int,
+    folder: Path,
+) -> Scanned:
+    """The same scan over rows that were split or cast beforehand."""
+    warehouse = site.warehouse
+    wanted = tuple(extract_columns(extract.kind))
+    warehouse.execute(ddl.incoming_parquet(str(folder / "rows-*.parquet"), sent, wanted))
+    warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet")))
+    insert_scan(site, extract.kind, "test_name" in sent)
+    n_scanned = rows_of(site, extract)
+    if n_scanned != n_row:
+        raise AuditFailed(
+            f"{n_row} rows of {extract.name} were split but {n_scanned} arrived. Nothing was "
+            "published; yesterday's files stand. This is a bug: report it with the file's name."
+        )
+    return Scanned(n_row, n_broken)
+
+
+def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
+    """Run the one scan of ``taking.incoming`` into ``core.taken``, sorted for the history."""
+    warehouse = site.warehouse
+    if has_test_name:
+        warehouse.execute("DROP TABLE taking.contradiction")
+        warehouse.execute(
+            ddl.create_table_as("taking.contradiction", sql_text("core/contradiction.sql"))
+        )
+    relation = RELATIONS[RELATION[kind]]
+    if "core.taken" not in warehouse.relations():
+        warehouse.execute(ddl.working_table(relation, "core.taken", SCAN_COLUMNS, BULKY))
+    # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
+    # record numbers are the file's own only while its order is kept.
+    warehouse.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    warehouse.execute("SET preserve_insertion_order = true")
+    try:
+        warehouse.execute(ddl.insert_by_name("core.taken", sql_text(SCAN[kind])))
+    finally:
+        warehouse.execute("RESET disabled_optimizers")
+        warehouse.execute("SET preserve_insertion_order = false")
+
+
+def rows_of(site: Site, extract: Extract) -> int:
+    """How many rows of a file lie in ``core.taken``."""
+    if "core.taken" not in site.warehouse.relations():
+        return 0
+    return int(
+        site.warehouse.scalar(
+            "SELECT count(*) FROM core.taken WHERE taken.file_name = ?", (extract.name,)
+        )
+    )
+
+
+def drop_rows(site: Site, extract: Extract) -> None:
+    """Take a file's rows out of ``core.taken`` again."""
+    if rows_of(site, extract):
+        site.warehouse.execute("DELETE FROM core.taken WHERE taken.file_name = ?", (extract.name,))
+
+
+def kept(site: Site, extract: Extract, account: FileAccount, scanned: Scanned) -> FileAccount:
+    """Hold the file, or move its failed rows out and keep the rest; its account either way."""
+    warehouse = site.warehouse
+    faults: Counter[str] = Counter(
+        dict(
+            warehouse.rows(
+                "SELECT taken.fault, count(*) FROM core.taken "
+                "WHERE taken.file_name = ? AND taken.fault IS NOT NULL GROUP BY taken.fault",
+                (extract.name,),
+            )
+        )
+    )
+    faults.update(
+        dict(warehouse.rows("SELECT check_name, count(*) FROM taking.broken GROUP BY check_name"))
+    )
+    n_out_of_scope = faults.pop("scope", 0)
+    n_rejected = faults.total()
+    n_read = scanned.n_row + scanned.n_broken
+    if n_rejected >= site.settings.limits.reject_rows:
+        allowed = rejects_allowed(site, extract, scanned)
+        if n_rejected > allowed:
+            drop_rows(site, extract)
+            return account.turned_away(hold_reason(n_read, allowed, faults), held=True)
+    move_out(site, extract, account)
+    warehouse.execute(
+        "INSERT INTO private.taken_file VALUES (?, ?, ?, ?)",
+        (account.sha256, extract.kind, extract.name, site.as_of),
+    )
+    account = replace(
+        account,
+        n_read=n_read,
+        n_accepted=n_read - n_rejected - n_out_of_scope,
+        n_out_of_scope=n_out_of_scope,
+        n_rejected=n_rejected,
+    )
+    if rows_of(site, extract) != account.n_accepted:
+        raise AuditFailed(
+            f"the rows of {extract.name} do not add up once the failed ones are moved out. Nothing "
+            "was published; yesterday's files stand. This is a bug: report it with the file's name."
+        )
+    hold_contract(site, extract)
+    return account if extract.kind == "labs" else versions(site, extract, account)
+
+
+def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
+    """How many rejected rows a file may have: the share of each laboratory of its own rows."""
+    share = site.settings.limits.reject_share
+    allowed = share * (scanned.n_row + scanned.n_broken)
+    if extract.kind == "labs":
+        for name, n in site.warehouse.rows(
+            "SELECT taken.laboratory, count(*) FROM core.taken WHERE taken.file_name = ? "
+            "GROUP BY taken.laboratory ORDER BY taken.laboratory",
+            (extract.name,),
+        ):
+            laboratory = site.settings.laboratories.get(name)
+            if laboratory is not None and laboratory.reject_share is not None:
+                allowed += (laboratory.reject_share - share) * n
+    return allowed
+
+
+def hold_reason(n_read: int, allowed: float, faults: Counter[str]) -> str:
+    """Why a file is held, with its commonest faults."""
+    commonest = sorted(faults.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
+    told = "; ".join(f"{n} x {(CHECKS | SHAPES)[fault][2]}" for fault, n in commonest)
+    n_rejected = faults.total()
+    return (
+        f"held: {n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.1%}, the limit "
+        f"is {allowed / n_read:.1%}), so nothing of it was taken; it is tried again every night. "
+        f"Commonest: {told}"
+    )
+
+
+def move_out(site: Site, extract: Extract, account: FileAccount) -> None:
+    """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes."""
+    warehouse = site.warehouse
+    kind, sha256 = extract.kind, account.sha256
+    warehouse.execute(COPY_BROKEN, (extract.name, kind, site.as_of))
+    warehouse.execute(KEEP_BROKEN, (extract.name, sha256, kind, site.as_of))
+    warehouse.execute(COPY_REJECTS, (kind,))
+    warehouse.execute(KEEP_REJECTS, (sha256, kind))
+    if kind == "labs":
+        warehouse.execute(
+            ddl.create_table_as("taking.unmapped_code", sql_text("core/unmapped_code.sql"))
+        )
+        warehouse.execute("DELETE FROM core.unmapped_code")
+        warehouse.execute(
+            "INSERT INTO core.unmapped_code BY NAME SELECT * FROM taking.unmapped_code"
+        )
+        warehouse.execute("DROP TABLE taking.unmapped_code")
+    warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
+
+
+def hold_contract(site: Site, extract: Extract) -> None:
+    """The declared contract against the rows just taken, in slices."""
+    warehouse = site.warehouse
+    relation = RELATION[extract.kind]
+    first, last = warehouse.rows(
+        "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken WHERE taken.file_name = ?",
+        (extract.name,),
+    )[0]
+    if first is None:
+        return
+    for start in range(first, min(last + 1, first + contracts.MOST_ROWS), contracts.SLICE_ROWS):
+        frame = warehouse.frame(
+            ddl.slice_of(RELATIONS[relation], "core.taken"),
+            (extract.name, start, start + contracts.SLICE_ROWS),
+        )
+        contracts.hold(relation, frame, extract.name)
+
+
+def versions(site: Site, extract: Extract, account: FileAccount) -> FileAccount:
+    """Bring one file of patients, conditions or medications into its table; older rows aside."""
+    warehouse = site.warehouse
+    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[extract.kind])))
+    buckets = dict(warehouse.rows("SELECT bucket, count(*) FROM taking.version GROUP BY bucket"))
+    name = RELATION[extract.kind]
+    set_aside(site, name)
+    warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+    warehouse.execute("DROP TABLE core.taken")
+    warehouse.execute("DROP TABLE taking.version")
+    return account.with_versions(buckets.get("duplicate", 0), buckets.get("superseded", 0))
+
+
+def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
+    """Compare the results taken with each other and with what was known; make them the history."""
+    warehouse = site.warehouse
+    if "core.taken" not in warehouse.relations():
+        return accounts
+    name = RELATION["labs"]
+    is_first = warehouse.scalar("SELECT count(*) FROM core.lab_result") == 0
+    warehouse.execute(ddl.create_table_as("taking.lab_repeated", sql_text("core/lab_repeated.sql")))
+    if not is_first:
+        warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
+    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION["labs"])))
+    buckets = {
+        (file_name, bucket): n
+        for file_name, bucket, n in warehouse.rows(
+            "SELECT file_name, bucket, count(*) FROM taking.version WHERE origin = 'taken' "
+            "GROUP BY file_name, bucket"
+        )
+    }
+    set_aside(site, name)
+    if is_first:
+        # The table of what was taken becomes the history: the rows are written once.
+        warehouse.execute("DROP TABLE core.lab_result")
+        for statement in ddl.made_into(RELATIONS[name], "core.taken", tuple(SCAN_COLUMNS)):
+            warehouse.execute(statement)
+    else:
+        warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+        warehouse.execute("DROP TABLE core.taken")
+    return [
+        account.with_versions(
+            buckets.get((account.file_name, "duplicate"), 0),
+            buckets.get((account.file_name, "superseded"), 0),
+        )
+        if account.kind == "labs"
+        else account
+        for account in accounts
+    ]
+
+
+def set_aside(site: Site, name: str) -> None:
+    """Older versions to the private store, with the night that replaced them; repeats dropped."""
+    warehouse = site.warehouse
+    table = name.split(".")[1]
+    warehouse.execute(
+        ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (site.as_of,)
+    )
+    for origin, target in (("core", name), ("taken", "core.taken")):
+        warehouse.execute(ddl.delete_versions(target, "taking.version"), (origin,))
+
+
+def told(account: FileAccount) -> str:
+    """A line of progress for one file."""
+    if account.reason:
+        return f"{account.file_name}: {'held' if account.held else 'rejected'}"
+    return (
+        f"{account.file_name}: {account.n_read} rows read, {account.n_rejected} rejected, "
+        f"{account.n_out_of_scope} out of scope"
+    )

@@ -1,0 +1,67 @@
+-- One row per record of a conditions extract: typed, with the first check that it fails. A file
+-- without resolved_on leaves what is known of it.
+WITH cell AS (
+    SELECT
+        incoming.record,
+        incoming.patient_id,
+        trim(incoming.code) AS code,
+        folded_word(incoming.code_system) AS code_system,
+        incoming.recorded_on AS recorded_text,
+        CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
+        incoming.resolved_on AS resolved_text,
+        CAST(moment_of(trim(incoming.resolved_on), night.timezone) AS DATE) AS resolved_on,
+        CAST(night.earliest AS DATE) AS earliest,
+        CAST(night.latest AS DATE) AS latest,
+        night.file_name,
+        night.as_of
+    FROM taking.incoming
+    CROSS JOIN taking.night
+),
+
+judged AS (
+    SELECT
+        cell.*,
+        CASE
+            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
+            WHEN cell.code = '' THEN 'code'
+            WHEN system.code_system IS NULL THEN 'system'
+            WHEN cell.recorded_on IS NULL
+                THEN CASE WHEN trim(cell.recorded_text) = '' THEN 'recd_blank' ELSE 'recd' END
+            WHEN cell.recorded_on < cell.earliest THEN 'recd_early'
+            WHEN cell.recorded_on >= cell.latest THEN 'recd_late'
+            WHEN cell.resolved_on IS NULL AND trim(cell.resolved_text) <> '' THEN 'res'
+            WHEN cell.resolved_on < cell.earliest THEN 'res_early'
+            WHEN cell.resolved_on >= cell.latest THEN 'res_late'
+        END AS fault
+    FROM cell
+    LEFT JOIN taking.condition_system AS system
+        ON system.code_system = cell.code_system
+)
+
+SELECT
+    judged.patient_id,
+    judged.code,
+    judged.code_system,
+    judged.recorded_on,
+    CASE WHEN judged.resolved_text IS NULL THEN known.resolved_on ELSE judged.resolved_on END
+        AS resolved_on,
+    judged.file_name,
+    judged.record,
+    judged.as_of AS taken_for,
+    judged.fault,
+    CASE
+        WHEN judged.fault IS NOT NULL
+            THEN to_json({
+                'patient_id': judged.patient_id,
+                'code': judged.code,
+                'code_system': judged.code_system,
+                'recorded_on': judged.recorded_text,
+                'resolved_on': judged.resolved_text,
+            })
+    END AS cells
+FROM judged
+LEFT JOIN core.condition AS known
+    ON known.patient_id = judged.patient_id
+    AND known.code_system = judged.code_system
+    AND known.code = judged.code
+    AND known.recorded_on = judged.recorded_on

@@ -1,0 +1,92 @@
+-- One row per version of the rows of one conditions extract and of what was known of the same keys:
+-- its bucket, and whether it is the current version. The order of versions is night taken, file,
+-- record; a later row replaces an earlier one.
+WITH version AS (
+    SELECT
+        'core' AS origin,
+        known.rowid AS place,
+        known.patient_id,
+        known.code,
+        known.code_system,
+        known.recorded_on,
+        known.resolved_on,
+        known.file_name,
+        known.record,
+        known.taken_for
+    FROM core.condition AS known
+    SEMI JOIN core.taken
+        ON taken.patient_id = known.patient_id
+        AND taken.code_system = known.code_system
+        AND taken.code = known.code
+        AND taken.recorded_on = known.recorded_on
+    UNION ALL
+    SELECT
+        'taken' AS origin,
+        taken.rowid AS place,
+        taken.patient_id,
+        taken.code,
+        taken.code_system,
+        taken.recorded_on,
+        taken.resolved_on,
+        taken.file_name,
+        taken.record,
+        taken.taken_for
+    FROM core.taken
+),
+
+-- Only what says the same as the row before it is a duplicate: a person may move back.
+arrived AS (
+    SELECT
+        version.*,
+        coalesce(
+            row(
+                version.resolved_on
+            ) IS NOT DISTINCT FROM lag(row(
+                version.resolved_on
+            )) OVER in_turn
+            AND row_number() OVER in_turn > 1,
+            false
+        ) AS is_repeat
+    FROM version
+    WINDOW in_turn AS (
+        PARTITION BY version.patient_id, version.code_system, version.code, version.recorded_on
+        ORDER BY version.origin = 'taken', version.file_name, version.record
+    )
+),
+
+ordered AS (
+    SELECT
+        arrived.*,
+        row_number() OVER (
+            PARTITION BY arrived.patient_id, arrived.code_system, arrived.code, arrived.recorded_on, arrived.is_repeat
+            ORDER BY arrived.taken_for, arrived.file_name, arrived.record
+        ) AS nth
+    FROM arrived
+)
+
+SELECT
+    ordered.origin,
+    ordered.place,
+    ordered.patient_id,
+    ordered.code,
+    ordered.code_system,
+    ordered.recorded_on,
+    ordered.resolved_on,
+    ordered.file_name,
+    ordered.record,
+    ordered.taken_for,
+    CASE
+        WHEN ordered.origin <> 'taken' THEN 'known'
+        WHEN ordered.is_repeat THEN 'duplicate'
+        WHEN ordered.nth < max(ordered.nth) OVER (
+            PARTITION BY ordered.patient_id, ordered.code_system, ordered.code, ordered.recorded_on, ordered.is_repeat
+            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )
+            THEN 'superseded'
+        ELSE 'accepted'
+    END AS bucket,
+    NOT ordered.is_repeat AND ordered.nth = count(*) OVER (
+        PARTITION BY ordered.patient_id, ordered.code_system, ordered.code, ordered.recorded_on, ordered.is_repeat
+    ) AS is_current
+FROM ordered

@@ -1,0 +1,58 @@
+-- How the cells of an extract are read. The engine's own casts accept far more than a contract may
+-- (1_000, nan, 2026-1-2), so a cell is cast only once its grammar holds.
+
+-- An ISO 8601 day or moment in the site's local time, or NULL; an offset is converted.
+CREATE OR REPLACE TEMPORARY MACRO moment_of(cell, zone) AS
+    coalesce(
+        -- The commonest shape without a regular expression: nothing else of this length can parse.
+        CASE
+            WHEN strlen(cell) = 19 AND cell >= '0' AND cell NOT LIKE '% '
+                THEN try_strptime(cell, '%Y-%m-%dT%H:%M:%S')
+        END,
+        CASE
+            WHEN regexp_full_match(
+                trim(cell),
+                '\d{4}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?'
+            )
+                THEN TRY_CAST(trim(cell) AS TIMESTAMP)
+            WHEN regexp_full_match(
+                trim(cell),
+                '\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?'
+                || '(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)'
+            )
+                THEN timezone(zone, TRY_CAST(trim(cell) AS TIMESTAMPTZ))
+        END
+    );
+
+-- The number of a result, with or without < or >, or NULL. Infinite where it does not fit a double.
+CREATE OR REPLACE TEMPORARY MACRO number_of(cell) AS
+    CASE
+        WHEN regexp_full_match(cell, '\d+(\.\d+)?') THEN TRY_CAST(cell AS DOUBLE)
+        WHEN regexp_full_match(cell, '([<>] ?)?[+-]?\d+(\.\d+)?([eE][+-]?\d+)?')
+            THEN TRY_CAST(ltrim(cell, '<> ') AS DOUBLE)
+    END;
+
+-- A unit as the unit map spells it: lower case, no blanks, either mu sign as u.
+CREATE OR REPLACE TEMPORARY MACRO folded_unit(cell) AS
+    CASE
+        WHEN strlen(cell) = length(cell) AND NOT contains(cell, ' ') THEN lower(cell)
+        ELSE replace(replace(lower(regexp_replace(cell, '\s', '', 'g')), chr(181), 'u'), chr(956), 'u')
+    END;
+
+-- A cell without outer blanks; most cells hold none, and looking is cheaper than trimming.
+CREATE OR REPLACE TEMPORARY MACRO bare(cell) AS
+    CASE WHEN contains(cell, ' ') THEN trim(cell) ELSE cell END;
+
+-- A word as closed words are compared: trimmed, lower case.
+CREATE OR REPLACE TEMPORARY MACRO folded_word(cell) AS lower(bare(cell));
+
+-- Whether nothing but blanks stands in a cell; only what sorts before ! can be.
+CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS cell < '!' AND trim(cell) = '';
+
+-- A specimen or a test name as the maps spell it: lower case, trimmed, single blanks.
+CREATE OR REPLACE TEMPORARY MACRO folded_words(cell) AS
+    CASE
+        WHEN regexp_matches(cell, '\s\s|[\t\r\n]')
+            THEN trim(regexp_replace(lower(cell), '\s+', ' ', 'g'))
+        ELSE trim(lower(cell))
+    END;

@@ -1,0 +1,219 @@
+-- One row per record of a labs extract: typed, local time, canonical unit, and the first check that
+-- it fails. Cells as sent are kept only where a check fails, so that the one scan stays narrow.
+WITH cell AS (
+    SELECT
+        incoming.record,
+        incoming.result_id,
+        incoming.patient_id,
+        bare(incoming.code) AS code,
+        coalesce(nullif(trim(incoming.laboratory), ''), night.laboratory) AS laboratory,
+        coalesce(nullif(folded_word(incoming.code_system), ''), 'loinc') AS code_system,
+        bare(incoming.value) AS value_text,
+        number_of(bare(incoming.value)) AS number,
+        folded_unit(incoming.unit) AS spelling,
+        incoming.unit AS unit_text,
+        coalesce(folded_word(incoming.status), 'final') AS status_word,
+        incoming.collected_at AS collected_text,
+        moment_of(incoming.collected_at, night.timezone) AS collected_at,
+        incoming.reported_at AS reported_text,
+        moment_of(incoming.reported_at, night.timezone) AS reported_at,
+        folded_words(incoming.specimen) AS specimen,
+        folded_words(incoming.test_name) AS test_name,
+        incoming.specimen AS specimen_text,
+        incoming.test_name AS test_name_text,
+        incoming.code_system AS code_system_text,
+        nullif(bare(incoming.clinic_id), '') AS clinic_id,
+        night.earliest,
+        night.latest,
+        night.file_name,
+        night.as_of
+    FROM taking.incoming
+    CROSS JOIN taking.night
+),
+
+-- A record whose code and unit are both known needs no second look-up.
+looked_up AS (
+    SELECT
+        cell.*,
+        coalesce(reading.analyte, test.analyte) AS analyte,
+        coalesce(reading.canonical_unit, test.canonical_unit) AS unit,
+        coalesce(reading.test_id, test.test_id) AS test_id,
+        reading.factor,
+        reading.as_sent,
+        reading.low,
+        reading.high,
+        reading.fits,
+        status.status_id,
+        status.has_value,
+        CASE
+            WHEN cell.specimen <> '' THEN cell.specimen
+            ELSE nullif(coalesce(reading.declared_specimen, test.declared_specimen), '')
+        END AS specimen_word,
+        reading.analyte IS NOT NULL OR laboratory.laboratory IS NOT NULL AS known_laboratory
+    FROM cell
+    LEFT JOIN taking.reading
+        ON reading.code = cell.code
+        AND reading.spelling = cell.spelling
+        AND reading.code_system = cell.code_system
+        AND reading.laboratory = cell.laboratory
+    LEFT JOIN taking.test
+        ON test.code = CASE WHEN reading.analyte IS NULL THEN cell.code END
+        AND test.code_system = cell.code_system
+        AND test.laboratory = cell.laboratory
+    LEFT JOIN taking.laboratory
+        ON laboratory.laboratory = CASE WHEN reading.analyte IS NULL THEN cell.laboratory END
+    LEFT JOIN taking.status
+        ON status.spelling = cell.status_word
+),
+
+compared AS (
+    SELECT
+        looked_up.*,
+        CASE
+            WHEN looked_up.factor = 1 THEN looked_up.number
+            -- Seven digits behind the point are far below any assay, and undo the binary noise of
+            -- the multiplication: 0.57 umol/L is 570 nmol/L, not 569.9999999999999.
+            ELSE round(looked_up.number * looked_up.factor, 7)
+        END AS canonical,
+        specimen.specimen IS NULL AND looked_up.specimen_word IS NOT NULL AS wrong_specimen,
+        contradiction.analyte IS NOT NULL AS wrong_name
+    FROM looked_up
+    LEFT JOIN taking.specimen
+        ON specimen.specimen = looked_up.specimen_word
+        AND specimen.analyte = looked_up.analyte
+    LEFT JOIN taking.contradiction
+        ON contradiction.test_name = looked_up.test_name
+        AND contradiction.analyte = looked_up.analyte
+),
+
+judged AS (
+    SELECT
+        compared.*,
+        CASE
+            WHEN is_blank(compared.result_id) THEN 'result_id'
+            WHEN is_blank(compared.patient_id) THEN 'patient_id'
+            WHEN compared.code = '' THEN 'code'
+            WHEN NOT compared.known_laboratory THEN 'laboratory'
+            WHEN compared.analyte IS NULL THEN 'scope'
+            WHEN compared.status_id IS NULL
+                THEN CASE WHEN compared.status_word = '' THEN 'status_blank' ELSE 'status' END
+            WHEN compared.collected_at IS NULL
+                THEN CASE WHEN trim(compared.collected_text) = '' THEN 'coll_blank' ELSE 'coll' END
+            WHEN compared.collected_at < compared.earliest THEN 'coll_early'
+            WHEN compared.collected_at >= compared.latest THEN 'coll_late'
+            WHEN compared.reported_at IS NULL AND trim(compared.reported_text) <> '' THEN 'rep'
+            WHEN compared.reported_at < compared.earliest THEN 'rep_early'
+            WHEN compared.reported_at >= compared.latest THEN 'rep_late'
+            WHEN compared.wrong_specimen THEN 'specimen'
+            WHEN compared.wrong_name THEN 'test_name'
+            WHEN NOT compared.has_value THEN NULL
+            WHEN compared.number IS NULL
+                THEN CASE
+                    WHEN compared.value_text = '' THEN 'val_blank'
+                    WHEN regexp_full_match(compared.value_text, '[<>]?=? ?[+-]?[0-9.]*,[0-9.,]+')
+                        THEN 'val_comma'
+                    WHEN regexp_full_match(compared.value_text, '[<>]= ?[+-]?[0-9.]+')
+                        THEN 'val_sign'
+                    ELSE 'val_text'
+                END
+            WHEN NOT isfinite(compared.number) THEN 'val_huge'
+            WHEN compared.factor IS NULL
+                THEN CASE WHEN compared.spelling = '' THEN 'unit_blank' ELSE 'unit' END
+            WHEN NOT compared.fits THEN 'unit_kind'
+            WHEN CASE WHEN compared.as_sent THEN compared.number ELSE compared.canonical END
+                < compared.low
+                THEN 'low'
+            WHEN CASE WHEN compared.as_sent THEN compared.number ELSE compared.canonical END
+                > compared.high
+                THEN 'high'
+        END AS fault
+    FROM compared
+),
+
+-- Sorted while it is narrow: words as their numbers, constants left out.
+narrow AS (
+    SELECT
+        judged.result_id,
+        CASE WHEN judged.fault IS NULL THEN judged.patient_id END AS patient_id,
+        judged.test_id,
+        CASE
+            WHEN NOT judged.has_value THEN 0
+            WHEN judged.value_text < '<' THEN 0
+            WHEN judged.value_text[1:1] = '<' THEN 1
+            WHEN judged.value_text[1:1] = '>' THEN 2
+            ELSE 0
+        END::UTINYINT AS comparator_id,
+        CASE WHEN judged.has_value THEN judged.canonical END AS value,
+        judged.status_id,
+        judged.collected_at,
+        judged.reported_at,
+        CASE
+            WHEN judged.has_value AND judged.factor = 1 THEN NULL
+            ELSE nullif(judged.value_text, '')
+        END AS value_as_sent,
+        CASE WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '') END
+            AS unit_as_sent,
+        judged.clinic_id,
+        CAST(judged.record AS UINTEGER) AS record,
+        CASE
+            WHEN judged.fault = 'scope'
+                THEN to_json({
+                    'fault': judged.fault,
+                    'laboratory': judged.laboratory,
+                    'code_system': judged.code_system,
+                    'code': judged.code,
+                    'test_name': judged.test_name_text,
+                    'unit': judged.unit_text,
+                })
+            WHEN judged.fault IS NOT NULL
+                THEN to_json({
+                    'fault': judged.fault,
+                    'result_id': judged.result_id,
+                    'patient_id': judged.patient_id,
+                    'collected_at': judged.collected_text,
+                    'reported_at': judged.reported_text,
+                    'code': judged.code,
+                    'code_system': judged.code_system_text,
+                    'test_name': judged.test_name_text,
+                    'specimen': judged.specimen_text,
+                    'value': judged.value_text,
+                    'unit': judged.unit_text,
+                    'status': judged.status_word,
+                    'clinic_id': judged.clinic_id,
+                    'laboratory': judged.laboratory,
+                })
+        END AS cells
+    FROM judged
+    -- Rows that will be moved out lie together at the end, so that the history keeps no holes.
+    ORDER BY patient_id NULLS LAST, collected_at, record
+)
+
+SELECT
+    narrow.result_id,
+    test.laboratory,
+    narrow.patient_id,
+    test.analyte,
+    test.code,
+    comparator.comparator,
+    narrow.value,
+    test.canonical_unit AS unit,
+    status.status,
+    narrow.collected_at,
+    CAST(narrow.collected_at AS DATE) AS collected_on,
+    narrow.reported_at,
+    narrow.value_as_sent,
+    narrow.unit_as_sent,
+    narrow.clinic_id,
+    night.file_name,
+    narrow.record,
+    night.as_of AS taken_for,
+    narrow.cells ->> 'fault' AS fault,
+    narrow.cells
+FROM narrow
+LEFT JOIN taking.test
+    ON test.test_id = narrow.test_id
+LEFT JOIN taking.comparator
+    ON comparator.comparator_id = narrow.comparator_id
+LEFT JOIN taking.status_word AS status
+    ON status.status_id = narrow.status_id
+CROSS JOIN taking.night

@@ -1,0 +1,148 @@
+-- One row per version of the results in taking.lab_repeated: its bucket, and whether it is the
+-- current version. The order of versions is reported_at (none first), night taken, file, record.
+-- A version is superseded when one that arrived before it comes after it in that order.
+WITH version AS (
+    SELECT
+        'core' AS origin,
+        known.rowid AS place,
+        known.result_id,
+        known.laboratory,
+        known.patient_id,
+        known.analyte,
+        known.code,
+        known.comparator,
+        known.value,
+        known.unit,
+        known.status,
+        known.collected_at,
+        known.collected_on,
+        known.reported_at,
+        known.value_as_sent,
+        known.unit_as_sent,
+        known.clinic_id,
+        known.file_name,
+        known.record,
+        known.taken_for
+    FROM core.lab_result AS known
+    WHERE hash(known.laboratory, known.result_id) IN (SELECT key FROM taking.lab_repeated)
+    UNION ALL
+    SELECT
+        'private' AS origin,
+        older.rowid AS place,
+        older.result_id,
+        older.laboratory,
+        older.patient_id,
+        older.analyte,
+        older.code,
+        older.comparator,
+        older.value,
+        older.unit,
+        older.status,
+        older.collected_at,
+        older.collected_on,
+        older.reported_at,
+        older.value_as_sent,
+        older.unit_as_sent,
+        older.clinic_id,
+        older.file_name,
+        older.record,
+        older.taken_for
+    FROM private.lab_result AS older
+    WHERE hash(older.laboratory, older.result_id) IN (SELECT key FROM taking.lab_repeated)
+    UNION ALL
+    SELECT
+        'taken' AS origin,
+        taken.rowid AS place,
+        taken.result_id,
+        taken.laboratory,
+        taken.patient_id,
+        taken.analyte,
+        taken.code,
+        taken.comparator,
+        taken.value,
+        taken.unit,
+        taken.status,
+        taken.collected_at,
+        taken.collected_on,
+        taken.reported_at,
+        taken.value_as_sent,
+        taken.unit_as_sent,
+        taken.clinic_id,
+        taken.file_name,
+        taken.record,
+        taken.taken_for
+    FROM core.taken
+    WHERE hash(taken.laboratory, taken.result_id) IN (SELECT key FROM taking.lab_repeated)
+),
+
+-- The same content again is a duplicate, however old the version it repeats.
+arrived AS (
+    SELECT
+        version.*,
+        row_number() OVER (
+            PARTITION BY
+                version.laboratory,
+                version.result_id,
+                version.patient_id,
+                version.analyte,
+                version.code,
+                version.comparator,
+                version.value,
+                version.unit,
+                version.status,
+                version.collected_at,
+                version.reported_at,
+                version.value_as_sent,
+                version.unit_as_sent,
+                version.clinic_id
+            ORDER BY version.origin = 'taken', version.file_name, version.record
+        ) > 1 AS is_repeat
+    FROM version
+),
+
+ordered AS (
+    SELECT
+        arrived.*,
+        row_number() OVER (
+            PARTITION BY arrived.laboratory, arrived.result_id, arrived.is_repeat
+            ORDER BY arrived.reported_at NULLS FIRST, arrived.taken_for, arrived.file_name, arrived.record
+        ) AS nth
+    FROM arrived
+)
+
+SELECT
+    ordered.origin,
+    ordered.place,
+    ordered.result_id,
+    ordered.laboratory,
+    ordered.patient_id,
+    ordered.analyte,
+    ordered.code,
+    ordered.comparator,
+    ordered.value,
+    ordered.unit,
+    ordered.status,
+    ordered.collected_at,
+    ordered.collected_on,
+    ordered.reported_at,
+    ordered.value_as_sent,
+    ordered.unit_as_sent,
+    ordered.clinic_id,
+    ordered.file_name,
+    ordered.record,
+    ordered.taken_for,
+    CASE
+        WHEN ordered.origin <> 'taken' THEN 'known'
+        WHEN ordered.is_repeat THEN 'duplicate'
+        WHEN ordered.nth < max(ordered.nth) OVER (
+            PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
+            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )
+            THEN 'superseded'
+        ELSE 'accepted'
+    END AS bucket,
+    NOT ordered.is_repeat AND ordered.nth = count(*) OVER (
+        PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
+    ) AS is_current
+FROM ordered

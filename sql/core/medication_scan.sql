@@ -1,0 +1,98 @@
+-- One row per record of a medications extract: typed, with the first check that it fails. Optional
+-- columns that the file lacks leave what is known.
+WITH cell AS (
+    SELECT
+        incoming.record,
+        incoming.medication_id,
+        incoming.patient_id,
+        trim(incoming.code) AS code,
+        folded_word(incoming.code_system) AS code_system,
+        folded_word(incoming.kind) AS kind,
+        incoming.started_on AS started_text,
+        CAST(moment_of(trim(incoming.started_on), night.timezone) AS DATE) AS started_on,
+        incoming.ended_on AS ended_text,
+        CAST(moment_of(trim(incoming.ended_on), night.timezone) AS DATE) AS ended_on,
+        trim(incoming.name) AS name,
+        trim(incoming.dose) AS dose_text,
+        CASE WHEN trim(incoming.dose)[1:1] NOT IN ('<', '>') THEN number_of(trim(incoming.dose)) END
+            AS dose,
+        folded_word(incoming.dose_unit) AS dose_unit,
+        folded_word(incoming.route) AS route,
+        CAST(night.earliest AS DATE) AS earliest,
+        CAST(night.latest AS DATE) AS latest,
+        night.file_name,
+        night.as_of
+    FROM taking.incoming
+    CROSS JOIN taking.night
+),
+
+judged AS (
+    SELECT
+        cell.*,
+        CASE
+            WHEN trim(cell.medication_id) = '' THEN 'medication'
+            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
+            WHEN cell.code = '' THEN 'code'
+            WHEN system.code_system IS NULL THEN 'system'
+            WHEN medication_kind.kind IS NULL THEN 'kind'
+            WHEN cell.started_on IS NULL
+                THEN CASE WHEN trim(cell.started_text) = '' THEN 'start_blank' ELSE 'start' END
+            WHEN cell.started_on < cell.earliest THEN 'start_early'
+            WHEN cell.started_on >= cell.latest THEN 'start_late'
+            WHEN cell.ended_on IS NULL AND trim(cell.ended_text) <> '' THEN 'end'
+            WHEN cell.ended_on < cell.earliest THEN 'end_early'
+            WHEN cell.ended_on >= cell.latest THEN 'end_late'
+            WHEN cell.dose_text <> ''
+                AND (cell.dose IS NULL OR cell.dose < 0 OR NOT isfinite(cell.dose))
+                THEN 'dose'
+            WHEN cell.dose_unit <> '' AND dose_unit.dose_unit IS NULL THEN 'dose_unit'
+            WHEN cell.route <> '' AND route.route IS NULL THEN 'route'
+        END AS fault
+    FROM cell
+    LEFT JOIN taking.drug_system AS system
+        ON system.code_system = cell.code_system
+    LEFT JOIN taking.medication_kind
+        ON medication_kind.kind = cell.kind
+    LEFT JOIN taking.dose_unit
+        ON dose_unit.dose_unit = cell.dose_unit
+    LEFT JOIN taking.route
+        ON route.route = cell.route
+)
+
+SELECT
+    judged.medication_id,
+    judged.patient_id,
+    judged.code,
+    judged.code_system,
+    judged.kind,
+    judged.started_on,
+    CASE WHEN judged.ended_text IS NULL THEN known.ended_on ELSE judged.ended_on END AS ended_on,
+    CASE WHEN judged.name IS NULL THEN known.drug_name ELSE nullif(judged.name, '') END
+        AS drug_name,
+    CASE WHEN judged.dose_text IS NULL THEN known.dose ELSE judged.dose END AS dose,
+    CASE WHEN judged.dose_unit IS NULL THEN known.dose_unit ELSE nullif(judged.dose_unit, '') END
+        AS dose_unit,
+    CASE WHEN judged.route IS NULL THEN known.route ELSE nullif(judged.route, '') END AS route,
+    judged.file_name,
+    judged.record,
+    judged.as_of AS taken_for,
+    judged.fault,
+    CASE
+        WHEN judged.fault IS NOT NULL
+            THEN to_json({
+                'medication_id': judged.medication_id,
+                'patient_id': judged.patient_id,
+                'code': judged.code,
+                'code_system': judged.code_system,
+                'kind': judged.kind,
+                'started_on': judged.started_text,
+                'ended_on': judged.ended_text,
+                'name': judged.name,
+                'dose': judged.dose_text,
+                'dose_unit': judged.dose_unit,
+                'route': judged.route,
+            })
+    END AS cells
+FROM judged
+LEFT JOIN core.medication AS known
+    ON known.medication_id = judged.medication_id

@@ -1,0 +1,125 @@
+-- One row per version of the rows of one medications extract and of what was known of the same keys:
+-- its bucket, and whether it is the current version. The order of versions is night taken, file,
+-- record; a later row replaces an earlier one.
+WITH version AS (
+    SELECT
+        'core' AS origin,
+        known.rowid AS place,
+        known.medication_id,
+        known.patient_id,
+        known.code,
+        known.code_system,
+        known.kind,
+        known.started_on,
+        known.ended_on,
+        known.drug_name,
+        known.dose,
+        known.dose_unit,
+        known.route,
+        known.file_name,
+        known.record,
+        known.taken_for
+    FROM core.medication AS known
+    SEMI JOIN core.taken
+        ON taken.medication_id = known.medication_id
+    UNION ALL
+    SELECT
+        'taken' AS origin,
+        taken.rowid AS place,
+        taken.medication_id,
+        taken.patient_id,
+        taken.code,
+        taken.code_system,
+        taken.kind,
+        taken.started_on,
+        taken.ended_on,
+        taken.drug_name,
+        taken.dose,
+        taken.dose_unit,
+        taken.route,
+        taken.file_name,
+        taken.record,
+        taken.taken_for
+    FROM core.taken
+),
+
+-- Only what says the same as the row before it is a duplicate: a person may move back.
+arrived AS (
+    SELECT
+        version.*,
+        coalesce(
+            row(
+                version.patient_id,
+                version.code,
+                version.code_system,
+                version.kind,
+                version.started_on,
+                version.ended_on,
+                version.drug_name,
+                version.dose,
+                version.dose_unit,
+                version.route
+            ) IS NOT DISTINCT FROM lag(row(
+                version.patient_id,
+                version.code,
+                version.code_system,
+                version.kind,
+                version.started_on,
+                version.ended_on,
+                version.drug_name,
+                version.dose,
+                version.dose_unit,
+                version.route
+            )) OVER in_turn
+            AND row_number() OVER in_turn > 1,
+            false
+        ) AS is_repeat
+    FROM version
+    WINDOW in_turn AS (
+        PARTITION BY version.medication_id
+        ORDER BY version.origin = 'taken', version.file_name, version.record
+    )
+),
+
+ordered AS (
+    SELECT
+        arrived.*,
+        row_number() OVER (
+            PARTITION BY arrived.medication_id, arrived.is_repeat
+            ORDER BY arrived.taken_for, arrived.file_name, arrived.record
+        ) AS nth
+    FROM arrived
+)
+
+SELECT
+    ordered.origin,
+    ordered.place,
+    ordered.medication_id,
+    ordered.patient_id,
+    ordered.code,
+    ordered.code_system,
+    ordered.kind,
+    ordered.started_on,
+    ordered.ended_on,
+    ordered.drug_name,
+    ordered.dose,
+    ordered.dose_unit,
+    ordered.route,
+    ordered.file_name,
+    ordered.record,
+    ordered.taken_for,
+    CASE
+        WHEN ordered.origin <> 'taken' THEN 'known'
+        WHEN ordered.is_repeat THEN 'duplicate'
+        WHEN ordered.nth < max(ordered.nth) OVER (
+            PARTITION BY ordered.medication_id, ordered.is_repeat
+            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )
+            THEN 'superseded'
+        ELSE 'accepted'
+    END AS bucket,
+    NOT ordered.is_repeat AND ordered.nth = count(*) OVER (
+        PARTITION BY ordered.medication_id, ordered.is_repeat
+    ) AS is_current
+FROM ordered

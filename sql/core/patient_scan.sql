@@ -1,0 +1,71 @@
+-- One row per record of a patients extract: typed, with the first check that it fails. An optional
+-- column that the file lacks is NULL in its _sent twin and leaves what is known.
+WITH cell AS (
+    SELECT
+        incoming.record,
+        incoming.patient_id,
+        incoming.birth_date AS birth_text,
+        CAST(moment_of(trim(incoming.birth_date), night.timezone) AS DATE) AS birth_date,
+        folded_word(incoming.sex) AS sex_word,
+        nullif(trim(incoming.clinic_id), '') AS clinic_id,
+        incoming.deceased_on AS deceased_text,
+        CAST(moment_of(trim(incoming.deceased_on), night.timezone) AS DATE) AS deceased_on,
+        folded_word(incoming.opted_out) AS opted_out_word,
+        CAST(night.born_earliest AS DATE) AS born_earliest,
+        CAST(night.earliest AS DATE) AS earliest,
+        CAST(night.latest AS DATE) AS latest,
+        night.file_name,
+        night.as_of
+    FROM taking.incoming
+    CROSS JOIN taking.night
+),
+
+judged AS (
+    SELECT
+        cell.*,
+        sex.sex,
+        CASE
+            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
+            WHEN cell.birth_date IS NULL AND trim(cell.birth_text) <> '' THEN 'birth'
+            WHEN cell.birth_date < cell.born_earliest THEN 'birth_early'
+            WHEN cell.birth_date >= cell.latest THEN 'birth_late'
+            WHEN sex.sex IS NULL THEN 'sex'
+            WHEN cell.deceased_on IS NULL AND trim(cell.deceased_text) <> '' THEN 'dead'
+            WHEN cell.deceased_on < cell.earliest THEN 'dead_early'
+            WHEN cell.deceased_on >= cell.latest THEN 'dead_late'
+            WHEN cell.opted_out_word NOT IN ('true', 'false', '') THEN 'opted_out'
+        END AS fault
+    FROM cell
+    LEFT JOIN taking.sex
+        ON sex.spelling = cell.sex_word
+)
+
+SELECT
+    judged.patient_id,
+    judged.birth_date,
+    judged.sex,
+    judged.clinic_id,
+    CASE WHEN judged.deceased_text IS NULL THEN known.deceased_on ELSE judged.deceased_on END
+        AS deceased_on,
+    CASE
+        WHEN judged.opted_out_word IS NULL THEN coalesce(known.opted_out, false)
+        ELSE judged.opted_out_word = 'true'
+    END AS opted_out,
+    judged.file_name,
+    judged.record,
+    judged.as_of AS taken_for,
+    judged.fault,
+    CASE
+        WHEN judged.fault IS NOT NULL
+            THEN to_json({
+                'patient_id': judged.patient_id,
+                'birth_date': judged.birth_text,
+                'sex': judged.sex_word,
+                'clinic_id': judged.clinic_id,
+                'deceased_on': judged.deceased_text,
+                'opted_out': judged.opted_out_word,
+            })
+    END AS cells
+FROM judged
+LEFT JOIN core.patient AS known
+    ON known.patient_id = judged.patient_id

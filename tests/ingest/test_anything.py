@@ -1,0 +1,127 @@
+"""Any bytes in: no traceback, every row in one bucket, every rejected row with its reason."""
+
+import shutil
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from b12screen.maps import Maps
+from b12screen.settings import Limits, Settings
+
+from .inbox import LAB_HEADER, Box
+
+FEW = settings(
+    max_examples=35,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+CELLS = st.one_of(
+    st.sampled_from(
+        [
+            "R1",
+            "R2",
+            "P1",
+            "2026-11-01",
+            "2026-11-02T10:00:00Z",
+            "14685-2",
+            "2951-2",
+            "412",
+            "<50",
+            "1,5",
+            "NaN",
+            "pmol/L",
+            "pg/mL",
+            "final",
+            "C",
+            "cancelled",
+            "",
+            " ",
+            '"x"',
+            '"a,b"',
+            '"a\nb"',
+            '"',
+            "a\rb",
+            "\0",
+            "\u00e9",
+            "=cmd()",
+        ]
+    ),
+    st.text(max_size=5),
+)
+GOOD = st.builds(
+    "{},P1,2026-11-01,{},14685-2,{},pmol/L,final".format,
+    st.sampled_from(["R1", "R2", "R3", '"R,4"', '"R\n5"']),
+    st.sampled_from(["", "2026-11-02", "2026-11-03"]),
+    st.sampled_from(["100", "200", "<50"]),
+)
+ROWS = st.lists(st.one_of(GOOD, st.lists(CELLS, min_size=7, max_size=9).map(",".join)), max_size=12)
+
+
+def checked(folder: Path, maps: Maps, files: list[bytes]) -> None:
+    """Take the files on one night; the store must hold what the accounts say."""
+    shutil.rmtree(folder / "site", ignore_errors=True)
+    box = Box(folder / "site", maps, Settings(limits=Limits(max_cell_bytes=1000)))
+    try:
+        for number, content in enumerate(files):
+            box.put(f"labs_{number}.csv", content)
+        accounts = box.take().accounts
+        for account in accounts:
+            rejects = box.warehouse.scalar(
+                "SELECT count(*) FROM core.reject WHERE file_name = ?", (account.file_name,)
+            )
+            assert rejects == account.n_rejected
+        kept = box.warehouse.scalar(
+            "SELECT (SELECT count(*) FROM core.lab_result) + "
+            "(SELECT count(*) FROM private.lab_result)"
+        )
+        assert kept == sum(account.n_accepted + account.n_superseded for account in accounts)
+        repeated = box.warehouse.scalar(
+            "SELECT count(*) - count(DISTINCT (laboratory, result_id)) FROM core.lab_result"
+        )
+        assert repeated == 0
+        assert box.warehouse.scalar("SELECT count(*) FROM private.reject_row") == sum(
+            account.n_rejected for account in accounts
+        )
+    finally:
+        box.warehouse.close()
+
+
+@FEW
+@given(content=st.binary(max_size=200), with_header=st.booleans())
+def test_any_bytes_are_accounted_for(
+    tmp_path: Path, maps: Maps, content: bytes, with_header: bool
+) -> None:
+    checked(tmp_path, maps, [(LAB_HEADER.encode() + b"\n" if with_header else b"") + content])
+
+
+@FEW
+@given(files=st.lists(ROWS, min_size=1, max_size=3), line_end=st.sampled_from(["\n", "\r\n"]))
+def test_any_rows_in_any_files_are_accounted_for(
+    tmp_path: Path, maps: Maps, files: list[list[str]], line_end: str
+) -> None:
+    contents = [
+        line_end.join([LAB_HEADER, *rows, ""]).encode("utf-8", "surrogatepass") for rows in files
+    ]
+    checked(tmp_path, maps, contents)
+
+
+@FEW
+@given(rows=ROWS)
+def test_the_fast_and_the_exact_reading_agree(tmp_path: Path, maps: Maps, rows: list[str]) -> None:
+    """A NUL in one more row forces the exact reading of the very same rows."""
+    told = []
+    for number, more in enumerate([[], ["\0"]]):
+        folder = tmp_path / str(number)
+        shutil.rmtree(folder, ignore_errors=True)
+        box = Box(folder, maps, Settings(limits=Limits(reject_rows=1000)))
+        box.put("labs.csv", "\n".join([LAB_HEADER, *rows, *more]).encode("utf-8", "replace"))
+        box.take()
+        told.append(
+            (
+                box.rows("SELECT * EXCLUDE (file_name) FROM core.lab_result ORDER BY ALL"),
+                [row for row in box.rejects() if row[3] != "nul_byte"],
+            )
+        )
+        box.warehouse.close()
+    assert told[0] == told[1]

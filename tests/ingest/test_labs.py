@@ -1,0 +1,356 @@
+"""Which results are taken, what their numbers become, and why the others are not."""
+
+from pathlib import Path
+
+import pytest
+
+from b12screen.maps import Maps
+from b12screen.settings import Laboratory, LocalTest, Settings
+
+from .inbox import Box, buckets
+
+HEADER = "result_id,patient_id,collected_at,code,value,unit"
+
+
+def one(box: Box, header: str, row: str) -> tuple[object, ...]:
+    """Column and check of the one rejected row."""
+    box.put("labs.csv", f"{header}\n{row}\n")
+    assert buckets(box.account()) == (1, 0, 0, 0, 0, 1)
+    ((column, check),) = box.rows("SELECT column_name, check_name FROM core.reject")
+    return column, check
+
+
+def taken(box: Box, header: str, *rows: str) -> None:
+    """Take rows that must all be accepted."""
+    box.put("labs.csv", "\n".join([header, *rows]) + "\n")
+    assert buckets(box.account()) == (len(rows), len(rows), 0, 0, 0, 0), box.rejects()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "NaN",
+        "nan",
+        "inf",
+        "-inf",
+        "Infinity",
+        "1_000",
+        '"1,5"',
+        "<=5",
+        ">= 5",
+        "haemolysed",
+        "0x10",
+        ".5",
+        "5.",
+        "1e",
+        "4 12",
+        "--4",
+        "<<4",
+        "\u0664",
+    ],
+)
+def test_what_is_no_number_is_rejected(box: Box, value: str) -> None:
+    row = f"R1,P1,2026-11-01,14685-2,{value},pmol/L"
+    assert one(box, HEADER, row) == ("value", "number")
+
+
+def test_a_number_beyond_every_double_is_rejected(box: Box) -> None:
+    assert one(box, HEADER, "R1,P1,2026-11-01,14685-2,1e400,pmol/L") == ("value", "number")
+
+
+def test_a_blank_value_of_a_final_result_is_rejected(box: Box) -> None:
+    assert one(box, HEADER, "R1,P1,2026-11-01,14685-2,,pmol/L") == ("value", "not_blank")
+
+
+@pytest.mark.parametrize(
+    ("value", "comparator", "number"),
+    [
+        ("412", "=", 412.0),
+        ("<50", "<", 50.0),
+        ("> 2000", ">", 2000.0),
+        ("4.12e2", "=", 412.0),
+        ("+7", "=", 7.0),
+        (" 412 ", "=", 412.0),
+        ("<0400", "<", 400.0),
+    ],
+)
+def test_numbers_with_and_without_comparator_are_read(
+    box: Box, value: str, comparator: str, number: float
+) -> None:
+    taken(box, HEADER, f"R1,P1,2026-11-01,14685-2,{value},pmol/L")
+    assert box.rows(
+        "SELECT comparator, value, value_as_sent, unit_as_sent FROM core.lab_result"
+    ) == [(comparator, number, None, None)]
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "2026-02-30",
+        "1899-12-31",
+        "2027-11-24",
+        "2026-1-2",
+        "20260102",
+        "02/01/2026",
+        "yesterday",
+        "2026-11-01T25:00:00",
+        "2026-11-01T24:00:00",
+        "2026-11-01T10:60",
+        "2026-11-01T10",
+        "2026-11-01T1:00:00Z",
+        "-202-01-01T10:00:00",
+        "infinity",
+        "2026-11-2T10:10:10 ",
+        " 2026-1-02T10:10:10",
+        "2026-11-01T10:00:0Z",
+        "2026-11-01 (BC)",
+    ],
+)
+def test_what_is_no_plausible_day_is_rejected(box: Box, day: str) -> None:
+    column, check = one(box, HEADER, f"R1,P1,{day},14685-2,412,pmol/L")
+    assert column == "collected_at" and check in ("date", "plausible_date")
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2026-11-23", "2027-11-23", "2024-02-29"])
+def test_days_up_to_a_year_ahead_are_taken(box: Box, day: str) -> None:
+    taken(box, HEADER, f"R1,P1,{day},14685-2,412,pmol/L")
+
+
+@pytest.mark.parametrize(
+    ("sent", "local"),
+    [
+        ("2026-07-01", "2026-07-01 00:00:00"),
+        (" 2026-07-01 ", "2026-07-01 00:00:00"),
+        ("2026-07-01 10:30", "2026-07-01 10:30:00"),
+        ("2026-07-01T10:30:15", "2026-07-01 10:30:15"),
+        ("2026-07-01T10:30:15.25", "2026-07-01 10:30:15.25"),
+        ("2026-07-01T23:30:00Z", "2026-07-02 00:30:00"),
+        ("2026-07-01T10:30:15+02:00", "2026-07-01 09:30:15"),
+        ("2026-07-01T10:30-0500", "2026-07-01 16:30:00"),
+        ("2026-01-01T10:30:00+01", "2026-01-01 09:30:00"),
+    ],
+)
+def test_moments_become_the_sites_local_time(
+    tmp_path: Path, maps: Maps, sent: str, local: str
+) -> None:
+    box = Box(tmp_path, maps, Settings(timezone="Europe/London"))
+    taken(box, HEADER, f"R1,P1,{sent},14685-2,412,pmol/L")
+    assert box.rows(
+        "SELECT CAST(collected_at AS VARCHAR), CAST(collected_on AS VARCHAR) FROM core.lab_result"
+    ) == [(local, local[:10])]
+
+
+def test_a_bad_reporting_time_is_rejected_and_a_blank_one_is_not(box: Box) -> None:
+    taken(box, HEADER + ",reported_at", "R1,P1,2026-11-01,14685-2,412,pmol/L,")
+    box.put("labs2.csv", f"{HEADER},reported_at\nR2,P1,2026-11-01,14685-2,412,pmol/L,soon\n")
+    assert buckets(box.account())[-1] == 1
+    assert box.rows("SELECT column_name FROM core.reject") == [("reported_at",)]
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "unit"),
+    [
+        ("13964-2", "0.41", "nmol/L"),
+        ("14682-9", "2.1", "umol/L"),
+        ("2160-0", "90", "mg/dL"),
+        ("14685-2", "-412", "pmol/L"),
+        ("13965-9", "501", "umol/L"),
+        ("718-7", "<1", "g/dL"),
+    ],
+)
+def test_numbers_outside_the_plausible_window_are_rejected(
+    box: Box, code: str, value: str, unit: str
+) -> None:
+    row = f"R1,P1,2026-11-01,{code},{value},{unit}"
+    assert one(box, HEADER, row) == ("value", "plausible")
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "canonical"),
+    [
+        ("14685-2", "412", "pmol/L", 412.0),
+        ("13964-2", "0.57", "umol/L", 570.0),
+        ("13964-2", "0.376", "nmol/mL", 376.0),
+        ("2132-9", "200", "pg/mL", 147.5611826),
+        ("2132-9", "200", " PG / ML ", 147.5611826),
+        ("718-7", "11.1", "g/dL", 111.0),
+        ("14682-9", "90", "\u00b5mol/L", 90.0),
+        ("14682-9", "90", "\u03bcmol/l", 90.0),
+        ("2160-0", "28", "mg/dL", 2475.2475248),
+        ("13964-2", "20", "nmol/L", 20.0),
+        ("13964-2", "60000", "nmol/L", 60000.0),
+    ],
+)
+def test_units_are_converted_exactly(
+    box: Box, code: str, value: str, unit: str, canonical: float
+) -> None:
+    taken(box, HEADER, f"R1,P1,2026-11-01,{code},{value},{unit}")
+    ((number, sent, unit_sent, word),) = box.rows(
+        "SELECT value, value_as_sent, unit_as_sent, unit FROM core.lab_result"
+    )
+    assert number == canonical
+    assert (sent is None) == (float(value) == canonical)
+    assert unit_sent == (None if unit == word else unit)
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "check"),
+    [
+        ("14685-2", "furlong", "known_unit"),
+        ("14685-2", "", "not_blank"),
+        ("14685-2", "pg/mL", "fits_code"),
+        ("2132-9", "pmol/L", "fits_code"),
+    ],
+)
+def test_units_that_the_test_does_not_have_are_rejected(
+    box: Box, code: str, unit: str, check: str
+) -> None:
+    assert one(box, HEADER, f"R1,P1,2026-11-01,{code},412,{unit}") == ("unit", check)
+
+
+def test_a_blank_unit_is_taken_where_the_settings_declare_it(tmp_path: Path, maps: Maps) -> None:
+    laboratory = Laboratory(
+        code_system="Ours",
+        tests={"B12A": LocalTest(analyte="holotc", unit="pmol/L", specimen="serum")},
+        default_units={"13964-2": "\u00b5mol/L"},
+    )
+    box = Box(tmp_path, maps, Settings(laboratories={"main": laboratory, "north": Laboratory()}))
+    taken(
+        box,
+        HEADER + ",code_system,laboratory",
+        "R1,P1,2026-11-01,13964-2,0.4,,,",
+        "R2,P1,2026-11-01,B12A,45,,ours,main",
+        "R3,P1,2026-11-01,13964-2,400,nmol/L,LOINC,north",
+    )
+    assert box.rows(
+        "SELECT laboratory, analyte, value FROM core.lab_result ORDER BY result_id"
+    ) == [
+        ("main", "mma", 400.0),
+        ("main", "holotc", 45.0),
+        ("north", "mma", 400.0),
+    ]
+    box.put(
+        "labs2.csv",
+        f"{HEADER},code_system,laboratory\nR4,P1,2026-11-01,13964-2,0.4,,,north\n"
+        "R5,P1,2026-11-01,13964-2,0.4,,,south\n",
+    )
+    assert buckets(box.account()) == (2, 0, 0, 0, 0, 2)
+    assert box.rejects() == [(1, None, "unit", "not_blank"), (2, None, "laboratory", "known_word")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("final", "final"),
+        ("F", "final"),
+        ("C", "corrected"),
+        ("p", "preliminary"),
+        (" Amended ", "amended"),
+    ],
+)
+def test_status_words_and_letters_are_read(box: Box, sent: str, status: str) -> None:
+    taken(box, HEADER + ",status", f"R1,P1,2026-11-01,14685-2,412,pmol/L,{sent}")
+    assert box.rows("SELECT status FROM core.lab_result") == [(status,)]
+
+
+@pytest.mark.parametrize(("sent", "check"), [("", "not_blank"), ("done", "known_word")])
+def test_a_blank_or_unknown_status_is_rejected(box: Box, sent: str, check: str) -> None:
+    row = f"R1,P1,2026-11-01,14685-2,412,pmol/L,{sent}"
+    assert one(box, HEADER + ",status", row) == ("status", check)
+
+
+@pytest.mark.parametrize("status", ["registered", "cancelled", "entered-in-error", "X", "W", "D"])
+def test_value_and_unit_of_a_result_without_value_are_not_judged(box: Box, status: str) -> None:
+    taken(box, HEADER + ",status", f"R1,P1,2026-11-01,14685-2,haemolysed,,{status}")
+    assert box.rows("SELECT value, unit, comparator, value_as_sent FROM core.lab_result") == [
+        (None, "pmol/L", "=", "haemolysed")
+    ]
+
+
+@pytest.mark.parametrize("blank", ["", "   "])
+@pytest.mark.parametrize("column", ["result_id", "patient_id", "code"])
+def test_blank_keys_are_rejected(box: Box, column: str, blank: str) -> None:
+    row = {"result_id": "R1", "patient_id": "P1", "code": "14685-2", column: blank}
+    sent = f"{row['result_id']},{row['patient_id']},2026-11-01,{row['code']},412,pmol/L"
+    assert one(box, HEADER, sent) == (column, "not_blank")
+
+
+@pytest.mark.parametrize(("specimen", "n"), [("serum", 0), (" Serum ", 0), ("", 0), ("urine", 1)])
+def test_the_specimen_must_fit_the_code(box: Box, specimen: str, n: int) -> None:
+    box.put("labs.csv", f"{HEADER},specimen\nR1,P1,2026-11-01,2160-0,1.1,mg/dL,{specimen}\n")
+    assert buckets(box.account()) == (1, 1 - n, 0, 0, 0, n)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("Vitamin  B12", 0),
+        ("", 0),
+        ("something else", 0),
+        ("Homocysteine", 1),
+        ("B12 binding capacity", 1),
+    ],
+)
+def test_a_test_name_must_not_contradict_the_code(box: Box, name: str, n: int) -> None:
+    box.put("labs.csv", f"{HEADER},test_name\nR1,P1,2026-11-01,14685-2,412,pmol/L,{name}\n")
+    assert buckets(box.account()) == (1, 1 - n, 0, 0, 0, n)
+
+
+def test_test_names_are_compared_as_the_maps_compare_them(box: Box, maps: Maps) -> None:
+    names = [
+        "MMA",
+        "S-B12-TC2",
+        "Serum folate",
+        "Red cell folate",
+        "Creatinine, urine",
+        "eGFR",
+        "Hb",
+        "B12 and folate",
+        "24h urine creatinine",
+        "Active B12",
+        "Sodium",
+        "HbA1c",
+    ]
+    codes = {"b12": "14685-2", "folate": "14732-2", "creatinine": "14682-9"}
+    units = {"b12": "pmol/L", "folate": "nmol/L", "creatinine": "umol/L"}
+    rows = [
+        f'{analyte}/{name},P1,2026-11-01,{codes[analyte]},100,{units[analyte]},"{name}"'
+        for analyte in codes
+        for name in names
+    ]
+    box.settings = Settings(limits=box.settings.limits.model_copy(update={"reject_rows": 1000}))
+    box.put("labs.csv", "\n".join([HEADER + ",test_name", *rows]))
+    box.take()
+    kept = {str(row[0]) for row in box.rows("SELECT result_id FROM core.lab_result")}
+    for analyte in codes:
+        for name in names:
+            assert (f"{analyte}/{name}" in kept) != maps.contradicts(analyte, name), (analyte, name)
+
+
+def test_codes_that_no_map_names_are_counted_without_a_patient(box: Box) -> None:
+    header = HEADER + ",test_name"
+    box.put(
+        "labs.csv",
+        f"{header}\nR1,P1,2026-11-01,2951-2,140,mmol/L,Sodium\n"
+        "R2,P2,2026-11-03,2951-2,,mmol/L,Sodium\nR3,P1,2026-11-01,2171-7,900,pg/mL,\n",
+    )
+    assert buckets(box.account()) == (3, 0, 0, 0, 3, 0)
+    box.put("labs2.csv", f"{header}\nR4,P3,2026-10-01,2951-2,140,mmol/L,Sodium\n")
+    assert buckets(box.account()) == (1, 0, 0, 0, 1, 0)
+    assert box.rows(
+        "SELECT code, test_name, unit, n, CAST(first_on AS VARCHAR), CAST(last_on AS VARCHAR) "
+        "FROM core.unmapped_code ORDER BY code"
+    ) == [
+        ("2171-7", None, "pg/mL", 1, "2026-11-01", "2026-11-01"),
+        ("2951-2", "Sodium", "mmol/L", 3, "2026-10-01", "2026-11-03"),
+    ]
+
+
+def test_a_laboratorys_own_share_decides_whether_its_file_is_held(
+    tmp_path: Path, maps: Maps
+) -> None:
+    settings = Settings(laboratories={"main": Laboratory(reject_share=0.5)})
+    box = Box(tmp_path, maps, settings)
+    rows = [f"R{n},P1,2026-11-01,14685-2,{412 if n % 4 else 'x'},pmol/L" for n in range(100)]
+    box.put("labs.csv", "\n".join([HEADER, *rows]))
+    assert buckets(box.account()) == (100, 75, 0, 0, 0, 25)

@@ -1,0 +1,295 @@
+"""What a file may do to its own shape: nothing is lost or guessed, every row has a place."""
+
+import gzip
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from b12screen.maps import Maps
+from b12screen.settings import Limits, Settings
+
+from .inbox import LAB_HEADER, ROW, Box, buckets
+
+
+def test_an_empty_file_is_rejected_and_tried_again(box: Box) -> None:
+    box.put("labs.csv", b"")
+    account = box.account()
+    assert buckets(account) == (0,) * 6
+    assert account.reason is not None and "empty" in account.reason and not account.held
+    assert len(box.take().accounts) == 1
+    assert box.rows("SELECT count(*) FROM run.source_file") == [(1,)]
+
+
+def test_a_file_with_only_a_header_is_taken(box: Box) -> None:
+    box.put("labs.csv", LAB_HEADER + "\n")
+    account = box.account()
+    assert (buckets(account), account.reason) == ((0,) * 6, None)
+    assert box.take().n_known == 1
+
+
+def test_a_missing_required_column_rejects_the_file_and_is_named(box: Box) -> None:
+    box.labs("R1,P1", header="result_id,patient_id")
+    account = box.account()
+    assert account.reason is not None
+    assert "collected_at, code, value, unit" in account.reason
+    assert buckets(account) == (0,) * 6
+
+
+def test_an_unknown_column_is_dropped_and_named_once(box: Box) -> None:
+    box.labs(
+        "x,R1,P1,2026-11-01,14685-2,412,pmol/L",
+        header="Ward,Result_ID, patient_id ,COLLECTED_AT,code,value,unit",
+    )
+    taking = box.take()
+    assert buckets(taking.accounts[0]) == (1, 1, 0, 0, 0, 0)
+    assert [finding for finding in taking.findings if "ward" in finding]
+    assert not box.take().findings
+
+
+def test_a_column_named_twice_rejects_the_file(box: Box) -> None:
+    box.labs(ROW + ",1", header=LAB_HEADER + ",Unit")
+    reason = box.account().reason
+    assert reason is not None and "unit" in reason
+
+
+def test_a_quote_that_never_ends_costs_one_row(box: Box) -> None:
+    box.labs(ROW, '"R2,P1,2026-11-01,,14685-2,412,pmol/L,final', ROW.replace("R1", "R3"))
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    assert box.rejects() == [(2, 3, None, "open_quote")]
+
+
+def test_an_open_quote_that_another_quote_closes_costs_one_row(box: Box) -> None:
+    box.labs(
+        '"R1,P1,2026-11-01,,14685-2,412,pmol/L,final',
+        '"R2",P1,2026-11-01,,14685-2,412,pmol/L,final',
+        '"R3",P1,2026-11-01,,14685-2,412,pmol/L,"final"',
+    )
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    assert box.rejects() == [(1, 2, None, "quote")]
+
+
+def test_ragged_rows_are_rejected_with_their_lines(box: Box) -> None:
+    box.labs(ROW, "R2,P1", ROW.replace("R1", "R3"), ROW.replace("R1", "R4") + ",more")
+    assert buckets(box.account()) == (4, 2, 0, 0, 0, 2)
+    assert box.rejects() == [(2, 3, None, "fields"), (4, 5, None, "fields")]
+    assert box.rows("SELECT record FROM core.lab_result ORDER BY record") == [(1,), (3,)]
+
+
+def test_the_raw_text_of_a_rejected_row_lies_in_the_private_store_only(box: Box) -> None:
+    box.labs("R2,CANARY", ROW.replace("412", "CANARY"))
+    box.take()
+    assert box.rows("SELECT count(*) FROM private.reject_row WHERE raw LIKE '%CANARY%'") == [(2,)]
+    told = str(box.rows("SELECT * FROM core.reject")) + str(box.lines)
+    assert "CANARY" not in told
+
+
+def test_a_row_with_a_nul_byte_is_rejected(box: Box) -> None:
+    box.put("labs.csv", f"{LAB_HEADER}\n{ROW}\nR\0002{ROW[2:]}\n")
+    assert buckets(box.account()) == (2, 1, 0, 0, 0, 1)
+    assert box.rejects() == [(2, 3, None, "nul_byte")]
+
+
+def test_a_row_in_latin_1_is_rejected_and_the_others_are_taken(box: Box) -> None:
+    box.put(
+        "labs.csv",
+        f"{LAB_HEADER}\n{ROW}\n".encode() + ROW.replace("R1", "R\u00e9").encode("latin-1"),
+    )
+    assert buckets(box.account()) == (2, 1, 0, 0, 0, 1)
+    assert box.rejects() == [(2, 3, None, "encoding")]
+
+
+def test_a_file_in_utf_16_is_rejected_with_what_to_do(box: Box) -> None:
+    box.put("labs.csv", f"{LAB_HEADER}\n{ROW}\n".encode("utf-16"))
+    reason = box.account().reason
+    assert reason is not None and "UTF-8" in reason
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_line_ends_marks_and_separators_make_no_difference(
+    box: Box, line_end: str, bom: str, separator: str
+) -> None:
+    text = line_end.join([LAB_HEADER, ROW, ROW.replace("R1", '"R2"')])
+    box.put("labs.csv", bom + text.replace(",", separator))
+    assert buckets(box.account()) == (2, 2, 0, 0, 0, 0)
+    assert box.rows("SELECT result_id, record FROM core.lab_result ORDER BY ALL") == [
+        ("R1", 1),
+        ("R2", 2),
+    ]
+
+
+def test_mixed_line_ends_are_accepted(box: Box) -> None:
+    box.put("labs.csv", f"{LAB_HEADER}\r\n{ROW}\n{ROW.replace('R1', 'R2')}\r\n")
+    assert buckets(box.account()) == (2, 2, 0, 0, 0, 0)
+
+
+def test_a_carriage_return_inside_a_row_costs_that_row(box: Box) -> None:
+    box.labs(ROW, ROW.replace("R1", "R\r2"), ROW.replace("R1", "R3"))
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    assert box.rejects() == [(2, 3, None, "line_end")]
+
+
+def test_a_cell_of_ten_megabytes_is_rejected(box: Box) -> None:
+    box.labs(ROW, ROW.replace("R1", "R" * 10_000_000), ROW.replace("R1", "R3"))
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    assert box.rejects() == [(2, 3, None, "cell_size")]
+    ((size,),) = box.rows("SELECT length(raw) FROM private.reject_row")
+    assert size == 1_000_000
+
+
+def test_a_quoted_cell_of_many_lines_beyond_the_limit_gives_up_line_by_line(
+    tmp_path: Path, maps: Maps
+) -> None:
+    box = Box(tmp_path, maps, Settings(limits=Limits(max_cell_bytes=1000)))
+    box.labs('"' + "x" * 300, *["x" * 300] * 4, ROW)
+    assert buckets(box.account()) == (6, 1, 0, 0, 0, 5)
+    assert box.rejects()[:2] == [(1, 2, None, "open_quote"), (2, 3, None, "fields")]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_identifiers_are_kept_as_they_are_sent(box: Box, line_end: str) -> None:
+    rows = [
+        ROW.replace("P1", "007"),
+        ROW.replace("R1", "R2").replace("P1", '"Doe, 7"'),
+        ROW.replace("R1", "R3").replace("P1", f'"7{line_end}8"'),
+        ROW.replace("R1", "R4").replace("P1", "=cmd()"),
+        ROW.replace("R1", "R5").replace("P1", '"say ""7"""'),
+    ]
+    box.put("labs.csv", line_end.join([LAB_HEADER, *rows]))
+    assert buckets(box.account()) == (5, 5, 0, 0, 0, 0)
+    assert box.rows("SELECT patient_id FROM core.lab_result ORDER BY result_id") == [
+        ("007",),
+        ("Doe, 7",),
+        (f"7{line_end}8",),
+        ("=cmd()",),
+        ('say "7"',),
+    ]
+
+
+def test_a_file_that_changes_while_it_is_read_is_held(box: Box) -> None:
+    path = box.labs(ROW, "R2,P1")
+
+    def write_on(line: str) -> None:
+        if "row by row" in line:
+            with path.open("a") as file:
+                file.write(ROW.replace("R1", "R3") + "\n")
+
+    box.progress = write_on
+    account = box.account()
+    assert account.held and account.reason is not None and "changed" in account.reason
+    assert buckets(account) == (0,) * 6
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(0,)]
+    box.progress = box.lines.append
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+
+
+def test_an_unreadable_file_is_reported_and_the_night_goes_on(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreadable = box.labs(ROW, name="labs_a.csv")
+    box.labs(ROW, name="labs_b.csv", header=LAB_HEADER.upper())
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **words: Any) -> Any:
+        if path == unreadable:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **words)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    first, second = box.take().accounts
+    assert first.held and first.reason is not None and "cannot be read" in first.reason
+    assert buckets(second) == (1, 1, 0, 0, 0, 0)
+
+
+def test_a_symbolic_link_is_refused_and_other_files_are_left_alone(box: Box) -> None:
+    real = box.put("elsewhere/notes.txt", "x")
+    (box.inbox / "labs_link.csv").symlink_to(real)
+    box.put("truth.csv", "x")
+    box.put("feedback.csv", "x")
+    taking = box.take()
+    assert taking.left_alone == ("elsewhere/notes.txt", "feedback.csv", "truth.csv")
+    assert not taking.accounts and "labs_link.csv is a symbolic link" in taking.findings[0]
+
+
+def test_the_kind_is_the_first_word_of_the_name_in_any_case(box: Box) -> None:
+    box.labs(ROW, name="deep/er/LABS-2026.11.CSV")
+    box.put("mylabs.csv", LAB_HEADER)
+    taking = box.take()
+    assert [account.file_name for account in taking.accounts] == ["deep/er/LABS-2026.11.CSV"]
+    assert taking.left_alone == ("mylabs.csv",)
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_a_packed_file_gives_the_same_rows(box: Box, packing: str) -> None:
+    text = f"{LAB_HEADER}\n{ROW}\n".encode()
+    packed = (
+        gzip.compress(text) if packing == "gz" else bytes(pa.compress(text, "zstd", asbytes=True))
+    )
+    box.put(f"labs.csv.{packing}", packed)
+    assert buckets(box.account()) == (1, 1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_a_packed_file_that_is_cut_short_is_rejected(box: Box, packing: str) -> None:
+    text = "\n".join([LAB_HEADER, *(ROW.replace("R1", f"R{n}") for n in range(5000))]).encode()
+    packed = (
+        gzip.compress(text) if packing == "gz" else bytes(pa.compress(text, "zstd", asbytes=True))
+    )
+    box.put(f"labs.csv.{packing}", packed[: len(packed) // 2])
+    reason = box.account().reason
+    assert reason is not None and "damaged or cut short" in reason
+
+
+def test_a_file_that_unpacks_beyond_its_limit_is_rejected(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, Settings(limits=Limits(max_decompressed_gb=0.001)))
+    box.put("labs.csv.gz", gzip.compress(b"x" * 2_000_000))
+    reason = box.account().reason
+    assert reason is not None and "unpacks to more than" in reason
+
+
+def test_a_parquet_file_gives_the_same_rows_as_text(box: Box) -> None:
+    frame = pl.DataFrame(
+        {
+            "result_id": ["R1", "R2", "R3"],
+            "patient_id": [7, 8, 9],
+            "collected_at": [date(2026, 11, 1)] * 3,
+            "code": ["14685-2"] * 3,
+            "value": [412.0, float("nan"), 1.5e2],
+            "unit": ["pmol/L"] * 3,
+        }
+    )
+    frame.write_parquet(box.inbox / "labs.parquet")
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    assert box.rejects() == [(2, None, "value", "number")]
+    assert box.rows("SELECT patient_id, value FROM core.lab_result ORDER BY ALL") == [
+        ("7", 412.0),
+        ("9", 150.0),
+    ]
+
+
+def test_a_damaged_parquet_file_is_rejected(box: Box) -> None:
+    box.put("labs.parquet", b"PAR1 not at all")
+    reason = box.account().reason
+    assert reason is not None and "Parquet" in reason
+
+
+def test_a_file_that_mostly_fails_is_held_and_says_why(box: Box) -> None:
+    good = [ROW.replace("R1", f"R{n}") for n in range(300)]
+    bad = [f'B{n},P1,2026-11-01,,14685-2,"1,5",pmol/L,final' for n in range(20)]
+    box.labs(*good, *bad)
+    account = box.account()
+    assert account.held and account.reason is not None
+    assert "20 of 320" in account.reason and "comma" in account.reason
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(0,)]
+    assert box.account(date(2026, 11, 23)).held
+    assert box.rows("SELECT count(*) FROM run.source_file") == [(1,)]
+
+
+def test_nineteen_rejected_rows_never_hold_a_file(box: Box) -> None:
+    box.labs(*(f"B{n},P1,2026-11-01,,14685-2,x,pmol/L,final" for n in range(19)))
+    assert buckets(box.account()) == (19, 0, 0, 0, 0, 19)

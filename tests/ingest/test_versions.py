@@ -1,0 +1,223 @@
+"""Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
+
+from datetime import date
+
+from b12screen.settings import Laboratory, Settings
+
+from .inbox import NIGHT, ROW, Box, buckets
+
+NEXT = date(2026, 11, 23)
+
+
+def version(value: str, reported: str, status: str = "final", result: str = "R1") -> str:
+    """A version of one B12 result."""
+    return f"{result},P1,2026-11-01,{reported},14685-2,{value},pmol/L,{status}"
+
+
+def current(box: Box) -> list[tuple[object, ...]]:
+    return box.rows("SELECT result_id, value, status FROM core.lab_result ORDER BY result_id")
+
+
+def older(box: Box) -> list[tuple[object, ...]]:
+    return box.rows(
+        "SELECT value, CAST(taken_for AS VARCHAR), CAST(replaced_on AS VARCHAR) "
+        "FROM private.lab_result ORDER BY ALL"
+    )
+
+
+def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:
+    path = box.labs(ROW)
+    box.take()
+    assert (box.take().n_known, box.take().accounts) == (1, ())
+    box.put("deep/labs_again.csv", path.read_bytes())
+    taking = box.take(NEXT)
+    assert (taking.n_known, taking.accounts) == (2, ())
+    assert "deep/labs_again.csv has the content of labs.csv" in taking.findings[0]
+    assert not box.take(NEXT).findings
+
+
+def test_the_same_row_in_another_file_is_a_duplicate(box: Box) -> None:
+    box.labs(ROW, ROW)
+    assert buckets(box.account()) == (2, 1, 1, 0, 0, 0)
+    box.labs(ROW, ROW.replace("R1", "R2"), name="labs2.csv")
+    assert buckets(box.account()) == (2, 1, 1, 0, 0, 0)
+    box.labs(ROW, ROW.replace("R1", "R2"), ROW, name="labs3.csv")
+    assert buckets(box.account(NEXT)) == (3, 0, 3, 0, 0, 0)
+    assert older(box) == []
+
+
+def test_rising_versions_in_one_file_are_all_accepted_and_the_last_one_stands(box: Box) -> None:
+    box.labs(version("100", "2026-11-02"), version("200", "2026-11-03"))
+    assert buckets(box.account()) == (2, 2, 0, 0, 0, 0)
+    assert current(box) == [("R1", 200.0, "final")]
+    assert older(box) == [(100.0, "2026-11-22", "2026-11-22")]
+
+
+def test_a_version_that_comes_after_a_newer_one_is_superseded(box: Box) -> None:
+    box.labs(version("200", "2026-11-03"), version("100", "2026-11-02"), version("50", ""))
+    assert buckets(box.account()) == (3, 1, 0, 2, 0, 0)
+    assert current(box) == [("R1", 200.0, "final")]
+    box.labs(version("150", "2026-11-02T12:00"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 0, 0, 1, 0, 0)
+    box.labs(version("100", "2026-11-02"), name="labs3.csv")
+    assert buckets(box.account(NEXT)) == (1, 0, 1, 0, 0, 0)
+
+
+def test_a_repeat_of_a_replaced_version_is_a_duplicate(box: Box) -> None:
+    box.labs(version("100", "2026-11-02"))
+    box.take()
+    box.labs(version("200", "2026-11-03", "corrected"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert older(box) == [(100.0, "2026-11-22", "2026-11-23")]
+    box.labs(version("100", "2026-11-02"), version("200", "2026-11-03", "C"), name="labs3.csv")
+    assert buckets(box.account(NEXT)) == (2, 0, 2, 0, 0, 0)
+    assert current(box) == [("R1", 200.0, "corrected")]
+
+
+def test_a_cancellation_replaces_the_result(box: Box) -> None:
+    box.labs(version("100", "2026-11-02"), version("300", "2026-11-02", result="R2"))
+    box.take()
+    box.labs(version("", "2026-11-04", "cancelled"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert current(box) == [("R1", None, "cancelled"), ("R2", 300.0, "final")]
+
+
+def test_without_reporting_times_the_later_night_the_later_file_and_the_later_record_win(
+    box: Box,
+) -> None:
+    box.labs(version("1000", ""), version("900", ""), name="labs_b.csv")
+    box.labs(version("800", ""), version("700", ""), name="labs_a.csv")
+    first, second = box.take().accounts
+    assert (first.file_name, buckets(first)) == ("labs_a.csv", (2, 2, 0, 0, 0, 0))
+    assert buckets(second) == (2, 2, 0, 0, 0, 0)
+    assert current(box) == [("R1", 900.0, "final")]
+    box.labs(version("600", ""), name="labs_0.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert current(box) == [("R1", 600.0, "final")]
+
+
+def test_a_second_attempt_of_a_night_gives_what_one_attempt_would_have_given(box: Box) -> None:
+    box.labs(version("1000", ""), name="labs_b.csv")
+    box.take()
+    box.labs(version("800", ""), name="labs_a.csv")
+    assert buckets(box.account()) == (1, 0, 0, 1, 0, 0)
+    assert current(box) == [("R1", 1000.0, "final")]
+
+
+def test_the_same_key_of_another_laboratory_is_another_result(box: Box) -> None:
+    box.settings = Settings(laboratories={"main": Laboratory(), "north": Laboratory()})
+    header = "laboratory,result_id,patient_id,collected_at,code,value,unit"
+    box.labs(
+        "main,R1,P1,2026-11-01,14685-2,100,pmol/L",
+        "north,R1,P1,2026-11-01,14685-2,100,pmol/L",
+        header=header,
+    )
+    assert buckets(box.account()) == (2, 2, 0, 0, 0, 0)
+
+
+def test_patients_are_replaced_by_the_later_row_and_may_move_back(box: Box) -> None:
+    header = "patient_id,name,birth_date,sex,clinic_id,opted_out\n"
+    box.put(
+        "patients_1.csv",
+        header + "P1,CANARY,1950-01-02,F,north,true\nP2,x,,unknown,,\nP3,x,1960-01-01,,a,false\n",
+    )
+    assert buckets(box.account()) == (3, 3, 0, 0, 0, 0)
+    box.put(
+        "patients_2.csv",
+        "patient_id,birth_date,sex,clinic_id\nP1,1950-01-02,female,south\nP2,,unknown,\n",
+    )
+    assert buckets(box.account(NEXT)) == (2, 1, 1, 0, 0, 0)
+    assert box.rows(
+        "SELECT patient_id, sex, clinic_id, opted_out FROM core.patient ORDER BY ALL"
+    ) == [
+        ("P1", "female", "south", True),
+        ("P2", "unknown", None, False),
+        ("P3", "unknown", "a", False),
+    ]
+    box.put("patients_3.csv", header + "P1,,1950-01-02,female,north,\nP1,,,female,north,\n")
+    assert buckets(box.account(date(2026, 11, 24))) == (2, 2, 0, 0, 0, 0)
+    assert box.rows(
+        "SELECT clinic_id, opted_out, birth_date FROM core.patient WHERE patient_id = 'P1'"
+    ) == [("north", False, None)]
+    assert box.rows(
+        "SELECT clinic_id, CAST(replaced_on AS VARCHAR) FROM private.patient ORDER BY ALL"
+    ) == [
+        ("north", "2026-11-23"),
+        ("north", "2026-11-24"),
+        ("south", "2026-11-24"),
+    ]
+
+
+def test_bad_patients_are_rejected(box: Box) -> None:
+    header = "patient_id,birth_date,sex,clinic_id,deceased_on,opted_out\n"
+    box.put(
+        "patients.csv",
+        header + "P1,1950-13-02,F,a,,\nP2,1950-01-02,lady,a,,\n,1950-01-02,F,a,,\n"
+        "P4,1950-01-02,F,a,1850-01-01,\nP5,1950-01-02,F,a,,perhaps\nP6,1849-12-31,F,a,,\nP7,2026-11-22,M,a,2026-11-22,TRUE\n",
+    )
+    assert buckets(box.account()) == (7, 1, 0, 0, 0, 6)
+    assert [row[2:] for row in box.rejects()] == [
+        ("birth_date", "date"),
+        ("sex", "known_word"),
+        ("patient_id", "not_blank"),
+        ("deceased_on", "plausible_date"),
+        ("opted_out", "known_word"),
+        ("birth_date", "plausible_date"),
+    ]
+
+
+def test_a_condition_is_resolved_by_a_later_row(box: Box) -> None:
+    box.put(
+        "conditions_1.csv",
+        "patient_id,code,code_system,recorded_on\nP1,R20.2,ICD10CM,2026-06-01\n"
+        "P1,Z99.9,icd10,2026-06-01\nP1,R20.2,read,2026-06-01\n",
+    )
+    assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
+    box.put(
+        "conditions_2.csv",
+        "patient_id,code,code_system,recorded_on,resolved_on\n"
+        "P1,R20.2,icd10cm,2026-06-01,2026-09-01\nP1,Z99.9,icd10,2026-06-01,\n",
+    )
+    assert buckets(box.account(NEXT)) == (2, 1, 1, 0, 0, 0)
+    box.put(
+        "conditions_3.csv", "patient_id,code,code_system,recorded_on\nP1,R20.2,icd10cm,2026-06-01\n"
+    )
+    assert buckets(box.account(NEXT)) == (1, 0, 1, 0, 0, 0)
+    assert box.rows(
+        "SELECT code, CAST(resolved_on AS VARCHAR) FROM core.condition ORDER BY ALL"
+    ) == [
+        ("R20.2", "2026-09-01"),
+        ("Z99.9", None),
+    ]
+
+
+def test_medications_are_checked_word_by_word(box: Box) -> None:
+    header = "medication_id,patient_id,code,code_system,kind,started_on,name,dose,dose_unit,route\n"
+    good = "M1,P1,B03BA03,atc,administration,2026-06-01,Hydroxocobalamin,1,mg,im"
+    bad = {
+        "kind": good.replace("administration", "gift"),
+        "dose": good.replace(",1,", ",<1,"),
+        "dose_unit": good.replace(",mg,", ",ml,"),
+        "route": good.replace(",im", ",rectal"),
+        "started_on": good.replace("2026-06-01", ""),
+        "code_system": good.replace("atc", "bnf"),
+        "medication_id": good.replace("M1", ""),
+        "code": good.replace("B03BA03", " "),
+    }
+    box.put("medications.csv", header + "\n".join([good, *bad.values()]))
+    assert buckets(box.account()) == (9, 1, 0, 0, 0, 8)
+    assert [row[2] for row in box.rejects()] == list(bad)
+    assert box.rows("SELECT dose, drug_name, ended_on FROM core.medication") == [
+        (1.0, "Hydroxocobalamin", None)
+    ]
+
+
+def test_taking_again_on_the_same_night_keeps_every_account(box: Box) -> None:
+    box.labs(ROW)
+    box.take()
+    box.labs(ROW.replace("R1", "R2"), name="labs2.csv")
+    box.take(NIGHT)
+    assert box.rows("SELECT file_name, n_accepted FROM run.source_file ORDER BY ALL") == [
+        ("labs.csv", 1),
+        ("labs2.csv", 1),
+    ]
