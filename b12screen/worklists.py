@@ -61,35 +61,20 @@ def write_worklists(warehouse: Warehouse, folder: Path) -> dict[str, dict[str, A
     examined = dict(warehouse.rows(_CLINICS))
     listed = items.filter(pl.col("sheet") == "clinic")["clinic_id"].unique().to_list()
     names = file_names(sorted({*examined, *listed}))
-    cells = items.select("sheet", "clinic_id", pl.struct(_cells()).alias("row"))
     written: dict[str, dict[str, Any]] = {}
-    for (sheet, clinic), part in cells.group_by(
-        pl.col("sheet"),
+    for (sheet, clinic), part in items.group_by(
+        "sheet",
         pl.when(pl.col("sheet") == "clinic").then("clinic_id").alias("clinic"),
         maintain_order=True,
     ):
         name = names[clinic] if sheet == "clinic" else f"{sheet}.csv"
-        rows = part["row"].struct.unnest().rows()
-        written[name] = {"items": _write_sheet(folder / name, rows)}
+        written[name] = {"items": _write_sheet(folder / name, part)}
     for name in (*names.values(), f"{UNROUTED}.csv", f"{DATA_QUALITY}.csv"):
         if name not in written:
-            written[name] = {"items": _write_sheet(folder / name, [])}
+            written[name] = {"items": _write_sheet(folder / name, items.clear())}
     for clinic, name in names.items():
         written[name] |= {"clinic_id": clinic, "patients_examined": examined.get(clinic, 0)}
     return dict(sorted(written.items()))
-
-
-def _cells() -> list[pl.Expr]:
-    """Every cell of a sheet as the text that is written, guarded, blank where there is none."""
-    cells = []
-    for name in SHEET:
-        if name in FOR_THE_CLINIC:
-            cells.append(pl.lit("").alias(name))
-            continue
-        text = pl.col(name).cast(pl.String).fill_null("")
-        formula = text.str.contains(f"^[{re.escape(''.join(_FORMULA_STARTS))}]")
-        cells.append(pl.when(formula).then(pl.lit("'") + text).otherwise(text).alias(name))
-    return cells
 
 
 def file_names(clinics: Iterable[str]) -> dict[str, str]:
@@ -128,15 +113,22 @@ def read_sheet(path: Path) -> Iterator[dict[str, str]]:
         rows = csv.reader(file, strict=True)
         columns = next(rows)
         for row in rows:
-            yield dict(zip(columns, map(unguarded, row), strict=True))
+            guard = "'" in "".join(row)
+            yield dict(zip(columns, map(unguarded, row) if guard else row, strict=True))
 
 
-def _write_sheet(path: Path, rows: list[tuple[str, ...]]) -> int:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        sheet = csv.writer(file, lineterminator="\r\n")
-        sheet.writerow(SHEET)
-        sheet.writerows(rows)
-    return len(rows)
+def _write_sheet(path: Path, items: pl.DataFrame) -> int:
+    """RFC 4180 with BOM and CRLF; a cell without a value is blank."""
+    cells = []
+    for name in SHEET:
+        text = pl.lit("") if name in FOR_THE_CLINIC else pl.col(name).cast(pl.String)
+        formula = text.str.contains(f"^[{re.escape(''.join(_FORMULA_STARTS))}]")
+        guarded_text = pl.when(formula).then(pl.lit("'") + text).otherwise(text)
+        cells.append(pl.when(text != "").then(guarded_text).alias(name))
+    items.select(cells).write_csv(
+        path, include_bom=True, line_terminator="\r\n", quote_style="necessary"
+    )
+    return items.height
 
 
 def _percent_encoded(clinic: str) -> str:

@@ -77,9 +77,7 @@ def _row(column: str, kind: str, nullable: bool, spec: Any) -> str:
         ),
         "",
     )
-    return (
-        f"| `{column}` | {kind} | {'yes' if nullable else 'no'} | {words} | {spec.description} |"
-    )
+    return f"| `{column}` | {kind} | {'yes' if nullable else 'no'} | {words} | {spec.description} |"
 
 
 if __name__ == "__main__":

@@ -72,21 +72,15 @@ class PatientFacts(pa.DataFrameModel):
     macrocytosis: str = column("Whether the mean cell volume is raised", words=words.YES_NO_UNKNOWN)
     sample_on: pl.Date = column("Collection day of the deciding sample", nullable=True)
     mma_nmol_l: float = shared("mma_nmol_l", nullable=True)
-    mma_comparator: str = column(
-        "Comparator of that value", nullable=True, words=words.COMPARATORS
-    )
+    mma_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     mma_on: pl.Date = shared("mma_on", nullable=True)
     mma_treated: bool = column("Whether that methylmalonic acid was taken under treatment")
     hcy_umol_l: float = shared("hcy_umol_l", nullable=True)
-    hcy_comparator: str = column(
-        "Comparator of that value", nullable=True, words=words.COMPARATORS
-    )
+    hcy_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     hcy_on: pl.Date = shared("hcy_on", nullable=True)
     hcy_treated: bool = column("Whether that homocysteine was taken under treatment")
     b12_pmol_l: float = shared("b12_pmol_l", nullable=True)
-    b12_comparator: str = column(
-        "Comparator of that value", nullable=True, words=words.COMPARATORS
-    )
+    b12_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     b12_on: pl.Date = shared("b12_on", nullable=True)
     b12_treated: bool = column("Whether that total vitamin B12 was taken under treatment")
     holotc_pmol_l: float = shared("holotc_pmol_l", nullable=True)
@@ -121,9 +115,7 @@ class PatientFacts(pa.DataFrameModel):
     hb_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     hb_on: pl.Date = column("Collection day of that haemoglobin", nullable=True)
     mcv_fl: float = column("Latest mean cell volume of the last 365 days, fL", nullable=True)
-    mcv_comparator: str = column(
-        "Comparator of that value", nullable=True, words=words.COMPARATORS
-    )
+    mcv_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     mcv_on: pl.Date = column("Collection day of that mean cell volume", nullable=True)
     episode_started_on: pl.Date = column(
         "First dose of the current episode of treatment", nullable=True

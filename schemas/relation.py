@@ -34,9 +34,7 @@ class Relation:
         return dict(self.model.to_schema().columns)
 
 
-def relation(
-    name: str, key: Sequence[str] = (), private: bool = False
-) -> Callable[[M], M]:
+def relation(name: str, key: Sequence[str] = (), private: bool = False) -> Callable[[M], M]:
     """Register a model under its database name; a name is declared once."""
 
     def register(model: M) -> M:

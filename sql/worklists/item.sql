@@ -106,7 +106,11 @@ left_item AS (
     CROSS JOIN run.night AS night
     CROSS JOIN ruleset_before
 )
-SELECT * FROM open_item
+SELECT
+    open_item.*,
+FROM open_item
 UNION ALL BY NAME
-SELECT * FROM left_item
+SELECT
+    left_item.*,
+FROM left_item
 WHERE left_item.closed_on >= (SELECT night.as_of FROM run.night AS night) - INTERVAL 365 DAY

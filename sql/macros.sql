@@ -1,0 +1,194 @@
+-- Questions that every relation asks in the same way. No clinical number stands here: limits, periods
+-- and quantities are rows of the ruleset, and a name that the ruleset does not know raises.
+
+-- The night and the ruleset's numbers are rows; they are read once, into variables of the session, so that
+-- a plan holds them as constants and the scans of the history can skip what lies outside a window.
+SET VARIABLE as_of = (SELECT night.as_of FROM run.night AS night);
+
+SET VARIABLE threshold = (
+    SELECT map_from_entries(list(row(threshold.threshold_id, {'form': threshold.form, 'value': threshold.value})))
+    FROM rules.threshold AS threshold
+);
+
+-- Months are calendar months, clipped at month ends; a period is months or days, never both.
+SET VARIABLE span = (
+    SELECT map_from_entries(list(row(
+        period.period_id,
+        CASE
+            WHEN period.unit = 'months' THEN to_months(CAST(period.n AS INTEGER))
+            ELSE to_days(CAST(period.n AS INTEGER))
+        END
+    )))
+    FROM rules.period AS period
+);
+
+SET VARIABLE quantity = (
+    SELECT map_from_entries(list(row(quantity.quantity_id, quantity.value)))
+    FROM rules.quantity AS quantity
+);
+
+SET VARIABLE fragment = (
+    SELECT map_from_entries(list(row(fragment.fragment_id, fragment.text)))
+    FROM rules.fragment AS fragment
+);
+
+SET VARIABLE rule_set = (
+    SELECT map_from_entries(list(row(member_list.set_id, member_list.rule_ids)))
+    FROM (
+        SELECT member.set_id, list(member.rule_id) AS rule_ids
+        FROM rules.rule_set AS member
+        GROUP BY member.set_id
+    ) AS member_list
+);
+
+SET VARIABLE analyte = (
+    SELECT map_from_entries(list(row(
+        analyte.analyte, {'label': analyte.label, 'unit': analyte.unit, 'molar_mass': analyte.molar_mass}
+    )))
+    FROM map.analyte AS analyte
+);
+
+CREATE OR REPLACE MACRO as_of() AS getvariable('as_of');
+
+CREATE OR REPLACE MACRO limit_value(limit_id) AS CASE
+    WHEN getvariable('threshold')[limit_id] IS NULL
+        THEN CAST(error('the ruleset has no threshold ' || limit_id) AS DOUBLE)
+    ELSE getvariable('threshold')[limit_id].value
+END;
+
+CREATE OR REPLACE MACRO limit_form(limit_id) AS CASE
+    WHEN getvariable('threshold')[limit_id] IS NULL
+        THEN CAST(error('the ruleset has no threshold ' || limit_id) AS VARCHAR)
+    ELSE getvariable('threshold')[limit_id].form
+END;
+
+-- How a clinician reads a limit: "above 271".
+CREATE OR REPLACE MACRO limit_text(limit_id) AS
+    replace(limit_form(limit_id), '_', ' ') || ' ' || number_text(limit_value(limit_id));
+
+-- A result is an interval: `=` one number, `<` everything below it, `>` everything above it. A limit is
+-- met when the whole interval meets it, not met when none of it does, and unknown in between.
+CREATE OR REPLACE MACRO compared(form, excess, comparator) AS CASE
+    WHEN excess IS NULL THEN 'unknown'
+    WHEN comparator = '=' AND excess = 0
+        THEN CASE WHEN form IN ('at_or_above', 'at_or_below') THEN 'yes' ELSE 'no' END
+    WHEN (comparator = '=' AND excess > 0) OR (comparator = '>' AND excess >= 0)
+        THEN CASE WHEN form IN ('above', 'at_or_above') THEN 'yes' ELSE 'no' END
+    WHEN (comparator = '=' AND excess < 0) OR (comparator = '<' AND excess <= 0)
+        THEN CASE WHEN form IN ('above', 'at_or_above') THEN 'no' ELSE 'yes' END
+    ELSE 'unknown'
+END;
+
+CREATE OR REPLACE MACRO meets(limit_id, value, comparator) AS
+    compared(limit_form(limit_id), value - limit_value(limit_id), comparator);
+
+CREATE OR REPLACE MACRO span(span_id) AS CASE
+    WHEN getvariable('span')[span_id] IS NULL
+        THEN CAST(error('the ruleset has no period ' || span_id) AS INTERVAL)
+    ELSE getvariable('span')[span_id]
+END;
+
+CREATE OR REPLACE MACRO before(day, span_id) AS CAST(day - span(span_id) AS DATE);
+
+CREATE OR REPLACE MACRO after(day, span_id) AS CAST(day + span(span_id) AS DATE);
+
+CREATE OR REPLACE MACRO quantity(quantity_id) AS CASE
+    WHEN getvariable('quantity')[quantity_id] IS NULL
+        THEN CAST(error('the ruleset has no quantity ' || quantity_id) AS DOUBLE)
+    ELSE getvariable('quantity')[quantity_id]
+END;
+
+CREATE OR REPLACE MACRO fragment_text(fragment_id) AS CASE
+    WHEN getvariable('fragment')[fragment_id] IS NULL
+        THEN CAST(error('the ruleset has no fragment ' || fragment_id) AS VARCHAR)
+    ELSE getvariable('fragment')[fragment_id]
+END;
+
+CREATE OR REPLACE MACRO in_set(set_id, rule_id) AS CASE
+    WHEN getvariable('rule_set')[set_id] IS NULL
+        THEN CAST(error('the ruleset has no set ' || set_id) AS BOOLEAN)
+    ELSE coalesce(list_contains(getvariable('rule_set')[set_id], rule_id), FALSE)
+END;
+
+-- A word that a LEFT JOIN did not find: what absence means depends on what the feed could have said.
+CREATE OR REPLACE MACRO yes_or(found, absent) AS CASE WHEN found THEN 'yes' ELSE absent END;
+
+-- Completed years. Someone born on a leap day has the birthday on 1 March of other years
+-- (date_sub('year', ...) would give it a day early).
+CREATE OR REPLACE MACRO age_on(birth_date, day) AS
+    year(day) - year(birth_date)
+    - CAST(row(month(day), day(day)) < row(month(birth_date), day(birth_date)) AS INTEGER);
+
+-- mg/dL from umol/L by the molar mass of the analyte map (10 dL to the litre, 1000 ug to the mg).
+CREATE OR REPLACE MACRO creatinine_mg_dl(creatinine_umol_l) AS
+    creatinine_umol_l * getvariable('analyte')['creatinine'].molar_mass / 10000;
+
+-- CKD-EPI 2021 creatinine equation, Inker et al., NEJM 2021;385:1737, table 2. mL/min/1.73 m2, unrounded.
+CREATE OR REPLACE MACRO ckd_epi_2021(creatinine_mg_dl, age_years, sex) AS
+    142
+    * power(
+        least(creatinine_mg_dl / CASE sex WHEN 'female' THEN 0.7 ELSE 0.9 END, 1),
+        CASE sex WHEN 'female' THEN -0.241 ELSE -0.302 END
+    )
+    * power(greatest(creatinine_mg_dl / CASE sex WHEN 'female' THEN 0.7 ELSE 0.9 END, 1), -1.2)
+    * power(0.9938, age_years)
+    * CASE sex WHEN 'female' THEN 1.012 ELSE 1 END;
+
+-- At most two decimals and no float noise.
+CREATE OR REPLACE MACRO number_text(value) AS rtrim(rtrim(CAST(CAST(value AS DECIMAL(18, 2)) AS VARCHAR), '0'), '.');
+
+CREATE OR REPLACE MACRO value_text(value, comparator) AS
+    CASE WHEN comparator = '=' THEN '' ELSE comparator END || number_text(value);
+
+-- eGFR is cut, not rounded, to one decimal: 59.96 must not read as 60 in a row about reduced function.
+CREATE OR REPLACE MACRO egfr_text(value, comparator) AS value_text(floor(value * 10) / 10, comparator);
+
+CREATE OR REPLACE MACRO label(wanted) AS getvariable('analyte')[wanted].label;
+
+CREATE OR REPLACE MACRO unit_text(wanted) AS replace(getvariable('analyte')[wanted].unit, 'umol', 'µmol');
+
+-- "MMA 412 nmol/L on 2026-10-02"; NULL where there is no value.
+CREATE OR REPLACE MACRO result_text(wanted, value, comparator, day) AS
+    label(wanted) || ' ' || value_text(value, comparator) || ' ' || unit_text(wanted) || ' on '
+    || CAST(day AS VARCHAR);
+
+-- How a value stands to a limit, in brackets behind it.
+CREATE OR REPLACE MACRO stand_text(word, limit_id) AS CASE word
+    WHEN 'yes' THEN ' (' || limit_text(limit_id) || ')'
+    WHEN 'no' THEN ' (not ' || limit_text(limit_id) || ')'
+    ELSE ' (open whether ' || limit_text(limit_id) || ')'
+END;
+
+-- Whether a fall from one value to a later one is at least so many percent. A bound is used as far as it
+-- carries: it may show that the fall is enough, or that it is not, or neither.
+CREATE OR REPLACE MACRO fall_reaches(percent, earlier, earlier_comparator, later, later_comparator) AS CASE
+    WHEN
+        earlier_comparator IN ('=', '>')
+        AND later_comparator IN ('=', '<')
+        AND 100 * (earlier - later) >= percent * earlier
+        THEN 'yes'
+    WHEN
+        earlier_comparator = '=' AND later_comparator = '=' AND 100 * (earlier - later) < percent * earlier
+        THEN 'no'
+    WHEN
+        row(earlier_comparator, later_comparator) IN (row('<', '='), row('=', '>'), row('<', '>'))
+        AND 100 * (earlier - later) <= percent * earlier
+        THEN 'no'
+    ELSE 'unknown'
+END;
+
+-- Anaemia or macrocytosis by results from a day on: yes by either, no only by both.
+CREATE OR REPLACE MACRO blood_abnormal_from(day, anaemia, hb_on, macrocytosis, mcv_on) AS CASE
+    WHEN (anaemia = 'yes' AND hb_on >= day) OR (macrocytosis = 'yes' AND mcv_on >= day) THEN 'yes'
+    WHEN anaemia = 'no' AND hb_on >= day AND macrocytosis = 'no' AND mcv_on >= day THEN 'no'
+    ELSE 'unknown'
+END;
+
+-- The permanent id of a worklist item: 80 bits of a hash, in base 32.
+CREATE OR REPLACE MACRO item_digest(digest) AS
+    'i'
+    || lower(to_base(CAST('0x' || digest[1:10] AS BIGINT), 32, 8))
+    || lower(to_base(CAST('0x' || digest[11:20] AS BIGINT), 32, 8));
+
+CREATE OR REPLACE MACRO item_id(patient_id, action, anchor) AS
+    item_digest(sha256(patient_id || chr(31) || action || chr(31) || coalesce(anchor, '')));

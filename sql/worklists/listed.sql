@@ -1,0 +1,138 @@
+-- One row per person and action of the night: the worklist row before it is held against earlier nights.
+-- Nothing is decided here. The text comes from the rule, or for a folded row from the review that it was
+-- folded into, with its blanks filled in.
+WITH row_of AS (
+    SELECT
+        action.patient_id,
+        action.action,
+        action.rule_id,
+        action.priority,
+        action.why,
+        CASE action.action WHEN 'pregnancy_review' THEN review.text ELSE rule.text END AS text,
+        rule.source,
+    FROM decisions.action AS action
+    INNER JOIN rules.row AS rule ON rule.rule_id = action.rule_id
+    LEFT JOIN rules.row AS review ON review.action = action.action AND review.action = 'pregnancy_review'
+),
+filled AS (
+    SELECT
+        row_of.patient_id,
+        row_of.action,
+        row_of.rule_id,
+        row_of.priority,
+        row_of.why,
+        row_of.source,
+        CASE
+            WHEN row_of.action IN ('recheck_overdue', 'recheck_due')
+                THEN CAST(course.started_on AS VARCHAR) || ' ' || recheck.milestone
+            WHEN row_of.action = 'maintenance_due' THEN CAST(course.next_dose_due_on AS VARCHAR)
+            WHEN
+                row_of.action IN (
+                    'resume_b12', 'review_lapsed', 'review_response', 'review_anaemia', 'loading_incomplete',
+                    'review_loading'
+                )
+                THEN CAST(course.started_on AS VARCHAR)
+            ELSE ''
+        END AS anchor,
+        CASE
+            WHEN row_of.action IN ('recheck_overdue', 'recheck_due') THEN recheck.due_on
+            WHEN row_of.action = 'maintenance_due' THEN course.next_dose_due_on
+        END AS due_on,
+        CASE
+            WHEN row_of.action = 'recheck_overdue' THEN recheck.days_overdue
+            WHEN row_of.action = 'maintenance_due' THEN as_of() - course.next_dose_due_on
+            ELSE 0
+        END AS days_overdue,
+        replace(
+            replace(
+                replace(
+                    replace(
+                        replace(
+                            row_of.text,
+                            '{form}',
+                            CASE patient.renal_dysfunction
+                                WHEN 'yes' THEN fragment_text('form_yes')
+                                WHEN 'no' THEN fragment_text('form_no')
+                                ELSE fragment_text('form_unknown')
+                            END
+                        ),
+                        '{folic_acid}',
+                        fragment_text('folic_acid')
+                    ),
+                    '{check_treatment}',
+                    CASE patient.b12_treatment
+                        WHEN 'unknown' THEN fragment_text('check_treatment')
+                        ELSE ''
+                    END
+                ),
+                '{missing}',
+                CASE
+                    WHEN row_of.action IN ('recheck_overdue', 'recheck_due') THEN recheck.missing_labels
+                    WHEN evidence.missing_text <> '' THEN evidence.missing_text
+                    WHEN row_of.action = 'complete_workup'
+                        THEN label('mma') || ' (repeat), ' || label('hcy') || ' (repeat)'
+                    ELSE fragment_text('missing_none')
+                END
+            ),
+            '{milestone}',
+            coalesce(recheck.milestone, '')
+        ) AS half_filled,
+        course.last_dose_on,
+        course.n_parenteral_doses,
+        patient.clinic_id,
+        status.functional_status,
+        patient.neuro,
+        patient.kidney,
+        value_text(patient.mma_nmol_l, patient.mma_comparator) AS mma_nmol_l,
+        patient.mma_on,
+        value_text(patient.hcy_umol_l, patient.hcy_comparator) AS hcy_umol_l,
+        patient.hcy_on,
+        value_text(patient.b12_pmol_l, patient.b12_comparator) AS b12_pmol_l,
+        patient.b12_on,
+        egfr_text(patient.egfr_ml_min, patient.egfr_comparator) AS egfr_ml_min,
+        patient.egfr_on,
+    FROM row_of
+    INNER JOIN facts.patient AS patient ON patient.patient_id = row_of.patient_id
+    INNER JOIN decisions.evidence AS evidence ON evidence.patient_id = row_of.patient_id
+    LEFT JOIN decisions.functional_status AS status ON status.patient_id = row_of.patient_id
+    LEFT JOIN decisions.course_asked AS course ON course.patient_id = row_of.patient_id
+    LEFT JOIN decisions.recheck_labelled AS recheck ON recheck.patient_id = row_of.patient_id
+)
+SELECT
+    filled.patient_id,
+    filled.action,
+    filled.anchor,
+    filled.rule_id,
+    filled.priority,
+    replace(
+        replace(
+            replace(
+                replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
+                '{days}',
+                CAST(filled.days_overdue AS VARCHAR)
+            ),
+            '{lapsed_since}',
+            coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
+        ),
+        '{doses}',
+        coalesce(
+            filled.n_parenteral_doses || ' of ' || number_text(quantity('loading_doses')) || ' doses given', ''
+        )
+    ) AS recommendation,
+    filled.why,
+    filled.source,
+    filled.clinic_id,
+    filled.due_on,
+    filled.days_overdue,
+    filled.functional_status,
+    filled.neuro,
+    filled.kidney,
+    filled.mma_nmol_l,
+    filled.mma_on,
+    filled.hcy_umol_l,
+    filled.hcy_on,
+    filled.b12_pmol_l,
+    filled.b12_on,
+    filled.egfr_ml_min,
+    filled.egfr_on,
+FROM filled
