@@ -117,7 +117,7 @@ CREATE OR REPLACE MACRO yes_or(found, absent) AS CASE WHEN found THEN 'yes' ELSE
 -- (date_sub('year', ...) would give it a day early).
 CREATE OR REPLACE MACRO age_on(birth_date, day) AS
     year(day) - year(birth_date)
-    - CAST(row(month(day), day(day)) < row(month(birth_date), day(birth_date)) AS INTEGER);
+    - CAST(month(day) * 100 + day(day) < month(birth_date) * 100 + day(birth_date) AS INTEGER);
 
 -- mg/dL from umol/L by the molar mass of the analyte map (10 dL to the litre, 1000 ug to the mg).
 CREATE OR REPLACE MACRO creatinine_mg_dl(creatinine_umol_l) AS
@@ -133,6 +133,15 @@ CREATE OR REPLACE MACRO ckd_epi_2021(creatinine_mg_dl, age_years, sex) AS
     * power(greatest(creatinine_mg_dl / CASE sex WHEN 'female' THEN 0.7 ELSE 0.9 END, 1), -1.2)
     * power(0.9938, age_years)
     * CASE sex WHEN 'female' THEN 1.012 ELSE 1 END;
+
+-- The same from umol/L, where the equation holds: adults, female or male; NULL elsewhere.
+CREATE OR REPLACE MACRO egfr_of(creatinine_umol_l, age_years, sex) AS CASE
+    WHEN creatinine_umol_l > 0 AND age_years >= quantity('adult_age') AND sex IN ('female', 'male')
+        THEN ckd_epi_2021(creatinine_mg_dl(creatinine_umol_l), age_years, sex)
+END;
+
+-- The lower a creatinine, the higher its eGFR: a bound on one is the opposite bound on the other.
+CREATE OR REPLACE MACRO opposite(comparator) AS CASE comparator WHEN '<' THEN '>' WHEN '>' THEN '<' ELSE '=' END;
 
 -- At most two decimals and no float noise.
 CREATE OR REPLACE MACRO number_text(value) AS rtrim(rtrim(CAST(CAST(value AS DECIMAL(18, 2)) AS VARCHAR), '0'), '.');

@@ -26,18 +26,15 @@ new_code AS (
 ),
 latest_mma AS (
     SELECT
-        result.patient_id,
-        arg_max(
-            {'value': result.value, 'comparator': result.comparator, 'collected_on': result.collected_on},
-            result.collected_at
-        ) AS reading,
-    FROM facts.result AS result
-    INNER JOIN facts.b12_episode AS episode ON episode.patient_id = result.patient_id
+        latest.patient_id,
+        latest.value,
+        latest.comparator,
+        latest.collected_on,
+    FROM facts.latest AS latest
+    INNER JOIN facts.b12_episode AS episode ON episode.patient_id = latest.patient_id
     WHERE
-        result.analyte = 'mma'
-        AND result.collected_on >= before(as_of(), 'look_back')
-        AND result.collected_on >= after(episode.started_on, 'mma_on_treatment')
-    GROUP BY result.patient_id
+        latest.analyte = 'mma'
+        AND latest.collected_on >= after(episode.started_on, 'mma_on_treatment')
 )
 SELECT
     episode.patient_id,
@@ -58,9 +55,9 @@ SELECT
     END AS maintenance_dose,
     CASE WHEN new_code.patient_id IS NOT NULL THEN 'yes' ELSE coverage.neuro END AS new_neuro_code,
     new_code.new_code,
-    meets('mma_marked', latest_mma.reading.value, latest_mma.reading.comparator) AS mma_marked_on_treatment,
+    meets('mma_marked', latest_mma.value, latest_mma.comparator) AS mma_marked_on_treatment,
     result_text(
-        'mma', latest_mma.reading.value, latest_mma.reading.comparator, latest_mma.reading.collected_on
+        'mma', latest_mma.value, latest_mma.comparator, latest_mma.collected_on
     ) AS latest_mma_text,
     CASE
         WHEN episode.start_not_seen THEN 'outside'

@@ -1,60 +1,8 @@
--- One row per person in facts.patient: the findings in words, for the reasons.
+-- One row per person whom a rule lists: the findings in words, for the reasons.
 -- kept: no
 WITH worded AS (
     SELECT
         patient.patient_id,
-        coalesce(
-            result_text('mma', patient.mma_nmol_l, patient.mma_comparator, patient.mma_on)
-            || CASE
-                WHEN patient.mma_treated AND patient.mma_raised = 'unknown'
-                    THEN ' (taken under treatment, says nothing)'
-                WHEN patient.mma_marked = 'yes' THEN stand_text('yes', 'mma_marked')
-                ELSE stand_text(patient.mma_raised, 'mma_raised')
-            END,
-            label('mma') || ' missing'
-        ) AS mma_text,
-        coalesce(
-            result_text('hcy', patient.hcy_umol_l, patient.hcy_comparator, patient.hcy_on)
-            || CASE
-                WHEN patient.hcy_treated AND patient.hcy_raised = 'unknown'
-                    THEN ' (taken under treatment, says nothing)'
-                ELSE stand_text(patient.hcy_raised, 'hcy_raised')
-            END,
-            label('hcy') || ' missing'
-        ) AS hcy_text,
-        coalesce(
-            nullif(
-                concat_ws(
-                    ', ',
-                    result_text('b12', patient.b12_pmol_l, patient.b12_comparator, patient.b12_on)
-                    || CASE WHEN patient.b12_treated THEN ' (taken under treatment, says nothing)' ELSE '' END,
-                    result_text('holotc', patient.holotc_pmol_l, patient.holotc_comparator, patient.holotc_on)
-                    || CASE
-                        WHEN patient.holotc_treated THEN ' (taken under treatment, says nothing)'
-                        ELSE ''
-                    END
-                ),
-                ''
-            )
-            || CASE
-                WHEN patient.b12_level = 'unknown' THEN ' (level not known)'
-                WHEN patient.b12_level = 'adequate' AND 'yes' IN (patient.mma_raised, patient.hcy_raised)
-                    THEN ' (adequate, does not exclude it)'
-                ELSE ' (' || patient.b12_level || ')'
-            END,
-            'B12 missing'
-        ) AS b12_text,
-        coalesce(
-            patient.gate_finding,
-            label('egfr') || ' ' || egfr_text(patient.gate_egfr_ml_min, patient.gate_egfr_comparator)
-            || ' on ' || CAST(patient.gate_egfr_on AS VARCHAR)
-            || CASE patient.gate
-                WHEN 'closed' THEN stand_text('yes', 'egfr_reduced')
-                WHEN 'unknown' THEN stand_text('unknown', 'egfr_reduced')
-                ELSE ''
-            END,
-            'kidney function at the sample not known'
-        ) AS gate_text,
         coalesce(
             patient.kidney_finding,
             label('egfr') || ' ' || egfr_text(patient.egfr_ml_min, patient.egfr_comparator)
@@ -116,14 +64,18 @@ WITH worded AS (
                     END
             END
         ) AS missing_text,
-        patient.basis,
+        text.marker_text,
+        text.mma_text,
+        text.hcy_text,
+        text.b12_text,
     FROM facts.patient AS patient
+    SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
+    INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
 )
 SELECT
     worded.patient_id,
-    CASE WHEN worded.basis = 'baseline' THEN 'before treatment ' ELSE '' END
-    || concat_ws('; ', worded.mma_text, worded.hcy_text, worded.b12_text, worded.gate_text) AS marker_text,
+    worded.marker_text,
     worded.mma_text,
     worded.hcy_text,
     worded.b12_text,

@@ -3,11 +3,11 @@ SELECT
     patient.patient_id,
     judged.outcome AS functional_status,
     judged.rule_id,
-    rule.reason || ': ' || evidence.marker_text AS why,
+    rule.reason || ': ' || text.marker_text AS why,
 FROM facts.patient AS patient
 INNER JOIN decisions.screening AS screening
     ON screening.patient_id = patient.patient_id AND screening.route IN ('screened', 'pregnant')
-INNER JOIN decisions.evidence AS evidence ON evidence.patient_id = patient.patient_id
+INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
 INNER JOIN rules.functional_status AS judged
     ON judged.basis = patient.basis
     AND judged.mma_raised = patient.mma_raised

@@ -16,7 +16,6 @@ reading AS (
         result.analyte,
         result.collected_on <= episode.started_on AS earlier,
         {'value': result.value, 'comparator': result.comparator, 'collected_on': result.collected_on} AS reading,
-        result.collected_at AS reading_order,
     FROM episode
     INNER JOIN facts.result AS result ON result.patient_id = episode.patient_id
     WHERE
@@ -32,18 +31,22 @@ reading AS (
                 AND result.collected_on >= before(as_of(), 'look_back')
             )
         )
+    QUALIFY row_number() OVER (
+        PARTITION BY episode.patient_id, result.analyte, result.collected_on <= episode.started_on
+        ORDER BY
+            result.collected_at DESC,
+            result.reported_at DESC NULLS LAST,
+            result.result_id DESC,
+            result.laboratory DESC
+    ) = 1
 ),
 newest AS (
     SELECT
         reading.patient_id,
-        arg_max(reading.reading, reading.reading_order) FILTER (WHERE reading.analyte = 'mma' AND reading.earlier)
-            AS mma_before,
-        arg_max(reading.reading, reading.reading_order)
-            FILTER (WHERE reading.analyte = 'mma' AND NOT reading.earlier) AS mma_after,
-        arg_max(reading.reading, reading.reading_order) FILTER (WHERE reading.analyte = 'hcy' AND reading.earlier)
-            AS hcy_before,
-        arg_max(reading.reading, reading.reading_order)
-            FILTER (WHERE reading.analyte = 'hcy' AND NOT reading.earlier) AS hcy_after,
+        any_value(reading.reading) FILTER (WHERE reading.analyte = 'mma' AND reading.earlier) AS mma_before,
+        any_value(reading.reading) FILTER (WHERE reading.analyte = 'mma' AND NOT reading.earlier) AS mma_after,
+        any_value(reading.reading) FILTER (WHERE reading.analyte = 'hcy' AND reading.earlier) AS hcy_before,
+        any_value(reading.reading) FILTER (WHERE reading.analyte = 'hcy' AND NOT reading.earlier) AS hcy_after,
     FROM reading
     GROUP BY reading.patient_id
 ),

@@ -9,29 +9,34 @@ WITH measured AS (
         result.collected_on,
         result.comparator,
         result.value AS creatinine_umol_l,
-    FROM facts.result AS result
+    FROM facts.kidney_result AS result
     WHERE result.analyte = 'creatinine' AND result.comparator IN ('=', '>')
 ),
--- No rise without a spread of that size: most people leave here.
-spread AS (
-    SELECT measured.patient_id
-    FROM measured
-    GROUP BY measured.patient_id
-    HAVING
-        max(measured.creatinine_umol_l)
-        >= quantity('creatinine_rise')
-        * min(measured.creatinine_umol_l) FILTER (WHERE measured.comparator = '=')
-        AND count(*) > quantity('creatinine_earlier')
-),
-candidate AS (
+lowest AS (
     SELECT
-        measured.*,
-        row_number() OVER (
-            PARTITION BY measured.patient_id
-            ORDER BY measured.collected_at, measured.creatinine_umol_l, measured.comparator
-        ) AS candidate_no,
+        measured.patient_id,
+        min(measured.creatinine_umol_l) AS creatinine_umol_l,
     FROM measured
-    SEMI JOIN spread ON spread.patient_id = measured.patient_id
+    WHERE measured.comparator = '='
+    GROUP BY measured.patient_id
+),
+-- No rise that is not one over the lowest: most creatinines leave here. Without an episode a rise is asked
+-- for only as far back as the gate of a sample of the look-back.
+later AS (
+    SELECT DISTINCT
+        measured.patient_id,
+        measured.collected_at,
+        measured.collected_on,
+        measured.comparator,
+        measured.creatinine_umol_l,
+    FROM measured
+    INNER JOIN lowest
+        ON lowest.patient_id = measured.patient_id
+        AND measured.creatinine_umol_l >= quantity('creatinine_rise') * lowest.creatinine_umol_l
+    LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = measured.patient_id
+    WHERE
+        episode.patient_id IS NOT NULL
+        OR measured.collected_on >= before(before(as_of(), 'look_back'), 'gate')
 )
 SELECT
     later.patient_id,
@@ -39,18 +44,13 @@ SELECT
     later.comparator,
     later.creatinine_umol_l,
     median(earlier.creatinine_umol_l) AS earlier_median_umol_l,
-FROM candidate AS later
-INNER JOIN candidate AS earlier
+FROM later
+INNER JOIN measured AS earlier
     ON earlier.patient_id = later.patient_id
     AND earlier.collected_at < later.collected_at
     AND earlier.collected_on >= before(later.collected_on, 'creatinine_baseline')
 WHERE earlier.comparator = '='
-GROUP BY
-    later.patient_id,
-    later.candidate_no,
-    later.collected_on,
-    later.comparator,
-    later.creatinine_umol_l
+GROUP BY ALL
 HAVING
     count(*) >= quantity('creatinine_earlier')
     AND later.creatinine_umol_l >= quantity('creatinine_rise') * median(earlier.creatinine_umol_l)

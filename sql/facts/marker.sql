@@ -2,81 +2,86 @@
 -- kept: no
 -- The newest MMA or homocysteine of the window decides; the other marker has to be close before it. The
 -- newest of total and active B12 speaks, and the other one where it was taken close to it.
-WITH in_window AS (
+WITH newest AS (
+    SELECT
+        latest.patient_id,
+        latest.analyte,
+        latest.comparator,
+        latest.value,
+        latest.collected_on,
+        CAST(NULL AS DATE) AS treated_to_on,
+    FROM facts.latest AS latest
+    ANTI JOIN facts.b12_episode AS episode ON episode.patient_id = latest.patient_id
+    WHERE latest.analyte IN ('mma', 'hcy', 'b12', 'holotc')
+    UNION ALL
     SELECT
         result.patient_id,
         result.analyte,
-        {
-            'value': result.value,
-            'comparator': result.comparator,
-            'collected_at': result.collected_at,
-            'collected_on': result.collected_on,
-            'treated': coalesce(result.collected_on <= basis.treated_to_on, FALSE)
-        } AS reading,
-        result.collected_at AS reading_order,
+        result.comparator,
+        result.value,
+        result.collected_on,
+        basis.treated_to_on,
     FROM facts.result AS result
-    LEFT JOIN facts.basis AS basis ON basis.patient_id = result.patient_id
-    WHERE
-        result.analyte IN ('mma', 'hcy', 'b12', 'holotc')
-        AND CASE
-            WHEN basis.patient_id IS NULL THEN result.collected_on >= before(as_of(), 'look_back')
-            ELSE result.collected_on >= basis.from_on AND result.collected_on <= basis.to_on
-        END
+    INNER JOIN facts.basis AS basis
+        ON basis.patient_id = result.patient_id
+        AND result.collected_on >= basis.from_on
+        AND result.collected_on <= basis.to_on
+    WHERE result.analyte IN ('mma', 'hcy', 'b12', 'holotc')
+    QUALIFY row_number() OVER (
+        PARTITION BY result.patient_id, result.analyte
+        ORDER BY
+            result.collected_at DESC,
+            result.reported_at DESC NULLS LAST,
+            result.result_id DESC,
+            result.laboratory DESC
+    ) = 1
 ),
-newest AS (
+wide AS (
     SELECT
-        in_window.patient_id,
-        arg_max(in_window.reading, in_window.reading_order) FILTER (WHERE in_window.analyte = 'mma') AS mma,
-        arg_max(in_window.reading, in_window.reading_order) FILTER (WHERE in_window.analyte = 'hcy') AS hcy,
-        arg_max(in_window.reading, in_window.reading_order) FILTER (WHERE in_window.analyte = 'b12') AS b12,
-        arg_max(in_window.reading, in_window.reading_order) FILTER (WHERE in_window.analyte = 'holotc')
-            AS holotc,
-    FROM in_window
-    GROUP BY in_window.patient_id
-),
-dated AS (
-    SELECT
-        newest.*,
-        greatest(newest.mma.collected_on, newest.hcy.collected_on) AS sample_on,
-        greatest(newest.b12.collected_on, newest.holotc.collected_on) AS b12_sample_on,
+        newest.patient_id,
+        any_value(newest.treated_to_on) AS treated_to_on,
+        max(newest.collected_on) FILTER (WHERE newest.analyte IN ('mma', 'hcy')) AS sample_on,
+        max(newest.collected_on) FILTER (WHERE newest.analyte IN ('b12', 'holotc')) AS b12_sample_on,
+        any_value(newest.value) FILTER (WHERE newest.analyte = 'mma') AS mma_nmol_l,
+        any_value(newest.comparator) FILTER (WHERE newest.analyte = 'mma') AS mma_comparator,
+        any_value(newest.collected_on) FILTER (WHERE newest.analyte = 'mma') AS mma_on,
+        any_value(newest.value) FILTER (WHERE newest.analyte = 'hcy') AS hcy_umol_l,
+        any_value(newest.comparator) FILTER (WHERE newest.analyte = 'hcy') AS hcy_comparator,
+        any_value(newest.collected_on) FILTER (WHERE newest.analyte = 'hcy') AS hcy_on,
+        any_value(newest.value) FILTER (WHERE newest.analyte = 'b12') AS b12_pmol_l,
+        any_value(newest.comparator) FILTER (WHERE newest.analyte = 'b12') AS b12_comparator,
+        any_value(newest.collected_on) FILTER (WHERE newest.analyte = 'b12') AS b12_on,
+        any_value(newest.value) FILTER (WHERE newest.analyte = 'holotc') AS holotc_pmol_l,
+        any_value(newest.comparator) FILTER (WHERE newest.analyte = 'holotc') AS holotc_comparator,
+        any_value(newest.collected_on) FILTER (WHERE newest.analyte = 'holotc') AS holotc_on,
     FROM newest
-),
-paired AS (
-    SELECT
-        dated.patient_id,
-        dated.sample_on,
-        CASE WHEN dated.mma.collected_on >= before(dated.sample_on, 'marker_pairing') THEN dated.mma END
-            AS mma,
-        CASE WHEN dated.hcy.collected_on >= before(dated.sample_on, 'marker_pairing') THEN dated.hcy END
-            AS hcy,
-        CASE WHEN dated.b12.collected_on >= before(dated.b12_sample_on, 'b12_pairing') THEN dated.b12 END
-            AS b12,
-        CASE
-            WHEN dated.holotc.collected_on >= before(dated.b12_sample_on, 'b12_pairing') THEN dated.holotc
-        END AS holotc,
-    FROM dated
+    GROUP BY newest.patient_id
 ),
 flat AS (
     SELECT
-        paired.patient_id,
-        paired.sample_on,
-        paired.mma.value AS mma_nmol_l,
-        paired.mma.comparator AS mma_comparator,
-        paired.mma.collected_on AS mma_on,
-        coalesce(paired.mma.treated, FALSE) AS mma_treated,
-        paired.hcy.value AS hcy_umol_l,
-        paired.hcy.comparator AS hcy_comparator,
-        paired.hcy.collected_on AS hcy_on,
-        coalesce(paired.hcy.treated, FALSE) AS hcy_treated,
-        paired.b12.value AS b12_pmol_l,
-        paired.b12.comparator AS b12_comparator,
-        paired.b12.collected_on AS b12_on,
-        coalesce(paired.b12.treated, FALSE) AS b12_treated,
-        paired.holotc.value AS holotc_pmol_l,
-        paired.holotc.comparator AS holotc_comparator,
-        paired.holotc.collected_on AS holotc_on,
-        coalesce(paired.holotc.treated, FALSE) AS holotc_treated,
-    FROM paired
+        wide.patient_id,
+        wide.sample_on,
+        CASE WHEN wide.mma_on >= before(wide.sample_on, 'marker_pairing') THEN wide.mma_nmol_l END AS mma_nmol_l,
+        CASE WHEN wide.mma_on >= before(wide.sample_on, 'marker_pairing') THEN wide.mma_comparator END AS mma_comparator,
+        CASE WHEN wide.mma_on >= before(wide.sample_on, 'marker_pairing') THEN wide.mma_on END AS mma_on,
+        coalesce(wide.mma_on >= before(wide.sample_on, 'marker_pairing') AND wide.mma_on <= wide.treated_to_on, FALSE)
+            AS mma_treated,
+        CASE WHEN wide.hcy_on >= before(wide.sample_on, 'marker_pairing') THEN wide.hcy_umol_l END AS hcy_umol_l,
+        CASE WHEN wide.hcy_on >= before(wide.sample_on, 'marker_pairing') THEN wide.hcy_comparator END AS hcy_comparator,
+        CASE WHEN wide.hcy_on >= before(wide.sample_on, 'marker_pairing') THEN wide.hcy_on END AS hcy_on,
+        coalesce(wide.hcy_on >= before(wide.sample_on, 'marker_pairing') AND wide.hcy_on <= wide.treated_to_on, FALSE)
+            AS hcy_treated,
+        CASE WHEN wide.b12_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.b12_pmol_l END AS b12_pmol_l,
+        CASE WHEN wide.b12_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.b12_comparator END AS b12_comparator,
+        CASE WHEN wide.b12_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.b12_on END AS b12_on,
+        coalesce(wide.b12_on >= before(wide.b12_sample_on, 'b12_pairing') AND wide.b12_on <= wide.treated_to_on, FALSE)
+            AS b12_treated,
+        CASE WHEN wide.holotc_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.holotc_pmol_l END AS holotc_pmol_l,
+        CASE WHEN wide.holotc_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.holotc_comparator END AS holotc_comparator,
+        CASE WHEN wide.holotc_on >= before(wide.b12_sample_on, 'b12_pairing') THEN wide.holotc_on END AS holotc_on,
+        coalesce(wide.holotc_on >= before(wide.b12_sample_on, 'b12_pairing') AND wide.holotc_on <= wide.treated_to_on, FALSE)
+            AS holotc_treated,
+    FROM wide
 ),
 judged AS (
     SELECT

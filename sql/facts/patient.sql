@@ -28,11 +28,11 @@ WITH gathered AS (
         ) AS b12_treatment,
         medication.cyanocobalamin_active,
         medication.folic_acid_active,
-        meets('hb_low_male', blood.hb_g_l, blood.hb_comparator) AS hb_low_male,
-        meets('hb_low_female', blood.hb_g_l, blood.hb_comparator) AS hb_low_female,
-        meets('hb_low_pregnant', blood.hb_g_l, blood.hb_comparator) AS hb_low_pregnant,
-        meets('hb_severe', blood.hb_g_l, blood.hb_comparator) AS severe_anaemia,
-        meets('mcv_raised', blood.mcv_fl, blood.mcv_comparator) AS macrocytosis,
+        meets('hb_low_male', hb.value, hb.comparator) AS hb_low_male,
+        meets('hb_low_female', hb.value, hb.comparator) AS hb_low_female,
+        meets('hb_low_pregnant', hb.value, hb.comparator) AS hb_low_pregnant,
+        meets('hb_severe', hb.value, hb.comparator) AS severe_anaemia,
+        meets('mcv_raised', mcv.value, mcv.comparator) AS macrocytosis,
         marker.sample_on,
         marker.mma_nmol_l,
         marker.mma_comparator,
@@ -60,12 +60,12 @@ WITH gathered AS (
         kidney.gate_finding,
         neuro.neuro_code,
         neuro.neuro_recorded_on,
-        blood.hb_g_l,
-        blood.hb_comparator,
-        blood.hb_on,
-        blood.mcv_fl,
-        blood.mcv_comparator,
-        blood.mcv_on,
+        hb.value AS hb_g_l,
+        hb.comparator AS hb_comparator,
+        hb.collected_on AS hb_on,
+        mcv.value AS mcv_fl,
+        mcv.comparator AS mcv_comparator,
+        mcv.collected_on AS mcv_on,
         episode.started_on AS episode_started_on,
         episode.last_dose_on,
         episode.next_dose_due_on,
@@ -76,7 +76,8 @@ WITH gathered AS (
     INNER JOIN facts.medication_word AS medication ON medication.patient_id = person.patient_id
     LEFT JOIN facts.basis AS basis ON basis.patient_id = person.patient_id
     LEFT JOIN facts.marker AS marker ON marker.patient_id = person.patient_id
-    LEFT JOIN facts.blood AS blood ON blood.patient_id = person.patient_id
+    LEFT JOIN facts.latest AS hb ON hb.patient_id = person.patient_id AND hb.analyte = 'hb'
+    LEFT JOIN facts.latest AS mcv ON mcv.patient_id = person.patient_id AND mcv.analyte = 'mcv'
     LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = person.patient_id
     CROSS JOIN run.night AS night
     WHERE person.opted_out = 'no' AND person.deceased = 'no'

@@ -2,14 +2,8 @@
 -- kept: no
 -- A person known only from results has no birth date, so nothing can be decided but that the record needs
 -- a look; who has no clinic is sent to the clinic that ordered the newest result.
-WITH placeless_result AS (
-    SELECT
-        result.patient_id,
-        result.clinic_id,
-        result.collected_at,
-        result.reported_at,
-        result.result_id,
-        result.laboratory,
+WITH placeless AS (
+    SELECT DISTINCT result.patient_id
     FROM core.lab_result AS result
     ANTI JOIN (
         SELECT patient.patient_id
@@ -20,18 +14,20 @@ WITH placeless_result AS (
 ),
 ordering_clinic AS (
     SELECT
-        placeless.patient_id,
+        result.patient_id,
         arg_max(
-            placeless.clinic_id,
+            result.clinic_id,
             row(
-                placeless.collected_at,
-                coalesce(placeless.reported_at, TIMESTAMP '-infinity'),
-                placeless.result_id,
-                placeless.laboratory
+                result.collected_at,
+                coalesce(result.reported_at, TIMESTAMP '-infinity'),
+                result.result_id,
+                result.laboratory
             )
-        ) FILTER (WHERE placeless.clinic_id IS NOT NULL) AS clinic_id,
-    FROM placeless_result AS placeless
-    GROUP BY placeless.patient_id
+        ) FILTER (WHERE result.clinic_id IS NOT NULL) AS clinic_id,
+    FROM core.lab_result AS result
+    SEMI JOIN placeless ON placeless.patient_id = result.patient_id
+    WHERE result.collected_on <= as_of()
+    GROUP BY result.patient_id
 )
 SELECT
     coalesce(patient.patient_id, ordering.patient_id) AS patient_id,
