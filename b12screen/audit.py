@@ -1,22 +1,26 @@
 """The last look at finished files before anybody sees them.
 
-Two kinds. *Audits* are the SELECTs of ``sql/audits``: each row they give is a breach. *Interlocks*
-read the finished sheets as a clinic would and state, without the rule table, what must never
-stand on a list. Any breach stops the night; the message holds names and counts, never a row.
+Two kinds. *Audits* are the SELECTs of ``sql/audits``: each row they give is a breach; reasons, of
+which no two are alike, are read there. *Interlocks* read the finished sheets as a clinic would and
+state, without the rule table, what must never stand on a list. Any breach stops the night; the
+message holds names and counts, never a row.
+
+The wording interlocks err on the side of stopping: a drug that is named without a warning right
+before it counts as recommended. Texts come from the ruleset, so a false alarm shows on the first
+night of a new text and not on some later one.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from b12screen.errors import AuditFailed
 from b12screen.resources import sql_folder
 from b12screen.warehouse import Warehouse
-from b12screen.worklists import DATA_QUALITY, UNROUTED, read_sheet
+from b12screen.worklists import guarded, read_sheet, unguarded
 from schemas import ddl
 from schemas.worklists import SHEET
 
@@ -31,98 +35,169 @@ REGIMENS = (
     "loading_incomplete",
     "review_loading",
 )
-_RECOMMENDS_CYANOCOBALAMIN = re.compile(r"(?<!avoid )(?<!before any )\bcyanocobalamin\b", re.I)
-_STOPS_B12 = re.compile(
-    r"(?<!not )(?<!never )\b(stop|discontinue|withhold)\b[^.;]*\b(b12|cobalamin)", re.I
+NOT_FOR_NEUROLOGY = ("start_b12", "start_b12_assess", "consider_b12")
+WITHOUT_REGIMEN = ("unroutable_age", "paediatric", "inborn_error", "pregnant")
+
+_CYANOCOBALAMIN = re.compile(r"\bcyano|\bcn-?cbl\b")
+_CYANOCOBALAMIN_WARNED_OF = re.compile(
+    r"(?:(?<!not )(?<!to )\bavoid(?:ing)?|\bin place of|\binstead of|\brather than|\bbefore any"
+    r"|\bnot(?: (?:give|use|offer|prescribe))?|\breview the product for) cyano\w+"
+    r"|\bcyano\w+ (?:should|must|is to) be avoided"
 )
-_FOLIC_ACID_FIRST = re.compile(r"\b(start|give|begin|consider)\b[^.;]*\bfolic acid\b", re.I)
-_HAS_A_FACT = re.compile(r"\d|not known|unknown|missing|not measured|no ", re.I)
+_OF_B12 = (
+    r"(?:b ?12|cobalamin|injection|treatment|therapy|replacement|maintenance|supplement|regimen"
+    r"|course|loading)"
+)
+_STOP = (
+    r"(?:stop(?:s|ped|ping)?|discontinu\w+|ceas(?:e|es|ed|ing)|withh[eo]ld\w*|end(?:ed|ing)?"
+    r"|halt\w*|paus(?:e|ed|ing)|suspend\w*|withdraw\w*|omit\w*|skip\w*|taper\w*|come off)\b"
+)
+_NOT_STOPPED = re.compile(
+    r"\b(?:(?<!reason )(?<!why )not|never|nor|no reason to|without)(?: (?:be|to))? " + _STOP
+)
+# Nothing on a list tells to stop a drug; the milder words need B12 in their sentence.
+_STOPPED = re.compile(
+    r"\b(?:stop|discontinu|ceas(?:e|ing)|withh[eo]ld)"
+    rf"|\b{_STOP}.*{_OF_B12}|{_OF_B12}.*\b{_STOP}"
+    rf"|\b(?:no (?:further|more|need (?:of|for))|(?:not|never|no longer) (?:be )?"
+    rf"(?:giv|continu|resum|restart|start|need)\w*) (?:\S+ ){{0,2}}?\S*{_OF_B12}"
+    rf"|{_OF_B12}\S* (?:\S+ ){{0,2}}?(?:not|no longer) (?:need|requir|indicat)"
+)
+_FOLIC_ACID = re.compile(r"\b(?:folic acid|folinic|methylfolate|folate (?:tablet|supplement))")
+_RECOMMENDED = re.compile(
+    r"(?<!not )\b(?:consider|give|start|begin|add|offer|prescribe|take|recommend|advise|replace"
+    r"|suggest)(?:s|ing)?\b|\d ?(?:mg|µg|μg|ug|mcg|micrograms?)\b"
+)
+_WITH_B12 = re.compile(
+    r"\b(?:only with b12|once b12 is|after b12 is|when b12 is|covering b12 first|b12 first)\b"
+)
+_DOSE = re.compile(
+    r"\d ?(?:mg|µg|μg|ug|mcg|micrograms?|milligrams?)\b|\bim\b|intramuscular|alternate day"
+    r"|times (?:a|per) week|\bevery (?:\d|two|three|other)|\bb12 form\b"
+)
+_SLOW_REGIMEN = re.compile(
+    r"\b(?:three|3) ?(?:times|x) (?:a|per|each) week|\bthrice|\b2 ?(?:-|–|to|or) ?3 months"
+    r"|\bevery (?:3|three) months|\bevery (?:12|twelve) weeks|\bquarterly"
+)
+_HOLE = re.compile(r"[{}]|\b(?:null|none|nan)\b|\bon ?[,;)]|\bsince ?[:,;)]|\(\)")
+_SENTENCE = re.compile(r"[.?!](?:\s|$)")
 
 
-@dataclass(frozen=True)
-class Person:
-    """What an interlock must know of a person; no rule was asked for it."""
+class Listed(NamedTuple):
+    """An open item and what an interlock must know of its person; no rule was asked for it."""
 
-    route: str
-    renal_dysfunction: str
-    neuro: str
-    cobalamin_reaction: str
-
-
-Row = dict[str, str]
-Interlock = Callable[[Row, Person | None, str], bool]
-
-
-@lru_cache(maxsize=10_000)
-def _recommends_cyanocobalamin(text: str) -> bool:
-    return _RECOMMENDS_CYANOCOBALAMIN.search(text) is not None
+    patient_id: str
+    action: str
+    rule_id: str
+    home_clinic_id: str | None
+    route: str | None
+    gone: bool
+    renal_dysfunction: str | None
+    neuro: str | None
+    pregnant: str | None
+    inborn_error: str | None
+    cobalamin_reaction: str | None
 
 
-@lru_cache(maxsize=10_000)
-def _recommends_stopping_b12(text: str) -> bool:
-    return _STOPS_B12.search(text) is not None
+class Line(NamedTuple):
+    """A row as the clinic reads it, its item, what it says, and the clinic of its sheet."""
+
+    row: dict[str, str]
+    item: Listed
+    says: frozenset[str]
+    clinic: str | None
 
 
-@lru_cache(maxsize=10_000)
-def _recommends_folic_acid_alone(text: str) -> bool:
-    return (
-        _FOLIC_ACID_FIRST.search(text) is not None
-        and re.search(r"b12|cobalamin", text, re.I) is None
+@lru_cache(maxsize=20_000)
+def recommendations(text: str) -> frozenset[str]:
+    """What a text recommends that an interlock looks for; the same text is read once."""
+    return frozenset(_recommended(" ".join(text.replace("\u00ad", "").casefold().split())))
+
+
+def _recommended(text: str) -> Iterator[str]:
+    if _CYANOCOBALAMIN.search(_CYANOCOBALAMIN_WARNED_OF.sub("", text)):
+        yield "cyanocobalamin"
+    if _DOSE.search(text):
+        yield "dose"
+    if _SLOW_REGIMEN.search(text):
+        yield "regimen without neurology"
+    if _HOLE.search(text):
+        yield "hole"
+    for sentence in _SENTENCE.split(text):
+        if _STOPPED.search(_NOT_STOPPED.sub("", sentence)):
+            yield "stop"
+        if (
+            _FOLIC_ACID.search(sentence)
+            and _RECOMMENDED.search(sentence)
+            and not _WITH_B12.search(sentence)
+        ):
+            yield "folic acid"
+
+
+def _cyanocobalamin_with_bad_kidneys(line: Line) -> bool:
+    return line.item.renal_dysfunction == "yes" and "cyanocobalamin" in line.says
+
+
+def _wrong_regimen_for_neurology(line: Line) -> bool:
+    return line.item.neuro == "recorded" and (
+        line.row["action"] in NOT_FOR_NEUROLOGY or "regimen without neurology" in line.says
     )
 
 
-def _cyanocobalamin_with_bad_kidneys(row: Row, person: Person | None, sheet: str) -> bool:
-    return (
-        person is not None
-        and person.renal_dysfunction == "yes"
-        and row["action"] not in ("cyanocobalamin_in_renal", "dialysis_vitamins")
-        and _recommends_cyanocobalamin(row["recommendation"])
-    )
+def _stops_b12(line: Line) -> bool:
+    return "stop" in line.says
 
 
-def _wrong_regimen_for_neurology(row: Row, person: Person | None, sheet: str) -> bool:
-    return (
-        person is not None
-        and person.neuro == "recorded"
-        and row["action"] in ("start_b12", "start_b12_assess", "consider_b12")
-    )
+def _dead_or_opted_out(line: Line) -> bool:
+    return line.item.gone or line.item.route in (None, "deceased", "opted_out")
 
 
-def _stops_b12(row: Row, person: Person | None, sheet: str) -> bool:
-    return _recommends_stopping_b12(row["recommendation"])
+def _regimen_outside_the_screen(line: Line) -> bool:
+    item = line.item
+    if not (
+        item.route in WITHOUT_REGIMEN
+        or "yes" in (item.pregnant, item.inborn_error, item.cobalamin_reaction)
+    ):
+        return False
+    # Injections that are under way go on in pregnancy.
+    only_pregnant = item.route == "pregnant" and item.cobalamin_reaction != "yes"
+    if only_pregnant and line.row["action"] == "maintenance_due":
+        return False
+    return line.row["action"] in REGIMENS or "dose" in line.says
 
 
-def _dead_or_opted_out(row: Row, person: Person | None, sheet: str) -> bool:
-    return person is None or person.route in ("deceased", "opted_out")
+def _folic_acid_without_b12(line: Line) -> bool:
+    return "folic acid" in line.says
 
 
-def _regimen_outside_the_screen(row: Row, person: Person | None, sheet: str) -> bool:
-    return (
-        person is not None
-        and (
-            person.route in ("unroutable_age", "paediatric", "inborn_error")
-            or (person.route == "pregnant" and row["action"] != "maintenance_due")
-            or person.cobalamin_reaction == "yes"
-        )
-        and row["action"] in REGIMENS
-    )
-
-
-def _folic_acid_without_b12(row: Row, person: Person | None, sheet: str) -> bool:
-    return _recommends_folic_acid_alone(row["recommendation"])
-
-
-def _row_without_reason(row: Row, person: Person | None, sheet: str) -> bool:
+def _not_whole(line: Line) -> bool:
+    row = line.row
     return not (
         row["rule_id"]
         and row["source"]
-        and _HAS_A_FACT.search(row["why"])
+        and row["why"]
         and row["recommendation"].rstrip(".").endswith("for clinician review")
-        and (row["clinic_id"] or sheet in (f"{UNROUTED}.csv", f"{DATA_QUALITY}.csv"))
+        and "hole" not in line.says
     )
 
 
-INTERLOCKS: dict[str, Interlock] = {
+def _at_another_clinic(line: Line) -> bool:
+    clinic = line.row["clinic_id"]
+    if line.clinic is None:
+        return False
+    return not clinic or not clinic == line.clinic == line.item.home_clinic_id
+
+
+def _of_somebody_else(line: Line) -> bool:
+    row, item = line.row, line.item
+    return (row["patient_id"], row["action"], row["rule_id"]) != (
+        unguarded(guarded(item.patient_id)),
+        item.action,
+        item.rule_id,
+    )
+
+
+INTERLOCKS: dict[str, Callable[[Line], bool]] = {
     "cyanocobalamin recommended with renal dysfunction": _cyanocobalamin_with_bad_kidneys,
     "another regimen than the neurological one with neurology recorded": (
         _wrong_regimen_for_neurology
@@ -131,7 +206,9 @@ INTERLOCKS: dict[str, Interlock] = {
     "a row for a deceased or opted-out person": _dead_or_opted_out,
     "a regimen outside the screen or after a cobalamin reaction": _regimen_outside_the_screen,
     "folic acid recommended without B12": _folic_acid_without_b12,
-    "a row without rule, reason, source or clinic": _row_without_reason,
+    "a row without rule, reason, source or a whole recommendation": _not_whole,
+    "a row without its clinic, or at another one": _at_another_clinic,
+    "a row that names another person or rule than its item": _of_somebody_else,
 }
 
 
@@ -160,40 +237,49 @@ def _audit_breaches(warehouse: Warehouse) -> dict[str, int]:
 def _sheet_breaches(
     warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]
 ) -> Counter[str]:
-    people = {
-        patient_id: Person(route, renal_dysfunction, neuro, reaction)
-        for patient_id, route, renal_dysfunction, neuro, reaction in warehouse.rows(_LISTED_PEOPLE)
-    }
+    unseen = {item_id: Listed(*about) for item_id, *about in warehouse.rows(_LISTED)}
     breaches: Counter[str] = Counter()
-    n_rows = 0
-    for name, sheet in sheets.items():
-        rows = 0
-        for rows, row in enumerate(read_sheet(folder / name), start=1):
-            person = people.get(row["patient_id"])
-            if tuple(row) != SHEET:
-                breaches["a sheet with other columns"] += 1
-            for interlock, holds in INTERLOCKS.items():
-                if holds(row, person, name):
-                    breaches[interlock] += 1
-        if rows != sheet["items"]:
-            breaches["a sheet that reads back with other rows"] += 1
-        n_rows += rows
     if {path.name for path in folder.iterdir()} != sheets.keys():
         breaches["a sheet too many or too few"] += 1
-    if n_rows != warehouse.scalar(_OPEN):
-        breaches["items and sheets that differ"] += 1
+    for name in sheets.keys() & {path.name for path in folder.iterdir()}:
+        clinic = sheets[name].get("clinic_id")
+        if clinic is not None:
+            clinic = unguarded(guarded(clinic))
+        for row in read_sheet(folder / name):
+            if tuple(row) != SHEET:
+                breaches["a sheet with other columns"] += 1
+                break
+            item = unseen.pop(row["item_id"], None)
+            if item is None:
+                breaches["a row without an item, or listed twice"] += 1
+                continue
+            line = Line(row, item, recommendations(row["recommendation"]), clinic)
+            for interlock, is_breached in INTERLOCKS.items():
+                if is_breached(line):
+                    breaches[interlock] += 1
+    if unseen:
+        breaches["an item on no sheet"] = len(unseen)
     return breaches
 
 
-_OPEN = "SELECT count(*) FROM worklists.item AS item WHERE item.item_state = 'open'"
-_LISTED_PEOPLE = """
+_LISTED = """
 SELECT
-    patient.patient_id,
+    item.item_id,
+    item.patient_id,
+    item.action,
+    item.rule_id,
+    patient.clinic_id,
     screening.route,
+    coalesce(known.opted_out, FALSE) OR coalesce(known.deceased_on <= night.as_of, FALSE) AS gone,
     patient.renal_dysfunction,
     patient.neuro,
+    patient.pregnant,
+    patient.inborn_error,
     patient.cobalamin_reaction,
-FROM facts.patient AS patient
-INNER JOIN decisions.screening AS screening ON screening.patient_id = patient.patient_id
-SEMI JOIN worklists.item AS item ON item.patient_id = patient.patient_id
+FROM worklists.item AS item
+CROSS JOIN run.night AS night
+LEFT JOIN facts.patient AS patient ON patient.patient_id = item.patient_id
+LEFT JOIN core.patient AS known ON known.patient_id = item.patient_id
+LEFT JOIN decisions.screening AS screening ON screening.patient_id = item.patient_id
+WHERE item.item_state = 'open'
 """

@@ -23,6 +23,8 @@ _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Polars raises an OSError without errno; the number stands at the end of its text.
+_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,14 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        named = _NUMBER.search(str(error)) if error.errno is None else None
+        number = int(named.group(1)) if named else error.errno
+        if number in _FULL:
             raise CannotWrite(
                 f"the disk is full ({what}): nothing was published, yesterday's files stand; "
                 "free space below the site and run again"
             ) from None
-        if error.errno in _FORBIDDEN:
+        if number in _FORBIDDEN:
             raise CannotWrite(
                 f"a permission is missing ({what}): nothing was published, yesterday's files "
                 "stand; let the running user write below the site and run again"

@@ -1,0 +1,363 @@
+"""A night that is killed, crowded out or starved of disk leaves yesterday's files, whole.
+
+A child process kills itself at a stage or is killed at any moment, the full disk is a small file
+system, permissions are really missing. Only the disk that fills within the last step is played.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from b12screen import publish as publishing
+from b12screen.errors import AuditFailed, CannotWrite, NightTooEarly, NothingUsable, SiteLocked
+from b12screen.publish import Site, held
+from b12screen.settings import make_site
+
+from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
+
+ROOT = Path(__file__).resolve().parents[2]
+MORE = {
+    "labs_2.csv": "result_id,patient_id,collected_at,code,value,unit\n"
+    "n1,well,2026-11-02,13964-2,450,nmol/L\nn2,well,2026-11-02,13965-9,19,umol/L\n"
+    "n3,well,2026-11-02,13964-2,many,nmol/L\nm0,neuro,2026-10-20,13964-2,900,nmol/L\n"
+}
+# The named steps of a night, and the moments of publishing between which it must not part.
+STEPS = (
+    "taking extracts",
+    "deciding",
+    "writing worklists",
+    "auditing the finished files",
+    "publishing",
+    "switch",
+    "second link",
+    "note",
+)
+CHILD = """
+import os, signal, sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from b12screen import night, publish
+
+root, as_of, kill_at = Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3]
+
+def die_at(step):
+    if step == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def dying(step, function):
+    def called(*args):
+        die_at(step)
+        return function(*args)
+    return called
+
+def replaced(source, target, replace=os.replace):
+    if str(target).endswith("/current"):
+        die_at("second link")
+    if str(target).endswith("/committed"):
+        die_at("note")
+    replace(source, target)
+
+publish.switch = dying("switch", publish.switch)
+os.replace = replaced
+print("ready", flush=True)
+night.run_night(root, as_of, datetime(2026, 11, 2, 2, 30, tzinfo=UTC), die_at)
+"""
+
+
+def child(site: Path, as_of: str, kill_at: str = "") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(site), as_of, kill_at],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def seen(site: Path) -> dict[str, str]:
+    """What a reader finds under `current`."""
+    return bytes_below((site / "published" / "current").resolve())
+
+
+def rows(site: Path, query: str) -> list[tuple[object, ...]]:
+    path = site / "published" / "current" / "b12screen.duckdb"
+    with duckdb.connect(str(path), read_only=True) as database:
+        return database.execute(query).fetchall()
+
+
+def whole(site: Path) -> str:
+    """The night that `current` names, every file of its manifest in place."""
+    folder = (site / "published" / "current").resolve()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for name, output in manifest["outputs"].items():
+        content = (folder / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == output["sha256"], name
+    assert {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } == {
+        "manifest.json",
+        *manifest["outputs"],
+    }
+    return folder.name
+
+
+def accounted(site: Path) -> None:
+    """Every file once, its rows in one bucket each, and every result once."""
+    files = dict(
+        rows(
+            site,
+            "SELECT file_name, n_read - n_accepted - n_duplicate - n_superseded - n_out_of_scope"
+            " - n_rejected FROM run.source_file",
+        )
+    )
+    assert set(files) == {*EXTRACTS, *MORE}
+    assert set(files.values()) == {0}
+    [(n_files,)] = rows(site, "SELECT count(*) FROM run.source_file")
+    assert n_files == len(files)
+    [(n, n_distinct)] = rows(
+        site, "SELECT count(*), count(DISTINCT (laboratory, result_id)) FROM core.lab_result"
+    )
+    sent = sum(text.count("\n") - 1 for name, text in {**EXTRACTS, **MORE}.items() if "lab" in name)
+    assert n == n_distinct == sent - 2  # one repeats a known row, one is no number
+
+
+def no_leftovers(site: Path) -> None:
+    current = (site / "published" / "current").resolve().name
+    assert [path.name for path in (site / "store" / "generations").iterdir()] == [current]
+    assert not (site / "store" / "scratch").exists()
+    assert not list((site / "published").rglob(".building-*"))
+    assert not list((site / "published").glob(".link-*"))
+
+
+@pytest.mark.slow
+def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(site: Path) -> None:
+    deliver(site, MORE)
+    yesterday = seen(site)
+    for step in STEPS:
+        with child(site, "2026-11-02", step) as run:
+            assert run.wait(60) == -signal.SIGKILL, (step, run.stderr and run.stderr.read())
+        # Re-pointing `current` is the only step that counts; the store's note comes after it.
+        if step == "note":
+            assert whole(site) == "2026-11-02.1"
+            assert seen(site) != yesterday
+        else:
+            assert whole(site) == "2026-11-01.1", step
+            assert seen(site) == yesterday, step
+    accounted(site)
+    worklists = bytes_below(site / "published" / "current" / "worklists")
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.2"
+    assert bytes_below(site / "published" / "current" / "worklists") == worklists
+    accounted(site)
+    no_leftovers(site)
+
+
+def test_a_night_run_again_and_killed_before_its_link_leaves_the_first_attempt(site: Path) -> None:
+    yesterday = seen(site)
+    with child(site, "2026-11-01", "switch") as run:
+        assert run.wait(60) == -signal.SIGKILL
+    assert (whole(site), seen(site)) == ("2026-11-01.1", yesterday)
+
+
+@pytest.mark.slow
+def test_a_night_killed_at_ten_moments_leaves_the_old_files_or_the_new_ones(site: Path) -> None:
+    deliver(site, MORE)
+    yesterday = seen(site)
+    chance = random.Random(12)
+    for moment in range(10):
+        with child(site, "2026-11-02") as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 1.5))
+            run.kill()
+        name = whole(site)
+        assert (seen(site) == yesterday) == (name == "2026-11-01.1"), moment
+    night(site, SECOND_NIGHT)
+    assert whole(site).startswith("2026-11-02.")
+    accounted(site)
+    no_leftovers(site)
+
+
+def test_the_second_of_two_runs_is_turned_away_and_changes_nothing(site: Path) -> None:
+    before = bytes_below(site)
+    with held(Site(site)), pytest.raises(SiteLocked) as turned_away:
+        night(site, SECOND_NIGHT)
+    assert turned_away.value.exit_code == 14
+    assert bytes_below(site) == before
+
+
+def test_a_killed_run_holds_no_site(site: Path) -> None:
+    with child(site, "2026-11-02", "deciding") as run:
+        run.wait(60)
+    with held(Site(site)):
+        pass
+
+
+def test_a_night_before_the_last_one_is_not_run(site: Path) -> None:
+    before = bytes_below(site / "published")
+    with pytest.raises(NightTooEarly) as too_early:
+        night(site, FIRST_NIGHT - timedelta(days=1))
+    assert too_early.value.exit_code == 16
+    assert bytes_below(site / "published") == before
+
+
+def test_an_empty_inbox_publishes_nothing_and_can_be_filled_later(tmp_path: Path) -> None:
+    make_site(tmp_path / "site")
+    with pytest.raises(NothingUsable) as nothing:
+        night(tmp_path / "site", FIRST_NIGHT)
+    assert nothing.value.exit_code == 12
+    assert not (tmp_path / "site" / "published" / "current").exists()
+    deliver(tmp_path / "site", EXTRACTS)
+    night(tmp_path / "site", FIRST_NIGHT)
+    assert whole(tmp_path / "site") == "2026-11-01.1"
+
+
+def test_a_store_that_is_gone_is_never_begun_anew_in_silence(site: Path) -> None:
+    yesterday = seen(site)
+    shutil.rmtree(site / "store")
+    with pytest.raises(AuditFailed, match="bring store/ back from its backup") as missing:
+        night(site, SECOND_NIGHT)
+    assert missing.value.exit_code == 13
+    assert seen(site) == yesterday
+
+
+def test_what_is_published_cannot_be_changed_or_read_by_others(site: Path) -> None:
+    folder = (site / "published" / "current").resolve()
+    for path in [folder, *folder.rglob("*")]:
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o440), path.name
+    assert (site / "store").stat().st_mode & 0o077 == 0
+    assert (site / "published").stat().st_mode & 0o007 == 0
+
+
+def test_a_reader_keeps_yesterday_while_tonight_is_published(site: Path) -> None:
+    path = site / "published" / "current" / "b12screen.duckdb"
+    with duckdb.connect(str(path.resolve()), read_only=True) as yesterday:
+        night(site, SECOND_NIGHT)
+        [(as_of,)] = yesterday.execute("SELECT as_of FROM run.night").fetchall()
+        assert as_of == FIRST_NIGHT
+        assert yesterday.execute("SELECT count(*) FROM worklists.item").fetchall() != [(0,)]
+    assert rows(site, "SELECT as_of FROM run.night") == [(SECOND_NIGHT,)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A file system of its own, of as many megabytes as a test asks for."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = False
+
+    def mount(size_mb: int) -> Path:
+        nonlocal mounted
+        options = "remount," if mounted else ""
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"{options}size={size_mb}m", "none", str(folder)],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip("mounting a small disk needs root and the right to mount")
+        mounted = True
+        return folder
+
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command here")
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def size_mb(folder: Path) -> int:
+    total = sum(path.lstat().st_size for path in folder.rglob("*"))
+    return total // 1_000_000
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
+    first_night: Path, small_disk: Callable[[int], Path]
+) -> None:
+    site = small_disk(400) / "site"
+    shutil.copytree(first_night, site, symlinks=True)
+    deliver(site, MORE)
+    yesterday = bytes_below(site / "published")
+    used = size_mb(site)
+    filled_in = []
+    # More room each time, so that the disk fills at a later stage each time.
+    for room in range(1, 60, 5):
+        small_disk(used + room)
+        try:
+            night(site, SECOND_NIGHT)
+            break
+        except CannotWrite as full:
+            assert full.exit_code == 15
+            assert "disk is full" in str(full)
+            filled_in.append(str(full).partition(":")[0])
+        assert bytes_below(site / "published") == yesterday, room
+    assert len(set(filled_in)) > 1, "the disk filled in one stage only"
+    assert whole(site) == "2026-11-02.1"
+    accounted(site)
+
+
+def test_a_disk_that_fills_while_publishing_leaves_yesterdays_files(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    yesterday = bytes_below(site / "published")
+    monkeypatch.setattr(publishing, "switch", full)
+    with pytest.raises(CannotWrite, match="disk is full"):
+        night(site, SECOND_NIGHT)
+    assert bytes_below(site / "published") == yesterday
+
+
+WITHOUT_RIGHTS = """
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from b12screen.errors import CannotWrite
+from b12screen.night import run_night
+
+try:
+    run_night(Path(sys.argv[1]), date(2026, 11, 2), datetime(2026, 11, 2, tzinfo=UTC), print)
+except CannotWrite as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize("folder", ["store", "store/generations", "published", "published/.nights"])
+def test_a_permission_that_is_missing_leaves_yesterdays_files(site: Path, folder: str) -> None:
+    command = [sys.executable, "-c", WITHOUT_RIGHTS, str(site)]
+    if os.geteuid() == 0:
+        # Root may write everywhere, unless that right is taken away.
+        if shutil.which("setpriv") is None:
+            pytest.skip("root cannot be kept from writing without setpriv")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    yesterday = bytes_below(site / "published")
+    (site / folder).chmod(0o500)
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (site / folder).chmod(0o700)
+    assert run.returncode == 15, run.stderr
+    assert "a permission is missing" in run.stdout
+    assert bytes_below(site / "published") == yesterday
