@@ -61,17 +61,16 @@ def write_worklists(warehouse: Warehouse, folder: Path) -> dict[str, dict[str, A
     examined = dict(warehouse.rows(_CLINICS))
     listed = items.filter(pl.col("sheet") == "clinic")["clinic_id"].unique().to_list()
     names = file_names(sorted({*examined, *listed}))
+    sheets = items.select("sheet", pl.col("clinic_id").alias("clinic"), *_cells())
     written: dict[str, dict[str, Any]] = {}
-    for (sheet, clinic), part in items.group_by(
-        "sheet",
-        pl.when(pl.col("sheet") == "clinic").then("clinic_id").alias("clinic"),
-        maintain_order=True,
-    ):
-        name = names[clinic] if sheet == "clinic" else f"{sheet}.csv"
+    for (sheet, clinic), part in sheets.with_columns(
+        pl.when(pl.col("sheet") == "clinic").then("clinic").alias("clinic")
+    ).group_by("sheet", "clinic", maintain_order=True):
+        name = names[str(clinic)] if sheet == "clinic" else f"{sheet}.csv"
         written[name] = {"items": _write_sheet(folder / name, part)}
     for name in (*names.values(), f"{UNROUTED}.csv", f"{DATA_QUALITY}.csv"):
         if name not in written:
-            written[name] = {"items": _write_sheet(folder / name, items.clear())}
+            written[name] = {"items": _write_sheet(folder / name, sheets.clear())}
     for clinic, name in names.items():
         written[name] |= {"clinic_id": clinic, "patients_examined": examined.get(clinic, 0)}
     return dict(sorted(written.items()))
@@ -117,18 +116,23 @@ def read_sheet(path: Path) -> Iterator[dict[str, str]]:
             yield dict(zip(columns, map(unguarded, row) if guard else row, strict=True))
 
 
-def _write_sheet(path: Path, items: pl.DataFrame) -> int:
-    """RFC 4180 with BOM and CRLF; a cell without a value is blank."""
+def _cells() -> list[pl.Expr]:
+    """Every cell of a sheet as text, guarded; a cell without a value is blank."""
     cells = []
     for name in SHEET:
         text = pl.lit("") if name in FOR_THE_CLINIC else pl.col(name).cast(pl.String)
         formula = text.str.contains(f"^[{re.escape(''.join(_FORMULA_STARTS))}]")
         guarded_text = pl.when(formula).then(pl.lit("'") + text).otherwise(text)
         cells.append(pl.when(text != "").then(guarded_text).alias(name))
-    items.select(cells).write_csv(
+    return cells
+
+
+def _write_sheet(path: Path, cells: pl.DataFrame) -> int:
+    """RFC 4180 with BOM and CRLF, as spreadsheets expect it."""
+    cells.select(SHEET).write_csv(
         path, include_bom=True, line_terminator="\r\n", quote_style="necessary"
     )
-    return items.height
+    return cells.height
 
 
 def _percent_encoded(clinic: str) -> str:
