@@ -116,9 +116,7 @@ def main():
         count = sum("==" in line for line in content_of(LOCK).splitlines())
         say("setup 2/3  up to {} locked packages, checked by hash (a minute or two)".format(count))
         # The lock is complete, so nothing is resolved: pip would look past it for the extras.
-        run(
-            "installing the locked packages", *pip, "--no-deps", "--require-hashes", "-r", LOCK
-        )
+        run("installing the locked packages", *pip, "--no-deps", "--require-hashes", "-r", LOCK)
 
     say("setup 3/3  this checkout, editable")
     run("installing b12screen", *pip, "--no-deps", "--no-build-isolation", "-e", ROOT)

@@ -67,9 +67,7 @@ def published(database: Path) -> dict[str, dict[str, Any]]:
         ):
             rows[row["patient_id"]]["functional_status"] = row
         for row in warehouse.frame("SELECT * FROM decisions.action").iter_rows(named=True):
-            rows[row["patient_id"]]["actions"].add(
-                (row["action"], row["rule_id"], row["priority"])
-            )
+            rows[row["patient_id"]]["actions"].add((row["action"], row["rule_id"], row["priority"]))
         for relation in ("recheck", "response"):
             frame = warehouse.frame(f"SELECT * FROM decisions.{relation}")
             for row in frame.iter_rows(named=True):
