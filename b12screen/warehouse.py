@@ -146,7 +146,7 @@ class Warehouse:
     def row_counts(self) -> dict[str, int]:
         """Number of rows by relation."""
         return {
-            name: self.scalar(f"SELECT count(*) FROM {ddl.quoted_name(name)}")
+            name: self.scalar(ddl.counted(f"FROM {ddl.quoted_name(name)}"))
             for name in sorted(self.relations())
         }
 

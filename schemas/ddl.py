@@ -102,7 +102,8 @@ def incoming_csv(
     blanks = ", ".join(quoted_text(name) for name in placed if name in wanted)
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT row_number() OVER () AS record, '
-        f"{_cells(placed, wanted, quoted_name)} FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
+        f"{_cells(placed, wanted, quoted_name)} "
+        f"FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
         f"header = true, auto_detect = false, delim = {quoted_text(separator)}, quote = '\"', "
         f"escape = '\"', force_not_null = [{blanks}], store_rejects = true, "
         f"max_line_size = {int(most_bytes)})"

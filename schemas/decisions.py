@@ -49,7 +49,7 @@ class Action(pa.DataFrameModel):
 
 @relation("decisions.recheck", key=("patient_id",))
 class Recheck(pa.DataFrameModel):
-    """One row per patient with an episode, routes screened and pregnant: the recheck that counts."""
+    """One row per patient with an episode (screened, pregnant): the recheck that counts."""
 
     patient_id: str = shared("patient_id")
     milestone: str = column("The recheck by its distance from the start, say 3 months")
@@ -65,7 +65,7 @@ class Recheck(pa.DataFrameModel):
 
 @relation("decisions.response", key=("patient_id",))
 class Response(pa.DataFrameModel):
-    """One row per patient with an episode, routes screened and pregnant: the response to treatment."""
+    """One row per patient with an episode (screened, pregnant): the response to treatment."""
 
     patient_id: str = shared("patient_id")
     response: str = column("How the markers answered to treatment", words=words.RESPONSES)

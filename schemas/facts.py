@@ -1,4 +1,4 @@
-"""What is known of a person on the night: every fact a rule asks about, and the values behind it."""
+"""What is known of a person on the night: every fact a rule asks about, and its values."""
 
 from typing import Annotated
 

@@ -12,7 +12,7 @@ finding AS (
         pattern.analyte,
         pattern.verdict
     FROM name
-    JOIN taking.name_pattern AS pattern
+    INNER JOIN taking.name_pattern AS pattern
         ON regexp_matches(name.test_name, pattern.pattern)
 ),
 

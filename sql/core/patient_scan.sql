@@ -48,7 +48,7 @@ SELECT
     CASE WHEN judged.deceased_text IS NULL THEN known.deceased_on ELSE judged.deceased_on END
         AS deceased_on,
     CASE
-        WHEN judged.opted_out_word IS NULL THEN coalesce(known.opted_out, false)
+        WHEN judged.opted_out_word IS NULL THEN coalesce(known.opted_out, FALSE)
         ELSE judged.opted_out_word = 'true'
     END AS opted_out,
     judged.file_name,

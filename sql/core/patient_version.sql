@@ -52,7 +52,7 @@ arrived AS (
                 version.opted_out
             )) OVER in_turn
             AND row_number() OVER in_turn > 1,
-            false
+            FALSE
         ) AS is_repeat
     FROM version
     WINDOW in_turn AS (
