@@ -182,6 +182,10 @@ def take(night: Night, progress: Progress) -> Taking:
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
+    for remark in taking.notes:
+        progress(remark)
+    if taking.left_alone:
+        progress(f"left alone, not an extract: {', '.join(taking.left_alone)}")
     if not usable:
         raise NothingUsable(
             f"nothing usable in the inbox ({len(taking.files)} files seen) nor in the store: "
@@ -416,6 +420,7 @@ def _write_manifest(
         },
         "inputs": [file.as_dict() for file in taking.files],
         "left_alone": list(taking.left_alone),
+        "notes": list(taking.notes),
         "outputs": outputs,
         "patients_examined": lists.n_patients,
         "functional_statuses": lists.statuses,

@@ -48,11 +48,15 @@ class FileAccount:
 
 @dataclass(frozen=True)
 class Taking:
-    """What one run took in: its accounts in file order, the files it left alone, its findings."""
+    """What one run took in: its accounts in file order, the files it left alone, and remarks.
+
+    Somebody has to look at a finding; a note is only worth knowing, say that a column was dropped.
+    """
 
     accounts: tuple[FileAccount, ...] = ()
     left_alone: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     n_known: int = 0
 
     @property

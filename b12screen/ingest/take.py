@@ -187,10 +187,11 @@ def taken_in(
     prepare(site, maps)
     accounts: list[FileAccount] = []
     n_known = 0
+    notes: list[str] = []
     for kind in TURN:
         for extract in (extract for extract in extracts if extract.kind == kind):
-            account, notes = taken_file(site, extract)
-            findings += notes
+            account, remarks = taken_file(site, extract)
+            notes += remarks
             if account is None:
                 n_known += 1
                 continue
@@ -208,7 +209,7 @@ def taken_in(
         warehouse.write("taking.account", pl.DataFrame(accounts, infer_schema_length=None))
         warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
     warehouse.execute("DROP SCHEMA taking CASCADE")
-    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), n_known)
+    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), n_known)
 
 
 def prepare(site: Site, maps: Maps) -> None:
@@ -255,7 +256,7 @@ def prepare(site: Site, maps: Maps) -> None:
 
 
 def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[str]]:
-    """Take one file. No account for a file whose content was taken before; findings beside it."""
+    """Take one file. No account for a file whose content was taken before; remarks beside it."""
     account = FileAccount(extract.name, extract.kind, "", 0, site.as_of)
     folder = site.scratch / "extract"
     shutil.rmtree(folder, ignore_errors=True)

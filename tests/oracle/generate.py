@@ -561,6 +561,9 @@ class Maker:
             subject.conditions.append(self.condition(NEURO_CODES))
         for _ in range(self.rng.choice((0, 0, 0, 1))):
             subject.conditions.append(self.condition(OTHER_CODES))
+        # A later row of the same code and day replaces the earlier one; the oracle knows no rows.
+        newest = {(c.code_system, c.code, c.recorded_on): c for c in subject.conditions}
+        subject.conditions = list(newest.values())
         if subject.person is None:  # known from a result alone
             subject.results.append(self.result("folate", self.d, value=12.0, comparator="="))
         if subject.results and self.chance(0.1):
