@@ -100,7 +100,7 @@ def shown_progress() -> Iterator[Progress]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code (contract.md section 3)."""
+    """Run one command and return its exit code."""
     arguments = command_line().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:

@@ -1,1 +1,1 @@
-"""The oracle: clinical.md a second time, in plain Python, for the tests to compare with."""
+"""The oracle: the clinical specification a second time, in plain Python, to compare with."""

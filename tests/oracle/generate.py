@@ -1,8 +1,8 @@
-"""People made up at random, aimed at the edges of clinical.md.
+"""People made up at random, aimed at the edges of the clinical specification.
 
 Seeded and self-contained: the same seed gives the same people. Each person is written twice, as the
 records the oracle reads and as rows of the contract's extracts (canonical units; LOINC, ICD-10-CM,
-SNOMED and ATC codes of codes.md; active B12 under the local code `holotc` of code system `local`).
+SNOMED and ATC codes; active B12 under the local code `holotc` of the code system `local`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ VALUES: dict[str, tuple[float, ...]] = {
     "folate": (5, 12, 30),
 }
 
-# Days before a reference day: both sides of every window in clinical.md.
+# Days before a reference day: both sides of every window in the clinical specification.
 EDGE_DAYS = (
     *(-20, -1, 0, 1, 2, 7, 13, 14, 15, 20, 21, 22, 29, 30, 31, 45, 59, 60, 61, 79, 80, 81),
     *(89, 90, 91, 100, 119, 120, 121, 150, 200, 279, 280, 281, 364, 365, 366, 400, 700, 800),
 )
 
-# code: what codes.md says of it, in the agreed group words
+# code: what the code maps says of it, in the agreed group words
 CODES: dict[tuple[str, str], frozenset[tuple[str, str]]] = {
     ("icd10cm", code): frozenset(groups)
     for code, groups in {
@@ -372,7 +372,7 @@ class Maker:
         ]
 
     def treatment(self) -> list[Medication]:
-        """One of the courses clinical.md tells apart, its days at the edges."""
+        """One of the courses the clinical specification tells apart, its days at the edges."""
         d, days = self.d, timedelta
         course = self.some(
             (12, "none"),

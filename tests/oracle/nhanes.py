@@ -21,7 +21,7 @@ from .people import Night, Person, Result
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "nhanes" / "2003-2004"
 AS_OF = date(2004, 2, 1)
 
-# Molar masses of codes.md 6.3, g/mol, as exact fractions.
+# Molar masses of the unit map, g/mol, as exact fractions.
 B12_MASS = Fraction("1355.37")
 CREATININE_MASS = Fraction("113.12")
 FOLATE_MASS = Fraction("441.40")

@@ -1,8 +1,8 @@
-"""clinical.md decided for one person, in the plainest Python.
+"""The clinical specification decided for one person, in the plainest Python.
 
 Written from the specification alone: no threshold, map or statement of the project is read here.
-Every limit below is typed by hand from clinical.md; a limit that differs from the ruleset's is what
-this file exists to find. Speed does not matter, resemblance to the specification does.
+Every limit below is typed by hand; a limit that differs from the ruleset's is what this
+file exists to find. Speed does not matter, resemblance to the specification does.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ YES, NO, UNKNOWN = "yes", "no", "unknown"
 
 SPEAKING = ("final", "corrected", "amended")
 
-# clinical.md section 6, "Panel".
+# Section 6, "Panel".
 PANEL = ("b12", "hb", "mcv", "mma", "hcy")
 
-# clinical.md section 5: the rows in the order of the table (section 2, SC6: "the first in the
-# table of section 5").
+# Section 5: the rows in the order of the table (section 2, SC6: the first in the table wins).
 SECTION_5_ORDER = (
     "RG1",
     "RG2",
@@ -139,7 +138,7 @@ def result_span(result: Result) -> Span:
 
 
 def current_versions(results: Iterable[Result]) -> list[Result]:
-    """contract.md section 2, "Taking": the latest version by reported_at, then by arrival."""
+    """The order of versions: the latest version by reported_at, then by arrival."""
     newest: dict[tuple[str, str], Result] = {}
     for result in results:
         key = (result.laboratory, result.result_id)
@@ -219,7 +218,7 @@ def standing_code(case: Case, *groups: str) -> bool:
 
 
 def group_can_be_absent(case: Case, group: str) -> bool:
-    """Section 8 and contract.md section 2: absence says no only in a fresh and mapped feed."""
+    """Section 8 and the row accounts: absence says no only in a fresh and mapped feed."""
     return case.night.conditions_feed == "fresh" and any(
         group in groups for groups in case.night.mapped_groups.values()
     )
@@ -1365,7 +1364,7 @@ FACTS = {
 
 @dataclass(frozen=True)
 class Decision:
-    """Everything clinical.md decides about one person on one night."""
+    """Everything the clinical specification decides about one person on one night."""
 
     patient_id: str
     route: str
@@ -1420,7 +1419,7 @@ def decide(
 
 
 def compare_rows(decision: Decision) -> dict[str, object]:
-    """The decision as the published relations say it (contract.md section 4), plain values only.
+    """The decision as the published relations say it, plain values only.
 
     `facts` are the words of facts.patient (none for opted out and deceased), `values` its numbers
     with their days and comparators, `actions` the set of (action, rule_id, priority).

@@ -1,4 +1,4 @@
-"""The oracle itself, on people decided by hand from clinical.md."""
+"""The oracle itself, on people decided by hand from the clinical specification."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The catalogue: whole, and with days that stay inside their windows for thirty nights.
 
-The windows below are the pages' own (clinical.md), restated so that a story that drifts out of one
-is found here and not as a puzzling disagreement with the pipeline.
+The windows of the clinical specification are restated below, so that a story that drifts out of
+one is found here and not as a puzzling disagreement with the pipeline.
 """
 
 from collections import Counter
