@@ -46,7 +46,7 @@ def test_an_unknown_column_is_dropped_and_named_once(box: Box) -> None:
     )
     taking = box.take()
     assert buckets(taking.accounts[0]) == (1, 1, 0, 0, 0, 0)
-    assert [finding for finding in taking.findings if "ward" in finding]
+    assert [note for note in taking.notes if "ward" in note]
     assert not box.take().findings
 
 

@@ -32,7 +32,7 @@ def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:
     box.put("deep/labs_again.csv", path.read_bytes())
     taking = box.take(NEXT)
     assert (taking.n_known, taking.accounts) == (2, ())
-    assert "deep/labs_again.csv has the content of labs.csv" in taking.findings[0]
+    assert "deep/labs_again.csv has the content of labs.csv" in taking.notes[0]
     assert not box.take(NEXT).findings
 
 
