@@ -24,7 +24,7 @@ WITH version AS (
         known.record,
         known.taken_for
     FROM core.lab_result AS known
-    WHERE hash(known.laboratory, known.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(known.result_id) IN (SELECT key FROM taking.lab_repeated)
     UNION ALL
     SELECT
         'private' AS origin,
@@ -48,7 +48,7 @@ WITH version AS (
         older.record,
         older.taken_for
     FROM private.lab_result AS older
-    WHERE hash(older.laboratory, older.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_repeated)
     UNION ALL
     SELECT
         'taken' AS origin,
@@ -72,7 +72,7 @@ WITH version AS (
         taken.record,
         taken.taken_for
     FROM core.taken
-    WHERE hash(taken.laboratory, taken.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_repeated)
 ),
 
 -- The same content again is a duplicate, however old the version it repeats.
