@@ -113,6 +113,10 @@ END;
 -- A word that a LEFT JOIN did not find: what absence means depends on what the feed could have said.
 CREATE OR REPLACE MACRO yes_or(found, absent) AS CASE WHEN found THEN 'yes' ELSE absent END;
 
+-- An instant as a number whose neighbours are farther apart than any hash: instant and hash in one.
+CREATE OR REPLACE MACRO instant_number(instant) AS
+    CAST(epoch_us(instant) AS HUGEINT) * CAST(18446744073709551616 AS HUGEINT);
+
 -- Completed years. Someone born on a leap day has the birthday on 1 March of other years
 -- (date_sub('year', ...) would give it a day early).
 CREATE OR REPLACE MACRO age_on(birth_date, day) AS

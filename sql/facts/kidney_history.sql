@@ -1,17 +1,24 @@
 -- One row per person whose older kidney results are asked for, and how far back.
 -- kept: no
--- An episode asks for those at the deciding sample before its start; chronic disease is looked for in the
--- whole history of people with two reduced eGFR far enough apart, ties not yet put in order.
+-- An episode asks for those at the deciding sample before its start; chronic disease is looked for from the
+-- first eGFR that may be reduced, where another one is far enough from it; a rise asks for the creatinines
+-- of the year before. The whole history is read once and lightly: an eGFR for the age on the night is no
+-- higher than for the age on the day, so nobody is missed; the exact question is asked of these people only.
 WITH reading AS (
     SELECT
         result.patient_id,
         result.collected_on,
+        result.value,
+        result.analyte = 'creatinine' AND result.comparator <> '<'
+        AND result.collected_on >= before(before(as_of(), 'look_back'), 'gate') AS later_creatinine,
+        result.analyte = 'creatinine' AND result.comparator = '='
+        AND result.collected_on >= before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline')
+            AS earlier_creatinine,
         CASE result.analyte
-            WHEN 'egfr' THEN result.value
-            ELSE egfr_of(result.value, age_on(person.birth_date, result.collected_on), person.sex)
-        END AS egfr_ml_min,
-        CASE result.analyte WHEN 'egfr' THEN result.comparator ELSE opposite(result.comparator) END
-            AS comparator,
+            WHEN 'egfr' THEN CASE WHEN result.comparator <> '>' THEN result.value END
+            ELSE
+                CASE WHEN result.comparator <> '<' THEN egfr_of(result.value, person.age_years, person.sex) END
+        END AS lowest_egfr_ml_min,
     FROM core.lab_result AS result
     INNER JOIN facts.person AS person ON person.patient_id = result.patient_id
     WHERE
@@ -19,26 +26,38 @@ WITH reading AS (
         AND result.status IN ('final', 'amended', 'corrected')
         AND result.collected_on <= as_of()
 ),
-judged AS (
+extreme AS (
     SELECT
         reading.patient_id,
-        CASE
-            WHEN meets('egfr_reduced', reading.egfr_ml_min, reading.comparator) = 'yes'
-                THEN reading.collected_on
-        END AS reduced_on,
+        min(reading.collected_on) FILTER (WHERE floor(reading.lowest_egfr_ml_min) <= limit_value('egfr_reduced'))
+            AS first_reduced_on,
+        max(reading.collected_on) FILTER (WHERE floor(reading.lowest_egfr_ml_min) <= limit_value('egfr_reduced'))
+            AS last_reduced_on,
+        max(reading.value) FILTER (WHERE reading.later_creatinine) AS highest_umol_l,
+        min(reading.value) FILTER (WHERE reading.earlier_creatinine) AS lowest_umol_l,
     FROM reading
+    GROUP BY reading.patient_id
 ),
-suspected AS (
-    SELECT judged.patient_id
-    FROM judged
-    GROUP BY judged.patient_id
-    HAVING max(judged.reduced_on) >= after(min(judged.reduced_on), 'chronic_kidney')
+asked AS (
+    SELECT
+        extreme.patient_id,
+        CASE
+            WHEN extreme.last_reduced_on >= after(extreme.first_reduced_on, 'chronic_kidney')
+                THEN extreme.first_reduced_on
+        END AS from_on,
+        CASE
+            WHEN extreme.highest_umol_l >= quantity('creatinine_rise') * extreme.lowest_umol_l
+                THEN before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline')
+        END AS rise_from_on,
+    FROM extreme
 )
 SELECT
-    coalesce(episode.patient_id, suspected.patient_id) AS patient_id,
-    CASE
-        WHEN suspected.patient_id IS NOT NULL THEN DATE '-infinity'
-        ELSE before(before(before(episode.started_on, 'look_back'), 'gate'), 'creatinine_baseline')
-    END AS from_on,
-FROM facts.b12_episode AS episode
-FULL JOIN suspected ON suspected.patient_id = episode.patient_id
+    coalesce(episode.patient_id, asked.patient_id) AS patient_id,
+    least(
+        asked.from_on,
+        asked.rise_from_on,
+        before(before(before(episode.started_on, 'look_back'), 'gate'), 'creatinine_baseline')
+    ) AS from_on,
+FROM asked
+FULL JOIN facts.b12_episode AS episode ON episode.patient_id = asked.patient_id
+WHERE asked.from_on IS NOT NULL OR asked.rise_from_on IS NOT NULL OR episode.patient_id IS NOT NULL

@@ -3,7 +3,7 @@
 -- Of several at one instant the later reported one leads (missing first), then the larger result id; the
 -- laboratory makes the order total; of reported eGFR a number leads before a bound. Every creatinine counts
 -- among the earlier ones of a rise, so those that do not lead are kept.
-WITH asked AS NOT MATERIALIZED (
+WITH asked AS MATERIALIZED (
     SELECT
         result.patient_id,
         result.analyte,
@@ -23,7 +23,7 @@ WITH asked AS NOT MATERIALIZED (
         AND result.value IS NOT NULL
         AND result.collected_on <= as_of()
         AND result.collected_on >= least(
-            before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline'),
+            before(before(as_of(), 'look_back'), 'gate'),
             coalesce(history.from_on, as_of())
         )
 ),
