@@ -17,10 +17,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from b12screen.errors import AuditFailed
 from b12screen.resources import sql_folder
 from b12screen.warehouse import Warehouse
-from b12screen.worklists import guarded, read_sheet, unguarded
+from b12screen.worklists import (
+    guarded,
+    guarded_cell,
+    header,
+    sheet_rows,
+    unguarded,
+    unguarded_cell,
+)
 from schemas import ddl
 from schemas.worklists import SHEET
 
@@ -237,30 +246,82 @@ def _audit_breaches(warehouse: Warehouse) -> dict[str, int]:
 def _sheet_breaches(
     warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]
 ) -> Counter[str]:
-    unseen = {item_id: Listed(*about) for item_id, *about in warehouse.rows(_LISTED)}
     breaches: Counter[str] = Counter()
-    if {path.name for path in folder.iterdir()} != sheets.keys():
+    found = {path.name for path in folder.iterdir()}
+    if found != sheets.keys():
         breaches["a sheet too many or too few"] += 1
-    for name in sheets.keys() & {path.name for path in folder.iterdir()}:
-        clinic = sheets[name].get("clinic_id")
-        if clinic is not None:
-            clinic = unguarded(guarded(clinic))
-        for row in read_sheet(folder / name):
-            if tuple(row) != SHEET:
-                breaches["a sheet with other columns"] += 1
-                break
-            item = unseen.pop(row["item_id"], None)
-            if item is None:
-                breaches["a row without an item, or listed twice"] += 1
-                continue
-            line = Line(row, item, recommendations(row["recommendation"]), clinic)
-            for interlock, is_breached in INTERLOCKS.items():
-                if is_breached(line):
-                    breaches[interlock] += 1
-    if unseen:
-        breaches["an item on no sheet"] = len(unseen)
+    whole = []
+    for name in sorted(sheets.keys() & found):
+        if header(folder / name) == SHEET:
+            whole.append(folder / name)
+        else:
+            breaches["a sheet with other columns"] += 1
+    read = (
+        sheet_rows(whole, _READ) if whole else pl.DataFrame(schema=dict.fromkeys(_NAMED, pl.String))
+    )
+    if read is None:
+        breaches["a sheet that cannot be read"] += 1
+        return breaches
+    clinics = pl.DataFrame(
+        [
+            (str(path), None if clinic is None else unguarded(guarded(clinic)))
+            for path in whole
+            for clinic in (sheets[path.name].get("clinic_id"),)
+        ],
+        schema={"path": pl.String, "of_clinic": pl.String},
+        orient="row",
+    )
+    read = read.join(clinics, on="path", how="left").drop("path")
+    listed = warehouse.frame(_LISTED).rename({"patient_id": "of_patient"} | _OF_ITEM)
+    n_found = read.select("item_id").unique().join(listed, on="item_id", how="semi").height
+    if read.height > n_found:
+        breaches["a row without an item, or listed twice"] += read.height - n_found
+    if listed.height > n_found:
+        breaches["an item on no sheet"] += listed.height - n_found
+    if n_found:
+        breaches.update(_line_breaches(read.unique("item_id", keep="first"), listed))
     return breaches
 
+
+def _line_breaches(read: pl.DataFrame, listed: pl.DataFrame) -> Counter[str]:
+    """Breaches of the interlocks; lines that differ in nothing an interlock sees are asked once."""
+    patient = pl.col("of_patient")
+    lines = read.join(listed, on="item_id").with_columns(
+        # Only whether they agree is looked at: a name on each line would make no two alike.
+        pl.when(pl.col("patient_id") == unguarded_cell(guarded_cell(patient)))
+        .then(pl.lit(""))
+        .otherwise(pl.lit("somebody else"))
+        .alias("patient_id"),
+        pl.lit("").alias("of_patient"),
+        pl.when(pl.col("why") == "").then(pl.lit("")).otherwise(pl.lit("given")).alias("why"),
+    )
+    breaches: Counter[str] = Counter()
+    seen = [column for column in lines.columns if column != "item_id"]
+    for cells in lines.group_by(seen).len().iter_rows(named=True):
+        row = {column: cells[column] for column in _READ if column != "item_id"}
+        item = Listed(
+            *(cells[_OF_ITEM.get(field, field)] for field in ("of_patient", *Listed._fields[1:]))
+        )
+        line = Line(row, item, recommendations(row["recommendation"]), cells["of_clinic"])
+        for interlock, is_breached in INTERLOCKS.items():
+            if is_breached(line):
+                breaches[interlock] += cells["len"]
+    return breaches
+
+
+# The cells of a row that an interlock or the match with its item looks at.
+_READ = (
+    "item_id",
+    "patient_id",
+    "action",
+    "rule_id",
+    "source",
+    "why",
+    "recommendation",
+    "clinic_id",
+)
+_NAMED = ("path", *_READ)
+_OF_ITEM = {"action": "of_action", "rule_id": "of_rule"}
 
 _LISTED = """
 SELECT
@@ -268,7 +329,7 @@ SELECT
     item.patient_id,
     item.action,
     item.rule_id,
-    patient.clinic_id,
+    patient.clinic_id AS home_clinic_id,
     screening.route,
     coalesce(known.opted_out, FALSE) OR coalesce(known.deceased_on <= night.as_of, FALSE) AS gone,
     patient.renal_dysfunction,

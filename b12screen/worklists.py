@@ -7,7 +7,7 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from schemas.worklists import FOR_THE_CLINIC, SHEET
 UNROUTED = "unrouted"
 DATA_QUALITY = "data_quality"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_IS_FORMULA = f"^[{re.escape(''.join(_FORMULA_STARTS))}]"
+_IS_GUARDED = f"^'[{re.escape(''.join(_FORMULA_STARTS))}]"
 _KEPT = re.compile(rb"[A-Za-z0-9_.-]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _RESERVED = (UNROUTED, DATA_QUALITY)
@@ -116,14 +118,44 @@ def read_sheet(path: Path) -> Iterator[dict[str, str]]:
             yield dict(zip(columns, map(unguarded, row) if guard else row, strict=True))
 
 
+def header(path: Path) -> tuple[str, ...]:
+    """The columns that a sheet names."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return tuple(next(csv.reader(file, strict=True), ()))
+
+
+def sheet_rows(paths: Sequence[Path], columns: Sequence[str]) -> pl.DataFrame | None:
+    """Some columns of many sheets of one header, as they were meant; None where one is no table.
+
+    ``path`` names the sheet of a row.
+    """
+    try:
+        rows = pl.scan_csv(list(paths), infer_schema=False, include_file_paths="path").select(
+            "path", *columns
+        )
+        return rows.with_columns(
+            unguarded_cell(pl.col(name).fill_null("")).alias(name) for name in columns
+        ).collect()
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def guarded_cell(text: pl.Expr) -> pl.Expr:
+    """:func:`guarded` for a column."""
+    return pl.when(text.str.contains(_IS_FORMULA)).then(pl.lit("'") + text).otherwise(text)
+
+
+def unguarded_cell(text: pl.Expr) -> pl.Expr:
+    """:func:`unguarded` for a column."""
+    return pl.when(text.str.contains(_IS_GUARDED)).then(text.str.slice(1)).otherwise(text)
+
+
 def _cells() -> list[pl.Expr]:
     """Every cell of a sheet as text, guarded; a cell without a value is blank."""
     cells = []
     for name in SHEET:
         text = pl.lit("") if name in FOR_THE_CLINIC else pl.col(name).cast(pl.String)
-        formula = text.str.contains(f"^[{re.escape(''.join(_FORMULA_STARTS))}]")
-        guarded_text = pl.when(formula).then(pl.lit("'") + text).otherwise(text)
-        cells.append(pl.when(text != "").then(guarded_text).alias(name))
+        cells.append(pl.when(text != "").then(guarded_cell(text)).alias(name))
     return cells
 
 
