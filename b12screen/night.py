@@ -202,13 +202,15 @@ def decide(night: Night, taking: Taking, progress: Progress) -> None:
     with writing("building the night"):
         shutil.copyfile(night.state / STATE, night.database)
         with night.open(night.database) as warehouse:
-            _write_reference(ruleset, warehouse)
-            warehouse.create(["run.night", *HISTORY])
-            _write_night(night, taking, ruleset.ruleset, warehouse)
+            with warehouse.together():
+                _write_reference(ruleset, warehouse)
+                warehouse.create(["run.night", *HISTORY])
+                _write_night(night, taking, ruleset.ruleset, warehouse)
             _carry_history(night, warehouse)
             warehouse.define(sql_text("macros.sql"))
             warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
-            warehouse.comment()
+            with warehouse.together():
+                warehouse.comment()
 
 
 def write(night: Night, progress: Progress) -> Lists:

@@ -7,7 +7,8 @@ else an error that names the statement and its kind.
 
 import graphlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ from schemas.relation import RELATIONS
 _COMMENT = re.compile(r"--[^\n]*")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _REFERENCE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)", re.IGNORECASE)
+_WORKING = "working"
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
 
@@ -203,7 +205,8 @@ class Warehouse:
         """Build every relation of ``folder/<schema>/*.sql``, each after what it reads.
 
         A declared relation is created from its declaration, so a NULL where a word belongs fails
-        here; an undeclared one is a working relation, and is dropped once everything stands.
+        here; an undeclared one is a working relation: it is held in memory, where nothing is packed
+        and nothing reaches the published file, and let go after its last reader.
         Returns the kept names in build order.
         """
         selects = {
@@ -211,22 +214,50 @@ class Warehouse:
             for schema in schemas
             for path in sorted((folder / schema).glob("*.sql"))
         }
-        working = []
         kept = []
+        order = build_order(selects)
+        last_reader = {read: name for name in order for read in references(selects[name])}
+        with self._working_memory(schemas):
+            for name in order:
+                progress(name)
+                if name in RELATIONS:
+                    self.execute(ddl.create_table(RELATIONS[name]))
+                    self.fill(name, selects[name])
+                    kept.append(name)
+                else:
+                    self.execute(ddl.create_table_as(f"{_WORKING}.{name}", selects[name]))
+                for read in sorted(references(selects[name]) & selects.keys() - RELATIONS.keys()):
+                    if last_reader[read] == name:
+                        self.execute(f"DROP TABLE {ddl.quoted_name(f'{_WORKING}.{read}')}")
+        return kept
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Many small statements as one transaction; an error undoes all of them."""
+        self.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    @contextmanager
+    def _working_memory(self, schemas: Sequence[str]) -> Iterator[None]:
+        """A second database for working relations, read under the same ``schema.name``."""
+        here = self.scalar("SELECT current_database()")
+        self.execute(ddl.attach(":memory:", _WORKING))
         for schema in schemas:
             self.execute(ddl.create_schema(schema))
-        for name in build_order(selects):
-            progress(name)
-            if name in RELATIONS:
-                self.execute(ddl.create_table(RELATIONS[name]))
-                self.fill(name, selects[name])
-                kept.append(name)
-            else:
-                self.execute(ddl.create_table_as(name, selects[name]))
-                working.append(name)
-        for name in working:
-            self.execute(f"DROP TABLE {ddl.quoted_name(name)}")
-        return kept
+            self.execute(ddl.create_schema(f"{_WORKING}.{schema}"))
+        places = [f"{here}.main", *(f"{here}.{schema}" for schema in schemas)]
+        places += [f"{_WORKING}.{schema}" for schema in schemas]
+        self.execute(ddl.search_path(places))
+        try:
+            yield
+        finally:
+            self.execute(ddl.search_path(places[:1]))
+            self.detach(_WORKING)
 
 
 def build_order(selects: dict[str, str]) -> list[str]:

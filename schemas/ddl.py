@@ -39,6 +39,11 @@ def create_schema(name: str) -> str:
     return f"CREATE SCHEMA IF NOT EXISTS {quoted_name(name)}"
 
 
+def search_path(places: Iterable[str]) -> str:
+    """SET search_path to ``database.schema``, the first one being where tables are created."""
+    return f"SET search_path = {quoted_text(','.join(quoted_name(place) for place in places))}"
+
+
 def create_table(relation: Relation, name: str | None = None) -> str:
     """An empty table with the relation's columns, types and NOT NULLs."""
     columns = ", ".join(

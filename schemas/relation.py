@@ -6,6 +6,7 @@ the grain. Columns are declared in ``schemas.columns``' words.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pandera.polars as pa
@@ -28,7 +29,7 @@ class Relation:
         """What one row is, and what the relation is for: the table's COMMENT."""
         return " ".join((self.model.__doc__ or "").split())
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Any]:
         """Pandera columns by name, in the declared order."""
         return dict(self.model.to_schema().columns)
