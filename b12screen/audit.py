@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from b12screen.errors import AuditFailed
+from b12screen.ingest import contracts
 from b12screen.resources import sql_folder
 from b12screen.warehouse import Warehouse
 from b12screen.worklists import (
@@ -31,6 +32,7 @@ from b12screen.worklists import (
     unguarded_cell,
 )
 from schemas import ddl
+from schemas.relation import RELATIONS
 from schemas.worklists import SHEET
 
 REGIMENS = (
@@ -221,9 +223,13 @@ INTERLOCKS: dict[str, Callable[[Line], bool]] = {
 }
 
 
+OUTPUTS = ("run", "facts", "decisions", "worklists")
+
+
 def audit_published(warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]) -> None:
     """Audit the finished database and sheets; :class:`AuditFailed` names each breach and count."""
     breaches = Counter(_audit_breaches(warehouse))
+    breaches.update(_contract_breaches(warehouse))
     breaches.update(_sheet_breaches(warehouse, folder, sheets))
     if breaches:
         named = "; ".join(f"{name}: {n:,}" for name, n in sorted(breaches.items()))
@@ -240,6 +246,23 @@ def _audit_breaches(warehouse: Warehouse) -> dict[str, int]:
         n = warehouse.scalar(ddl.counted(path.read_text(encoding="utf-8")))
         if n:
             breaches[path.stem.replace("_", " ")] = n
+    return breaches
+
+
+def _contract_breaches(warehouse: Warehouse) -> Counter[str]:
+    """What was decided and listed, held against its declaration in slices of bounded memory."""
+    breaches: Counter[str] = Counter()
+    for name in sorted(warehouse.relations() & RELATIONS.keys()):
+        if name.partition(".")[0] not in OUTPUTS:
+            continue
+        n_rows = warehouse.scalar(ddl.counted(f"FROM {ddl.quoted_name(name)}"))
+        for start in range(0, n_rows, contracts.SLICE_ROWS):
+            frame = warehouse.frame(
+                ddl.rows_from(RELATIONS[name]), (start, start + contracts.SLICE_ROWS)
+            )
+            failure = contracts.broken(name, frame)
+            if failure is not None:
+                breaches[f"the contract of {name} ({failure})"] += 1
     return breaches
 
 

@@ -162,6 +162,14 @@ def slice_of(relation: Relation, name: str) -> str:
     )
 
 
+def rows_from(relation: Relation) -> str:
+    """Rows of a relation by row id; parameters: first, end."""
+    return (
+        f"SELECT {column_list(relation)} FROM {quoted_name(relation.name)} "
+        "WHERE rowid >= ? AND rowid < ?"
+    )
+
+
 def append(relation: Relation, name: str) -> str:
     """All rows of a working table into the relation."""
     return (

@@ -15,13 +15,18 @@ SLICE_ROWS = 250_000
 MOST_ROWS = 1_000_000
 
 
-def hold(relation: str, frame: pl.DataFrame, file_name: str) -> None:
-    """Validate rows of a relation; AuditFailed names the rules they break and how often."""
-    failure: str | None = None
+def broken(relation: str, frame: pl.DataFrame) -> str | None:
+    """The rules of a relation's contract that rows break, and how often; None where they hold."""
     try:
         RELATIONS[relation].model.validate(frame, lazy=True)
     except SchemaErrors as errors:
-        failure = ", ".join(sorted({rule(error) for error in errors.schema_errors}))
+        return ", ".join(sorted({rule(error) for error in errors.schema_errors}))
+    return None
+
+
+def hold(relation: str, frame: pl.DataFrame, file_name: str) -> None:
+    """Validate rows that were just taken; AuditFailed names the rules they break."""
+    failure = broken(relation, frame)
     if failure is not None:
         raise AuditFailed(
             f"rows of {file_name} passed the scan but break the contract of {relation}: {failure}. "
