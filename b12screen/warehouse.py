@@ -178,8 +178,18 @@ class Warehouse:
             )
         }
 
+    def views(self) -> set[str]:
+        """Every view of the main database as ``schema.name``."""
+        return {
+            f"{schema}.{name}"
+            for schema, name in self.rows(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_catalog = current_database() AND table_type = 'VIEW'"
+            )
+        }
+
     def comment(self) -> None:
-        """Write the declared comments on every table of the file that is declared."""
+        """Write the declared comments on every table and view of the file that is declared."""
         for name in sorted(self.relations() & RELATIONS.keys()):
             declared = RELATIONS[name].columns.items()
             self.describe(
@@ -187,8 +197,8 @@ class Warehouse:
             )
 
     def describe(self, name: str, grain: str, columns: Mapping[str, str]) -> None:
-        """Comment one table and its columns."""
-        for statement in ddl.comments(name, grain, columns):
+        """Comment one table or view and its columns."""
+        for statement in ddl.comments(name, grain, columns, is_view=name in self.views()):
             self.execute(statement)
 
     def define(self, script: str) -> None:

@@ -22,6 +22,8 @@ SHARED: dict[str, str] = {
     "analyte": "What was measured, one of the project's own words",
     "unit": "The canonical unit of the analyte (UCUM)",
     "comparator": "= for a number, < or > for a result given only as below or above the number",
+    "word_id": "Number of the row's words in core.lab_word",
+    "file_id": "Number of the extract in core.lab_file",
     "rule_id": "The permanent id of the rule that decided",
     "priority": "1 is first; the order in which a clinic would call",
     "action": "What the row recommends, for clinician review",

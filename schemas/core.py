@@ -47,6 +47,66 @@ class LabResult(pa.DataFrameModel):
         strict = True
 
 
+@relation("core.lab_row", key=("file_id", "record"))
+class LabRow(pa.DataFrameModel):
+    """One row per result of core.lab_result as it is stored, sorted by patient and time.
+
+    Words and files stand as numbers; read core.lab_result, the view that spells them out.
+    """
+
+    result_id: str = column("The laboratory's key of the result", str_length=(1, 1_000_000))
+    patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
+    word_id: pl.Int32 = shared("word_id")
+    value: float = column(
+        "The number in the canonical unit; NULL where the status carries none", nullable=True, ge=0
+    )
+    collected_at: Moment = column("When the sample was taken, in the site's timezone")
+    reported_at: Moment = column(
+        "When the laboratory reported this version; orders the versions", nullable=True
+    )
+    value_as_sent: str = column(
+        "The value as sent, where it differs from the canonical one", nullable=True
+    )
+    unit_as_sent: str = column(
+        "The unit as sent, where it differs from the canonical one", nullable=True
+    )
+    clinic_id: str = column("The clinic that ordered the test", nullable=True)
+    file_id: pl.Int32 = shared("file_id")
+    record: int = shared("record", ge=1)
+
+    class Config:
+        strict = True
+
+
+@relation("core.lab_word", key=("word_id",))
+class LabWord(pa.DataFrameModel):
+    """One row per combination of words that a result can carry; it keeps its number for ever."""
+
+    word_id: pl.Int32 = shared("word_id")
+    laboratory: str = shared("laboratory")
+    code_system: str = shared("code_system")
+    code: str = shared("code")
+    analyte: str = shared("analyte", words=words.ANALYTES)
+    unit: str = shared("unit", words=tuple(words.CANONICAL_UNITS.values()))
+    comparator: str = shared("comparator", words=words.COMPARATORS)
+    status: str = column("Status of the result", words=words.STATUSES)
+
+    class Config:
+        strict = True
+
+
+@relation("core.lab_file", key=("file_id",))
+class LabFile(pa.DataFrameModel):
+    """One row per labs extract that was taken; it keeps its number for ever."""
+
+    file_id: pl.Int32 = shared("file_id")
+    file_name: str = shared("file_name")
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
 @relation("core.patient", key=("patient_id",))
 class Patient(pa.DataFrameModel):
     """One row per person of the patients extract, as last sent."""

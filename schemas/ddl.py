@@ -53,6 +53,11 @@ def create_table(relation: Relation, name: str | None = None) -> str:
     return f"CREATE TABLE {quoted_name(name or relation.name)} ({columns})"
 
 
+def create_view(name: str, select: str) -> str:
+    """A view of one SELECT of the ``sql`` folder."""
+    return f"CREATE OR REPLACE VIEW {quoted_name(name)} AS\n{select}"
+
+
 def create_table_as(name: str, select: str, temporary: bool = False) -> str:
     """A table from one SELECT of the ``sql`` folder."""
     return f"CREATE {'TEMPORARY ' if temporary else ''}TABLE {quoted_name(name)} AS\n{select}"
@@ -75,10 +80,12 @@ def insert_row(name: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {quoted_name(name)} ({', '.join(names)}) VALUES ({marks})"
 
 
-def comments(name: str, grain: str, columns: Mapping[str, str]) -> Iterable[str]:
-    """COMMENT statements for a table and each of its columns."""
+def comments(
+    name: str, grain: str, columns: Mapping[str, str], is_view: bool = False
+) -> Iterable[str]:
+    """COMMENT statements for a table or a view and each of its columns."""
     target = quoted_name(name)
-    yield f"COMMENT ON TABLE {target} IS {quoted_text(grain)}"
+    yield f"COMMENT ON {'VIEW' if is_view else 'TABLE'} {target} IS {quoted_text(grain)}"
     for column, meaning in columns.items():
         yield f"COMMENT ON COLUMN {target}.{quoted_name(column)} IS {quoted_text(meaning)}"
 
@@ -154,11 +161,11 @@ def column_list(relation: Relation) -> str:
     return ", ".join(quoted_name(column) for column in relation.columns)
 
 
-def slice_of(relation: Relation, name: str) -> str:
+def slice_of(relation: Relation, name: str, place: str) -> str:
     """Rows of one file of a working table by row id; parameters: file, first, end."""
     return (
         f"SELECT {column_list(relation)} FROM {quoted_name(name)} "
-        "WHERE file_name = ? AND rowid >= ? AND rowid < ?"
+        f"WHERE file_name = ? AND {quoted_name(place)} >= ? AND {quoted_name(place)} < ?"
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from b12screen.maps import Maps, fold_unit, fold_words
 from b12screen.settings import Settings
+from schemas import words
 
 # HL7 table 0085: the letters that v2 messages use for the status of a result.
 STATUS_LETTERS = {
@@ -21,6 +22,13 @@ STATUS_LETTERS = {
 }
 # A result of one of these words carries no value to judge.
 WITHOUT_VALUE = ("registered", "cancelled", "entered-in-error")
+
+# What makes a test one of its own in the store.
+TEST_WORDS = ("laboratory", "code_system", "code", "analyte", "unit")
+# A test has room for 16 statuses of 4 comparators each; words are added at the end of their lists,
+# so that the numbers in the store keep their meaning.
+WORDS_OF_A_STATUS = 4
+WORDS_OF_A_TEST = 16 * WORDS_OF_A_STATUS
 
 TEST_SCHEMA = {
     "laboratory": pl.String,
@@ -49,9 +57,47 @@ def known_tests(settings: Settings, maps: Maps) -> pl.DataFrame:
                 rows.append((name, system, code, analyte, dimension, unit, ""))
     tests = pl.DataFrame(rows, schema=TEST_SCHEMA, orient="row")
     canonical = maps.analyte.select("analyte", canonical_unit="unit")
-    return tests.join(canonical, on="analyte", how="inner").with_columns(
-        test_id=pl.int_range(pl.len(), dtype=pl.Int32)
+    return tests.join(canonical, on="analyte", how="inner")
+
+
+def numbered_tests(tests: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """The tests with ``first_word``, the number of their first words; ``stored`` ones keep theirs.
+
+    ``stored`` are the rows of ``core.lab_word`` that earlier nights wrote.
+    """
+    known = stored.group_by(*TEST_WORDS).agg(known_word=pl.col("word_id").min())
+    numbered = tests.rename({"canonical_unit": "unit"}).join(
+        known, on=TEST_WORDS, how="left", maintain_order="left"
     )
+    start = max((word + WORDS_OF_A_TEST for word in known["known_word"]), default=0)
+    is_new = pl.col("known_word").is_null()
+    return numbered.with_columns(
+        first_word=pl.when(is_new)
+        .then(start + (is_new.cum_sum().cast(pl.Int32) - 1) * WORDS_OF_A_TEST)
+        .otherwise(pl.col("known_word"))
+        .cast(pl.Int32)
+    ).rename({"unit": "canonical_unit"})
+
+
+def lab_words(tests: pl.DataFrame) -> pl.DataFrame:
+    """Every combination of test, status and comparator by its number, as ``core.lab_word``."""
+    return (
+        tests.select("first_word", *TEST_WORDS[:-1], unit="canonical_unit")
+        .join(statuses().filter(pl.col("spelling").is_in(words.STATUSES)), how="cross")
+        .rename({"spelling": "status"})
+        .join(
+            pl.DataFrame(
+                list(enumerate(words.COMPARATORS)),
+                schema={"place": pl.Int32, "comparator": pl.String},
+                orient="row",
+            ),
+            how="cross",
+        )
+        .select(
+            *TEST_WORDS, "comparator", "status",
+            word_id=pl.col("first_word") + pl.col("word_step") + pl.col("place"),
+        )
+    )  # fmt: skip
 
 
 def readings(tests: pl.DataFrame, maps: Maps) -> pl.DataFrame:
@@ -85,29 +131,20 @@ def readings(tests: pl.DataFrame, maps: Maps) -> pl.DataFrame:
             | (pl.col("property") == pl.col("dimension"))
         )
         .select(
-            "test_id", "laboratory", "code_system", "code", "spelling", "analyte", "canonical_unit",
-            "factor", "as_sent", "low", "high", "fits", "declared_specimen",
+            "first_word", "laboratory", "code_system", "code", "spelling", "analyte",
+            "canonical_unit", "factor", "as_sent", "low", "high", "fits", "declared_specimen",
         )
     )  # fmt: skip
 
 
-def statuses(words: tuple[str, ...]) -> pl.DataFrame:
-    """Every accepted spelling of a status, its word's number, and whether it comes with a value."""
-    spellings = {word: word for word in words} | STATUS_LETTERS
+def statuses() -> pl.DataFrame:
+    """Every accepted spelling of a status, its step among words, whether it comes with a value."""
+    spellings = {word: word for word in words.STATUSES} | STATUS_LETTERS
     return pl.DataFrame(
         [
-            (spelling, words.index(word), word not in WITHOUT_VALUE)
+            (spelling, words.STATUSES.index(word) * WORDS_OF_A_STATUS, word not in WITHOUT_VALUE)
             for spelling, word in sorted(spellings.items())
         ],
-        schema={"spelling": pl.String, "status_id": pl.UInt8, "has_value": pl.Boolean},
-        orient="row",
-    )
-
-
-def numbered(column: str, words: tuple[str, ...]) -> pl.DataFrame:
-    """Closed words by their place, so that wide rows can be sorted while they are narrow."""
-    return pl.DataFrame(
-        list(enumerate(words)),
-        schema={f"{column}_id": pl.UInt8, column: pl.String},
+        schema={"spelling": pl.String, "word_step": pl.Int32, "has_value": pl.Boolean},
         orient="row",
     )

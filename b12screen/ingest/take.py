@@ -55,6 +55,9 @@ RELATION = {
     "conditions": "core.condition",
     "medications": "core.medication",
 }
+# Where the rows of a kind are kept; the other kinds' rows are what they are read as.
+STORED = RELATION | {"labs": "core.lab_row"}
+WORD_TABLES = ("core.lab_word", "core.lab_file")
 # Labs come last, so that the table of what was taken can become the history itself.
 TURN = ("patients", "conditions", "medications", "labs")
 SCAN = {
@@ -62,7 +65,7 @@ SCAN = {
 }
 VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
 
-SCAN_COLUMNS = {"fault": "VARCHAR", "cells": "VARCHAR"}
+SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 BULKY = ("result_id", "medication_id")
 
@@ -100,15 +103,43 @@ KEEP_BROKEN = (
     "FROM taking.broken ORDER BY broken.record"
 )
 COPY_REJECTS = (
-    "INSERT INTO core.reject BY NAME SELECT taken.file_name, ? AS kind, taken.record, "
-    "fault.column_name, fault.check_name, fault.reason, taken.taken_for "
-    "FROM core.taken JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+    "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
+    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for FROM core.taken "
+    "JOIN taking.night ON night.file_id = taken.file_id "
+    "JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
 )
 KEEP_REJECTS = (
-    "INSERT INTO private.reject_row BY NAME SELECT taken.file_name, ? AS sha256, ? AS kind, "
-    "taken.record, fault.check_name, taken.cells AS raw, taken.taken_for "
-    "FROM core.taken JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, ? AS sha256, ? AS kind, "
+    "taken.record, fault.check_name, taken.cells AS raw, night.as_of AS taken_for FROM core.taken "
+    "JOIN taking.night ON night.file_id = taken.file_id "
+    "JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
 )
+
+
+NEW_WORDS = (
+    "INSERT INTO core.lab_word BY NAME SELECT lab_word.* FROM taking.lab_word "
+    "ANTI JOIN core.lab_word AS known ON known.word_id = lab_word.word_id ORDER BY lab_word.word_id"
+)
+NEW_FILE = (
+    "INSERT INTO core.lab_file BY NAME "
+    "SELECT night.file_id, night.file_name, night.as_of AS taken_for FROM taking.night"
+)
+# Of the file at hand: taking.night names it.
+COUNT_ROWS = "SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id)"
+COUNT_FAULTS = (
+    "SELECT taken.fault, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
+    "WHERE taken.fault IS NOT NULL GROUP BY taken.fault"
+)
+COUNT_LABORATORIES = (
+    "SELECT word.laboratory, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
+    "LEFT JOIN core.lab_word AS word ON word.word_id = taken.word_id "
+    "GROUP BY word.laboratory ORDER BY word.laboratory"
+)
+FIRST_AND_LAST = (
+    "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
+    "SEMI JOIN taking.night USING (file_id)"
+)
+DROP_ROWS = "DELETE FROM core.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
 
 
 class FileChanged(Exception):
@@ -217,7 +248,10 @@ def taken_in(
 def prepare(site: Site, maps: Maps) -> None:
     """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
     warehouse, settings = site.warehouse, site.settings
-    warehouse.create([*RELATION.values(), "core.reject", "core.unmapped_code", "run.source_file"])
+    warehouse.create(
+        [*STORED.values(), *WORD_TABLES, "core.reject", "core.unmapped_code", "run.source_file"]
+    )
+    warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
     for statement in PRIVATE_TABLES:
         warehouse.execute(statement)
     # What a file turned away on an earlier night said is said again tonight, or is over.
@@ -225,14 +259,16 @@ def prepare(site: Site, maps: Maps) -> None:
     warehouse.execute("DROP TABLE IF EXISTS core.taken")
     warehouse.execute("DROP SCHEMA IF EXISTS taking CASCADE")
     warehouse.define(sql_text("core/grammar.sql"))
-    tests = lookups.known_tests(settings, maps)
+    tests = lookups.numbered_tests(
+        lookups.known_tests(settings, maps), warehouse.frame("SELECT * FROM core.lab_word")
+    )
+    warehouse.write("taking.lab_word", lookups.lab_words(tests))
+    warehouse.execute(NEW_WORDS)
     frames = {
         "reading": lookups.readings(tests, maps),
         "test": tests,
         "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
-        "status": lookups.statuses(words.STATUSES),
-        "status_word": lookups.numbered("status", words.STATUSES),
-        "comparator": lookups.numbered("comparator", words.COMPARATORS),
+        "status": lookups.statuses(),
         "specimen": maps.specimen.select("analyte", "specimen"),
         "name_pattern": maps.test_name.select("pattern", "analyte", "verdict"),
         "sex": pl.DataFrame(
@@ -288,7 +324,7 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
         unchanged(extract, before)
         return kept(site, extract, account, scanned), notes
     except FileChanged:
-        drop_rows(site, extract)
+        drop_rows(site)
         return account.turned_away(
             "changed while it was read; it is tried again on the next night", held=True
         ), notes
@@ -297,7 +333,7 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
     except OSError as error:
         if error.filename is None or Path(error.filename) != extract.path:
             raise
-        drop_rows(site, extract)
+        drop_rows(site)
         return account.turned_away(
             f"cannot be read ({error.strerror}): let the running user read it; it is tried again "
             "on the next night",
@@ -409,6 +445,7 @@ def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
 def set_night(site: Site, extract: Extract) -> None:
     """The one row of parameters that the scans read."""
     latest = site.as_of + timedelta(days=DAYS_AHEAD + 1)
+    file_id = site.warehouse.scalar("SELECT coalesce(max(file_id), 0) + 1 FROM core.lab_file")
     site.warehouse.write(
         "taking.night",
         pl.DataFrame(
@@ -420,7 +457,9 @@ def set_night(site: Site, extract: Extract) -> None:
                 "timezone": [site.settings.timezone],
                 "laboratory": [next(iter(site.settings.laboratories))],
                 "file_name": [extract.name],
-            }
+                "file_id": [file_id],
+            },
+            schema_overrides={"file_id": pl.Int32},
         ),
     )
 
@@ -457,12 +496,12 @@ def quickly(
         n_stumbled = 1
     warehouse.execute("DROP TABLE IF EXISTS reject_errors")
     warehouse.execute("DROP TABLE IF EXISTS reject_scans")
-    n_row = rows_of(site, extract)
+    n_row = rows_of(site)
     # A quoted cell may hold line ends; where CRLF was replaced it would have lost its own.
     may_span = shape.n_quote > 0 and shape.n_crlf == 0
     if n_stumbled == 0 and (n_row == shape.n_line - 1 or may_span):
         return Scanned(n_row, 0)
-    drop_rows(site, extract)
+    drop_rows(site)
     return None
 
 
@@ -480,7 +519,7 @@ def exactly(
     warehouse.execute(ddl.incoming_parquet(str(folder / "rows-*.parquet"), sent, wanted))
     warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet")))
     insert_scan(site, extract.kind, "test_name" in sent)
-    n_scanned = rows_of(site, extract)
+    n_scanned = rows_of(site)
     if n_scanned != n_row:
         raise AuditFailed(
             f"{n_row} rows of {extract.name} were split but {n_scanned} arrived. Nothing was "
@@ -497,7 +536,7 @@ def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
         warehouse.execute(
             ddl.create_table_as("taking.contradiction", sql_text("core/contradiction.sql"))
         )
-    relation = RELATIONS[RELATION[kind]]
+    relation = RELATIONS[STORED[kind]]
     if "core.taken" not in warehouse.relations():
         warehouse.execute(ddl.working_table(relation, "core.taken", SCAN_COLUMNS, BULKY))
     # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
@@ -511,35 +550,23 @@ def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
         warehouse.execute("SET preserve_insertion_order = false")
 
 
-def rows_of(site: Site, extract: Extract) -> int:
-    """How many rows of a file lie in ``core.taken``."""
+def rows_of(site: Site) -> int:
+    """How many rows of the file at hand lie in ``core.taken``."""
     if "core.taken" not in site.warehouse.relations():
         return 0
-    return int(
-        site.warehouse.scalar(
-            "SELECT count(*) FROM core.taken WHERE taken.file_name = ?", (extract.name,)
-        )
-    )
+    return int(site.warehouse.scalar(COUNT_ROWS))
 
 
-def drop_rows(site: Site, extract: Extract) -> None:
-    """Take a file's rows out of ``core.taken`` again."""
-    if rows_of(site, extract):
-        site.warehouse.execute("DELETE FROM core.taken WHERE taken.file_name = ?", (extract.name,))
+def drop_rows(site: Site) -> None:
+    """Take the rows of the file at hand out of ``core.taken`` again."""
+    if rows_of(site):
+        site.warehouse.execute(DROP_ROWS)
 
 
 def kept(site: Site, extract: Extract, account: FileAccount, scanned: Scanned) -> FileAccount:
     """Hold the file, or move its failed rows out and keep the rest; its account either way."""
     warehouse = site.warehouse
-    faults: Counter[str] = Counter(
-        dict(
-            warehouse.rows(
-                "SELECT taken.fault, count(*) FROM core.taken "
-                "WHERE taken.file_name = ? AND taken.fault IS NOT NULL GROUP BY taken.fault",
-                (extract.name,),
-            )
-        )
-    )
+    faults: Counter[str] = Counter(dict(warehouse.rows(COUNT_FAULTS)))
     faults.update(
         dict(warehouse.rows("SELECT check_name, count(*) FROM taking.broken GROUP BY check_name"))
     )
@@ -549,13 +576,15 @@ def kept(site: Site, extract: Extract, account: FileAccount, scanned: Scanned) -
     if n_rejected >= site.settings.limits.reject_rows:
         allowed = rejects_allowed(site, extract, scanned)
         if n_rejected > allowed:
-            drop_rows(site, extract)
+            drop_rows(site)
             return account.turned_away(hold_reason(n_read, allowed, faults), held=True)
     move_out(site, extract, account)
     warehouse.execute(
         "INSERT INTO private.taken_file VALUES (?, ?, ?, ?)",
         (account.sha256, extract.kind, extract.name, site.as_of),
     )
+    if extract.kind == "labs":
+        warehouse.execute(NEW_FILE)
     account = replace(
         account,
         n_read=n_read,
@@ -563,7 +592,7 @@ def kept(site: Site, extract: Extract, account: FileAccount, scanned: Scanned) -
         n_out_of_scope=n_out_of_scope,
         n_rejected=n_rejected,
     )
-    if rows_of(site, extract) != account.n_accepted:
+    if rows_of(site) != account.n_accepted:
         raise AuditFailed(
             f"the rows of {extract.name} do not add up once the failed ones are moved out. Nothing "
             "was published; yesterday's files stand. This is a bug: report it with the file's name."
@@ -577,11 +606,7 @@ def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
     share = site.settings.limits.reject_share
     allowed = share * (scanned.n_row + scanned.n_broken)
     if extract.kind == "labs":
-        for name, n in site.warehouse.rows(
-            "SELECT taken.laboratory, count(*) FROM core.taken WHERE taken.file_name = ? "
-            "GROUP BY taken.laboratory ORDER BY taken.laboratory",
-            (extract.name,),
-        ):
+        for name, n in site.warehouse.rows(COUNT_LABORATORIES):
             laboratory = site.settings.laboratories.get(name)
             if laboratory is not None and laboratory.reject_share is not None:
                 allowed += (laboratory.reject_share - share) * n
@@ -624,15 +649,16 @@ def hold_contract(site: Site, extract: Extract) -> None:
     """The declared contract against the rows just taken, in slices."""
     warehouse = site.warehouse
     relation = RELATION[extract.kind]
-    first, last = warehouse.rows(
-        "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken WHERE taken.file_name = ?",
-        (extract.name,),
-    )[0]
+    ((first, last),) = warehouse.rows(FIRST_AND_LAST)
     if first is None:
         return
+    source, place = "core.taken", "rowid"
+    if extract.kind == "labs":
+        source, place = "taking.result", "place"
+        warehouse.execute(ddl.create_view(source, sql_text("core/taken_result.sql")))
     for start in range(first, min(last + 1, first + contracts.MOST_ROWS), contracts.SLICE_ROWS):
         frame = warehouse.frame(
-            ddl.slice_of(RELATIONS[relation], "core.taken"),
+            ddl.slice_of(RELATIONS[relation], source, place),
             (extract.name, start, start + contracts.SLICE_ROWS),
         )
         contracts.hold(relation, frame, extract.name)
@@ -644,7 +670,7 @@ def versions(site: Site, extract: Extract, account: FileAccount) -> FileAccount:
     warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[extract.kind])))
     buckets = dict(warehouse.rows("SELECT bucket, count(*) FROM taking.version GROUP BY bucket"))
     name = RELATION[extract.kind]
-    set_aside(site, name)
+    set_aside(site, extract.kind)
     warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
     warehouse.execute("DROP TABLE core.taken")
     warehouse.execute("DROP TABLE taking.version")
@@ -656,8 +682,8 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     warehouse = site.warehouse
     if "core.taken" not in warehouse.relations():
         return accounts
-    name = RELATION["labs"]
-    is_first = warehouse.scalar("SELECT count(*) FROM core.lab_result") == 0
+    name = STORED["labs"]
+    is_first = warehouse.scalar("SELECT count(*) FROM core.lab_row") == 0
     warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
@@ -669,11 +695,11 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
             "GROUP BY file_name, bucket"
         )
     }
-    set_aside(site, name)
+    set_aside(site, "labs")
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
-        warehouse.execute("DROP TABLE core.lab_result")
-        for statement in ddl.made_into(RELATIONS[name], "core.taken", tuple(SCAN_COLUMNS)):
+        warehouse.execute("DROP TABLE core.lab_row")
+        for statement in ddl.made_into(RELATIONS[name], "core.taken", ("fault", "cells")):
             warehouse.execute(statement)
     else:
         warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
@@ -702,14 +728,15 @@ def repeated_keys(warehouse: Warehouse) -> pl.DataFrame:
     return pl.DataFrame({"key": pl.concat(parts)})
 
 
-def set_aside(site: Site, name: str) -> None:
+def set_aside(site: Site, kind: str) -> None:
     """Older versions to the private store, with the night that replaced them; repeats dropped."""
     warehouse = site.warehouse
+    name = RELATION[kind]
     table = name.split(".")[1]
     warehouse.execute(
         ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (site.as_of,)
     )
-    for origin, target in (("core", name), ("taken", "core.taken")):
+    for origin, target in (("core", STORED[kind]), ("taken", "core.taken")):
         warehouse.execute(ddl.delete_versions(target, "taking.version"), (origin,))
 
 

@@ -13,6 +13,7 @@ WITH cell AS (
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
+        night.file_id,
         night.as_of
     FROM taking.incoming
     CROSS JOIN taking.night
@@ -48,6 +49,7 @@ SELECT
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
+    judged.file_id,
     judged.fault,
     CASE
         WHEN judged.fault IS NOT NULL

@@ -7,4 +7,4 @@ WITH arriving AS (
 
 SELECT arriving.key
 FROM arriving
-WHERE arriving.key % CAST(? AS UBIGINT) = CAST(? AS UBIGINT)
+WHERE mod(arriving.key, CAST(? AS UBIGINT)) = CAST(? AS UBIGINT)

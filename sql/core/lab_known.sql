@@ -1,6 +1,6 @@
 -- One row per key of an arriving result of which some version is known already.
 SELECT hash(known.result_id) AS key
-FROM core.lab_result AS known
+FROM core.lab_row AS known
 SEMI JOIN core.taken
     ON taken.result_id = known.result_id
 UNION

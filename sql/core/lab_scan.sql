@@ -37,13 +37,13 @@ looked_up AS (
         cell.*,
         coalesce(reading.analyte, test.analyte) AS analyte,
         coalesce(reading.canonical_unit, test.canonical_unit) AS unit,
-        coalesce(reading.test_id, test.test_id) AS test_id,
+        coalesce(reading.first_word, test.first_word) AS first_word,
         reading.factor,
         reading.as_sent,
         reading.low,
         reading.high,
         reading.fits,
-        status.status_id,
+        status.word_step,
         status.has_value,
         CASE
             WHEN cell.specimen <> '' THEN cell.specimen
@@ -95,7 +95,7 @@ judged AS (
             WHEN compared.code = '' THEN 'code'
             WHEN NOT compared.known_laboratory THEN 'laboratory'
             WHEN compared.analyte IS NULL THEN 'scope'
-            WHEN compared.status_id IS NULL
+            WHEN compared.word_step IS NULL
                 THEN CASE WHEN compared.status_word = '' THEN 'status_blank' ELSE 'status' END
             WHEN compared.collected_at IS NULL
                 THEN CASE WHEN trim(compared.collected_text) = '' THEN 'coll_blank' ELSE 'coll' END
@@ -130,21 +130,20 @@ judged AS (
     FROM compared
 ),
 
--- Sorted while it is narrow: words as their numbers, constants left out.
+-- Sorted while it is narrow: all words of a row as one number, constants left out.
 narrow AS (
     SELECT
         judged.result_id,
         CASE WHEN judged.fault IS NULL THEN judged.patient_id END AS patient_id,
-        judged.test_id,
-        CASE
+        judged.first_word + coalesce(judged.word_step, 0)
+        + CASE
             WHEN NOT judged.has_value THEN 0
             WHEN judged.value_text < '<' THEN 0
             WHEN judged.value_text[1:1] = '<' THEN 1
             WHEN judged.value_text[1:1] = '>' THEN 2
             ELSE 0
-        END::UTINYINT AS comparator_id,
+        END AS word_id,
         CASE WHEN judged.has_value THEN judged.canonical END AS value,
-        judged.status_id,
         judged.collected_at,
         judged.reported_at,
         CASE
@@ -190,30 +189,17 @@ narrow AS (
 
 SELECT
     narrow.result_id,
-    test.laboratory,
     narrow.patient_id,
-    test.analyte,
-    test.code,
-    comparator.comparator,
+    narrow.word_id,
     narrow.value,
-    test.canonical_unit AS unit,
-    status.status,
     narrow.collected_at,
-    CAST(narrow.collected_at AS DATE) AS collected_on,
     narrow.reported_at,
     narrow.value_as_sent,
     narrow.unit_as_sent,
     narrow.clinic_id,
-    night.file_name,
+    night.file_id,
     narrow.record,
-    night.as_of AS taken_for,
     narrow.cells ->> 'fault' AS fault,
     narrow.cells
 FROM narrow
-LEFT JOIN taking.test
-    ON test.test_id = narrow.test_id
-LEFT JOIN taking.comparator
-    ON comparator.comparator_id = narrow.comparator_id
-LEFT JOIN taking.status_word AS status
-    ON status.status_id = narrow.status_id
 CROSS JOIN taking.night

@@ -1,30 +1,69 @@
 -- One row per version of the results in taking.lab_repeated: its bucket, and whether it is the
 -- current version. The order of versions is reported_at (none first), night taken, file, record.
 -- A version is superseded when one that arrived before it comes after it in that order.
-WITH version AS (
+WITH repeated AS (
     SELECT
         'core' AS origin,
-        known.rowid AS place,
-        known.result_id,
-        known.laboratory,
-        known.patient_id,
-        known.analyte,
-        known.code,
-        known.comparator,
-        known.value,
-        known.unit,
-        known.status,
-        known.collected_at,
-        known.collected_on,
-        known.reported_at,
-        known.value_as_sent,
-        known.unit_as_sent,
-        known.clinic_id,
-        known.file_name,
-        known.record,
-        known.taken_for
-    FROM core.lab_result AS known
-    WHERE hash(known.result_id) IN (SELECT key FROM taking.lab_repeated)
+        stored.rowid AS place,
+        stored.result_id,
+        stored.patient_id,
+        stored.word_id,
+        stored.value,
+        stored.collected_at,
+        stored.reported_at,
+        stored.value_as_sent,
+        stored.unit_as_sent,
+        stored.clinic_id,
+        stored.file_id,
+        stored.record
+    FROM core.lab_row AS stored
+    WHERE hash(stored.result_id) IN (SELECT key FROM taking.lab_repeated)
+    UNION ALL
+    SELECT
+        'taken' AS origin,
+        taken.rowid AS place,
+        taken.result_id,
+        taken.patient_id,
+        taken.word_id,
+        taken.value,
+        taken.collected_at,
+        taken.reported_at,
+        taken.value_as_sent,
+        taken.unit_as_sent,
+        taken.clinic_id,
+        taken.file_id,
+        taken.record
+    FROM core.taken
+    WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_repeated)
+),
+
+version AS (
+    SELECT
+        repeated.origin,
+        repeated.place,
+        repeated.result_id,
+        word.laboratory,
+        repeated.patient_id,
+        word.analyte,
+        word.code,
+        word.comparator,
+        repeated.value,
+        word.unit,
+        word.status,
+        repeated.collected_at,
+        CAST(repeated.collected_at AS DATE) AS collected_on,
+        repeated.reported_at,
+        repeated.value_as_sent,
+        repeated.unit_as_sent,
+        repeated.clinic_id,
+        file.file_name,
+        repeated.record,
+        file.taken_for
+    FROM repeated
+    INNER JOIN core.lab_word AS word
+        ON word.word_id = repeated.word_id
+    INNER JOIN core.lab_file AS file
+        ON file.file_id = repeated.file_id
     UNION ALL
     SELECT
         'private' AS origin,
@@ -49,30 +88,6 @@ WITH version AS (
         older.taken_for
     FROM private.lab_result AS older
     WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_repeated)
-    UNION ALL
-    SELECT
-        'taken' AS origin,
-        taken.rowid AS place,
-        taken.result_id,
-        taken.laboratory,
-        taken.patient_id,
-        taken.analyte,
-        taken.code,
-        taken.comparator,
-        taken.value,
-        taken.unit,
-        taken.status,
-        taken.collected_at,
-        taken.collected_on,
-        taken.reported_at,
-        taken.value_as_sent,
-        taken.unit_as_sent,
-        taken.clinic_id,
-        taken.file_name,
-        taken.record,
-        taken.taken_for
-    FROM core.taken
-    WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_repeated)
 ),
 
 -- The same content again is a duplicate, however old the version it repeats.

@@ -20,8 +20,8 @@ WITH seen AS (
         nullif(taken.cells ->> 'test_name', '') AS test_name,
         nullif(taken.cells ->> 'unit', '') AS unit,
         1 AS n,
-        taken.collected_on AS first_on,
-        taken.collected_on AS last_on
+        CAST(taken.collected_at AS DATE) AS first_on,
+        CAST(taken.collected_at AS DATE) AS last_on
     FROM core.taken
     WHERE taken.fault = 'scope'
 )
