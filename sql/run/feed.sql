@@ -3,10 +3,11 @@
 WITH newest AS (
     SELECT
         'labs' AS kind,
-        max(CAST(coalesce(result.reported_at, result.collected_at) AS DATE)) AS newest_on,
+        CAST(max(coalesce(result.reported_at, result.collected_at)) AS DATE) AS newest_on,
     FROM core.lab_result AS result
-    CROSS JOIN run.night AS night
-    WHERE CAST(coalesce(result.reported_at, result.collected_at) AS DATE) <= night.as_of
+    WHERE
+        coalesce(result.reported_at, result.collected_at)
+        < (SELECT CAST(night.as_of + INTERVAL 1 DAY AS TIMESTAMP) FROM run.night AS night)
     UNION ALL
     SELECT
         'patients' AS kind,
