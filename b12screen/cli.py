@@ -7,6 +7,7 @@ standard output, and of those only `explain`, `query` and `rejects` speak about 
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -47,6 +48,16 @@ FROM core.reject
 GROUP BY ALL
 ORDER BY n_rows DESC, file_name, column_name, check_name, reason
 """
+
+# What an operator can mend; any other refusal of the system is a bug and keeps its traceback.
+CANNOT_WRITE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 QUOTED_CHOICE = re.compile(r"invalid choice: '.*?' \(choose from (.*)\)", re.DOTALL)
 
@@ -117,6 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            return bug(error)
         print(
             f"b12screen: the system refused a file operation: {error.strerror}. What was published "
             "before is untouched. Check the free disk space and the permissions of the site.",
@@ -340,6 +353,9 @@ def check(arguments: argparse.Namespace) -> int:
             print(f"    {n_rows} rows, {column or 'whole row'}, {name}: {reason}")
     for file_name in taking.left_alone:
         print(f"{file_name}: left alone, its name begins with no kind of extract")
+    for remark in (*taking.notes, *taking.findings):
+        print(remark)
+    print("Compared with an empty store: rows that were taken before would be duplicates.")
     if not taking.accounts:
         print("No extract was found. Drop labs*, patients*, conditions*, medications* files.")
     print(f"Nothing was written: {len(turned_away)} of {len(taking.accounts)} files refused.")
@@ -402,11 +418,11 @@ def rejects(arguments: argparse.Namespace) -> int:
             "ORDER BY count(*) DESC, kind, column_name, check_name, reason"
         )
         held = warehouse.rows(
-            "SELECT file_name, n_rejected, n_read, reason FROM run.source_file WHERE held "
+            "SELECT file_name, held, reason FROM run.source_file WHERE reason IS NOT NULL "
             "ORDER BY file_name, kind"
         )
-    for file_name, n_rejected, n_read, reason in held:
-        print(f"held: {file_name}, {n_rejected} of {n_read} rows rejected: {reason}")
+    for file_name, is_held, reason in held:
+        print(f"{'held' if is_held else 'rejected'}: {file_name}: {reason}")
     if not kinds:
         print("No row was rejected.")
     for kind, column, name, reason, n_rows, n_files, last in kinds:

@@ -13,7 +13,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ import b12screen
 from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
-from b12screen.ingest import Taking
+from b12screen.ingest import FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import load_maps
 from b12screen.publish import Site, writing
@@ -129,6 +129,7 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
     site = Site(root.resolve())
     with publishing.held(site), writing("preparing the night"):
         publishing.clear_leftovers(site)
+        publishing.make_folders(site, settings.publish.group)
         previous = site.committed()
         if previous is not None:
             last = date.fromisoformat(previous.split(".")[0])
@@ -151,10 +152,8 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
             started_at=started_at,
             previous=previous,
         )
-        (site.scratch / "spill").mkdir(mode=0o700, parents=True)
-        night.state.mkdir(mode=0o700, parents=True)
-        site.published.mkdir(mode=0o750, exist_ok=True)
-        night.folder.mkdir(mode=0o700, parents=True)
+        night.state.mkdir(mode=0o700)
+        night.folder.mkdir(mode=0o700)
         try:
             yield night
         finally:
@@ -179,6 +178,7 @@ def take(night: Night, progress: Progress) -> Taking:
             night.site.scratch,
             progress,
         )
+        accounts = warehouse.frame(_ACCOUNTS, (night.as_of,)).rows(named=True)
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
@@ -186,6 +186,8 @@ def take(night: Night, progress: Progress) -> Taking:
         progress(remark)
     if taking.left_alone:
         progress(f"left alone, not an extract: {', '.join(taking.left_alone)}")
+    # A night's inputs are all its takings, by whichever attempt.
+    taking = replace(taking, accounts=tuple(FileAccount(**row) for row in accounts))
     if not usable:
         raise NothingUsable(
             f"nothing usable in the inbox ({len(taking.files)} files seen) nor in the store: "
@@ -259,6 +261,12 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
     return result
 
 
+_ACCOUNTS = """
+SELECT file.*
+FROM run.source_file AS file
+WHERE file.taken_for = ?
+ORDER BY file.file_name, file.kind, file.sha256
+"""
 _STATUSES = """
 SELECT status.functional_status, count(*)
 FROM decisions.functional_status AS status

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,6 +157,28 @@ def next_run_id(site: Site, as_of: date) -> str:
         if match:
             used.append(int(match.group(2)))
     return f"{as_of.isoformat()}.{max(used) + 1}"
+
+
+def make_folders(site: Site, group: str | None) -> None:
+    """The folders of the site, never more open than they may be, whatever the umask was.
+
+    A group that may read the nights has to be able to walk to them. A folder that somebody closed
+    further stays closed.
+    """
+    published = (site.published, site.generation(""))
+    private = (site.store, site.state(""), site.scratch, site.scratch / "spill")
+    for folder, mode in (
+        *((each, 0o750) for each in published),
+        *((each, 0o700) for each in private),
+    ):
+        fresh = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        found = stat.S_IMODE(folder.stat().st_mode)
+        if fresh or found & ~mode:
+            folder.chmod(mode if fresh else found & mode)
+    if group is not None:
+        for folder in published:
+            shutil.chown(folder, group=group)
 
 
 def seal(folder: Path, group: str | None) -> None:

@@ -28,6 +28,10 @@ def parquet_as_text(
     n_rows = 0
     try:
         kinds = pl.read_parquet_schema(path)
+        numbers = [name for name, source in sent.items() if kinds[source].is_float()]
+        keys = [name for name in numbers if name == "code" or name.endswith("_id")]
+        if keys:
+            raise FileRefused(f"{', '.join(keys)} is a column of decimal numbers; write it as text")
         scan = pl.scan_parquet(path)
         n_sent = scan.select(pl.len()).collect().item()
         scan = scan.select(
@@ -74,4 +78,7 @@ def as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
         return column.dt.strftime(
             "%Y-%m-%dT%H:%M:%S%.6f%:z" if kind.time_zone else "%Y-%m-%dT%H:%M:%S%.6f"
         )
+    if kind.is_float():
+        # A number that is none is a blank cell, as it would be in a CSV extract.
+        return column.fill_nan(None).cast(pl.String)
     return column.cast(pl.String)

@@ -233,7 +233,7 @@ def taken_in(
             if account.held:
                 findings.append(f"{account.file_name} was held: {account.reason}")
             elif account.reason:
-                findings.append(f"{account.file_name} was {account.reason}")
+                findings.append(f"{account.file_name} was rejected: {account.reason}")
     accounts = lab_versions(site, accounts)
     accounts.sort(key=lambda account: (os.fsencode(account.file_name), account.kind))
     for account in accounts:
@@ -329,7 +329,7 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
             "changed while it was read; it is tried again on the next night", held=True
         ), notes
     except FileRefused as refused:
-        return account.turned_away(f"rejected: {refused}", held=False), notes
+        return account.turned_away(str(refused), held=False), notes
     except OSError as error:
         if error.filename is None or Path(error.filename) != extract.path:
             raise
@@ -619,8 +619,8 @@ def hold_reason(n_read: int, allowed: float, faults: Counter[str]) -> str:
     told = "; ".join(f"{n} x {(CHECKS | SHAPES)[fault][2]}" for fault, n in commonest)
     n_rejected = faults.total()
     return (
-        f"held: {n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.1%}, the limit "
-        f"is {allowed / n_read:.1%}), so nothing of it was taken; it is tried again every night. "
+        f"{n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.2%}, the limit "
+        f"is {allowed / n_read:.2%}), so nothing of it was taken; it is tried again every night. "
         f"Commonest: {told}"
     )
 

@@ -5,5 +5,5 @@ SELECT DISTINCT
 FROM core.lab_result AS result
 CROSS JOIN run.night AS night
 WHERE
-    result.status IN ('cancelled', 'entered-in-error')
+    result.status NOT IN ('final', 'amended', 'corrected')
     AND result.taken_for = night.as_of

@@ -265,11 +265,34 @@ def test_a_parquet_file_gives_the_same_rows_as_text(box: Box) -> None:
     )
     frame.write_parquet(box.inbox / "labs.parquet")
     assert buckets(box.account()) == (3, 2, 0, 0, 0, 1)
-    assert box.rejects() == [(2, None, "value", "number")]
+    assert box.rejects() == [(2, None, "value", "not_blank")]
     assert box.rows("SELECT patient_id, value FROM core.lab_result ORDER BY ALL") == [
         ("7", 412.0),
         ("9", 150.0),
     ]
+
+
+def test_a_parquet_file_whose_ids_became_decimal_numbers_is_rejected(box: Box) -> None:
+    frame = pl.DataFrame({"medication_id": ["M1"], "patient_id": [5.0], "code": ["B03BA03"]})
+    frame = frame.with_columns(
+        code_system=pl.lit("atc"), kind=pl.lit("administration"), started_on=date(2026, 11, 1)
+    )
+    frame.write_parquet(box.inbox / "medications.parquet")
+    reason = box.account().reason
+    assert reason is not None and "patient_id" in reason
+
+
+def test_a_dose_that_is_not_a_number_in_parquet_is_a_blank_dose(box: Box) -> None:
+    frame = pl.DataFrame({"medication_id": ["M1"], "patient_id": ["P1"], "code": ["B03BA03"]})
+    frame = frame.with_columns(
+        code_system=pl.lit("atc"),
+        kind=pl.lit("administration"),
+        started_on=date(2026, 11, 1),
+        dose=float("nan"),
+    )
+    frame.write_parquet(box.inbox / "medications.parquet")
+    assert buckets(box.account()) == (1, 1, 0, 0, 0, 0)
+    assert box.rows("SELECT medication_id, dose FROM core.medication") == [("M1", None)]
 
 
 def test_a_damaged_parquet_file_is_rejected(box: Box) -> None:
