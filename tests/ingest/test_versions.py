@@ -3,6 +3,8 @@
 from datetime import date
 
 from b12screen.settings import Laboratory, Settings
+from schemas import ddl
+from schemas.relation import RELATIONS
 
 from .inbox import NIGHT, ROW, Box, buckets
 
@@ -221,3 +223,25 @@ def test_taking_again_on_the_same_night_keeps_every_account(box: Box) -> None:
         ("labs.csv", 1),
         ("labs2.csv", 1),
     ]
+
+
+def test_the_published_view_has_the_declared_columns_and_types(box: Box) -> None:
+    box.labs(ROW)
+    box.take()
+    declared = RELATIONS["core.lab_result"].columns
+    assert box.rows(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'core' "
+        "AND table_name = 'lab_result' AND database_name = current_database() ORDER BY column_index"
+    ) == [(name, ddl.sql_type(column)) for name, column in declared.items()]
+
+
+def test_words_keep_their_numbers_when_a_laboratory_joins(box: Box) -> None:
+    box.labs(ROW)
+    box.take()
+    words = "SELECT * FROM core.lab_word ORDER BY word_id"
+    before = box.rows(words)
+    box.settings = Settings(laboratories={"aa": Laboratory(), **box.settings.laboratories})
+    box.take(NEXT)
+    after = box.rows(words)
+    assert after[: len(before)] == before
+    assert len(after) == 2 * len(before)
