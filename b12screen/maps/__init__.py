@@ -18,6 +18,7 @@ kept to what RE2 and Python read alike, so that SQL can apply the same rows.
 
 import re
 from dataclasses import dataclass, fields
+from functools import cache
 from importlib.resources import files
 
 import polars as pl
@@ -190,8 +191,9 @@ def fold_words(words: str) -> str:
     return " ".join(words.lower().split())
 
 
+@cache
 def load_maps() -> Maps:
-    """The shipped maps, checked; raises ``RulesInvalid`` with every finding."""
+    """The shipped maps, checked, read once a process; raises ``RulesInvalid`` with every finding."""
     return checked({name: read_map(name, _shipped(name)) for name in _COLUMNS})
 
 
