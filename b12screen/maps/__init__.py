@@ -193,7 +193,7 @@ def fold_words(words: str) -> str:
 
 @cache
 def load_maps() -> Maps:
-    """The shipped maps, checked, read once a process; raises ``RulesInvalid`` with every finding."""
+    """The shipped maps, checked and read once; raises ``RulesInvalid`` with every finding."""
     return checked({name: read_map(name, _shipped(name)) for name in _COLUMNS})
 
 
