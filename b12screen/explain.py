@@ -85,7 +85,7 @@ MISSING = {
     "gate": "a creatinine or eGFR near the sample",
     "kidney": "a creatinine or eGFR of the last year",
     "anaemia": "a blood count of the last year",
-    "neuro": "a fresh conditions extract, or a look at the person",
+    "neuro": "a fresh conditions extract",
     "pregnant": "a fresh conditions extract",
     "b12_treatment": "a medications extract",
 }
@@ -352,7 +352,8 @@ def change_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     facts = person.facts
     if facts is None or person.status is None:
         return
-    missing = [what for fact, what in MISSING.items() if facts.get(fact) == "unknown"]
+    unknown = (what for fact, what in MISSING.items() if facts.get(fact) == "unknown")
+    missing = list(dict.fromkeys(unknown))
     yield "What is missing: " + (", ".join(missing) if missing else "nothing") + "."
     changes = list(status_changes(warehouse, facts, person.status))
     if changes:

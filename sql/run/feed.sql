@@ -1,13 +1,22 @@
 -- One row per kind of extract: the newest day it tells about up to the night, and whether it ever came.
 -- A file with a header alone counts as delivered on its night.
 WITH newest AS (
+    -- A report dated after the night, as of a late evening's sample, still shows that the feed lives.
     SELECT
         'labs' AS kind,
-        CAST(max(coalesce(result.reported_at, result.collected_at)) AS DATE) AS newest_on,
+        CAST(
+            max(
+                CASE
+                    WHEN result.reported_at < tomorrow.starts_at THEN result.reported_at
+                    WHEN result.collected_at < tomorrow.starts_at THEN result.collected_at
+                END
+            ) AS DATE
+        ) AS newest_on,
     FROM core.lab_result AS result
-    WHERE
-        coalesce(result.reported_at, result.collected_at)
-        < (SELECT CAST(night.as_of + INTERVAL 1 DAY AS TIMESTAMP) FROM run.night AS night)
+    CROSS JOIN (
+        SELECT CAST(night.as_of + INTERVAL 1 DAY AS TIMESTAMP) AS starts_at,
+        FROM run.night AS night
+    ) AS tomorrow
     UNION ALL
     SELECT
         'patients' AS kind,
