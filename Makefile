@@ -28,7 +28,7 @@ demo: setup
 	@$(BIN)/b12screen demo $(DIR)
 
 test: setup
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest -n auto --dist loadfile $(TESTS)
 
 lint: setup
 	@$(BIN)/ruff check .

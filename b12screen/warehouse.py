@@ -227,6 +227,8 @@ class Warehouse:
         kept = []
         order = build_order(selects)
         last_reader = {read: name for name in order for read in references(selects[name])}
+        # Read twice, the view core.lab_result would be spelled out once and kept: dearer than both.
+        self.execute("SET disabled_optimizers = 'common_subplan'")
         with self._working_memory(schemas):
             for name in order:
                 progress(name)
@@ -239,6 +241,7 @@ class Warehouse:
                 for read in sorted(references(selects[name]) & selects.keys() - RELATIONS.keys()):
                     if last_reader[read] == name:
                         self.execute(f"DROP TABLE {ddl.quoted_name(f'{_WORKING}.{read}')}")
+        self.execute("RESET disabled_optimizers")
         return kept
 
     @contextmanager

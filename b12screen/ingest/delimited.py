@@ -250,6 +250,9 @@ def split(
                 continue
             resume = lines.place()
             cells, check_name = record_cells(line, lines, delimiter, max_cell_bytes)
+            if len(cells) == n_columns + 1 and not cells[-1]:
+                # A separator behind the last cell adds nothing; the engine reads it so, too.
+                cells = cells[:-1]
             check_name = check_name or fault(cells, line, n_columns, max_cell_bytes)
             if check_name:
                 lines.back_to(resume)

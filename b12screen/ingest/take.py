@@ -341,6 +341,9 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
         ), notes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if extract.kind != "labs":
+            # What was turned away leaves no working table of its shape to the next kind.
+            site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def unchanged(extract: Extract, before: Stamp) -> None:

@@ -2,7 +2,7 @@
 -- kept: no
 -- A person known only from results has no birth date, so nothing can be decided but that the record needs
 -- a look; who has no clinic is sent to the clinic that ordered the newest result.
-WITH placeless AS (
+WITH placeless AS MATERIALIZED (
     SELECT DISTINCT result.patient_id
     FROM core.lab_result AS result
     ANTI JOIN (

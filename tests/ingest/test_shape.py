@@ -301,6 +301,15 @@ def test_a_damaged_parquet_file_is_rejected(box: Box) -> None:
     assert reason is not None and "Parquet" in reason
 
 
+def test_a_held_patients_file_leaves_the_results_their_way(box: Box) -> None:
+    bad = "".join(f"P{n},1960-01-01,neither,C1\n" for n in range(30))
+    box.put("patients.csv", "patient_id,birth_date,sex,clinic_id\n" + bad)
+    box.labs(ROW)
+    taking = box.take()
+    assert [account.held for account in taking.accounts] == [False, True]
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(1,)]
+
+
 def test_a_file_that_mostly_fails_is_held_and_says_why(box: Box) -> None:
     good = [ROW.replace("R1", f"R{n}") for n in range(300)]
     bad = [f'B{n},P1,2026-11-01,,14685-2,"1,5",pmol/L,final' for n in range(20)]
