@@ -172,20 +172,24 @@ CREATE OR REPLACE MACRO stand_text(word, limit_id) AS CASE word
     ELSE ' (open whether ' || limit_text(limit_id) || ')'
 END;
 
+-- Whether a calculated value is at least another. 12.4 is 20 % below 15.5 and 1.35 mg/dL is 1.5 times 0.9 mg/dL,
+-- though binary arithmetic misses both by a hair; no laboratory gives so many decimals as are left here.
+CREATE OR REPLACE MACRO reaches(calculated, wanted) AS round(calculated - wanted, 6) >= 0;
+
 -- Whether a fall from one value to a later one is at least so many percent. A bound is used as far as it
 -- carries: it may show that the fall is enough, or that it is not, or neither.
 CREATE OR REPLACE MACRO fall_reaches(percent, earlier, earlier_comparator, later, later_comparator) AS CASE
     WHEN
         earlier_comparator IN ('=', '>')
         AND later_comparator IN ('=', '<')
-        AND 100 * (earlier - later) >= percent * earlier
+        AND reaches(100 * (earlier - later), percent * earlier)
         THEN 'yes'
     WHEN
-        earlier_comparator = '=' AND later_comparator = '=' AND 100 * (earlier - later) < percent * earlier
+        earlier_comparator = '=' AND later_comparator = '=' AND NOT reaches(100 * (earlier - later), percent * earlier)
         THEN 'no'
     WHEN
         row(earlier_comparator, later_comparator) IN (row('<', '='), row('=', '>'), row('<', '>'))
-        AND 100 * (earlier - later) <= percent * earlier
+        AND reaches(percent * earlier, 100 * (earlier - later))
         THEN 'no'
     ELSE 'unknown'
 END;

@@ -32,7 +32,7 @@ later AS (
     FROM measured
     INNER JOIN lowest
         ON lowest.patient_id = measured.patient_id
-        AND measured.creatinine_umol_l >= quantity('creatinine_rise') * lowest.creatinine_umol_l
+        AND reaches(measured.creatinine_umol_l, quantity('creatinine_rise') * lowest.creatinine_umol_l)
     LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = measured.patient_id
     WHERE
         episode.patient_id IS NOT NULL
@@ -53,4 +53,4 @@ WHERE earlier.comparator = '='
 GROUP BY ALL
 HAVING
     count(*) >= quantity('creatinine_earlier')
-    AND later.creatinine_umol_l >= quantity('creatinine_rise') * median(earlier.creatinine_umol_l)
+    AND reaches(later.creatinine_umol_l, quantity('creatinine_rise') * median(earlier.creatinine_umol_l))

@@ -688,7 +688,10 @@ def creatinine_rises(case: Case) -> list[date]:
             and e.collected_at < r.collected_at
             and within_days_before(e.collected_on, r.collected_on, 365)
         ]
-        if len(earlier) >= 2 and below(result_span(r), 1.5 * median(earlier)) == NO:
+        # Rounded, because 1.35 mg/dL is 1.5 times 0.9 mg/dL and floating point says a little less.
+        if len(earlier) < 2 or r.comparator == "<" or r.value is None:
+            continue
+        if round(r.value - 1.5 * median(earlier), 6) >= 0:
             days.append(r.collected_on)
     return days
 
@@ -1011,17 +1014,20 @@ def response_latest(case: Case, analyte: str) -> Result | None:
 
 
 def fall_span(case: Case, analyte: str) -> Span | None:
-    """Section 7, "Fall %": 100 x (baseline - latest) / baseline, as what it may be."""
+    """Section 7, "Fall %": 100 x (baseline - latest) / baseline, as what it may be.
+
+    Rounded, because 12.4 is exactly 20 % below 15.5 and floating point says a little less.
+    """
     baseline, now = response_baseline(case, analyte), response_latest(case, analyte)
     if baseline is None or now is None:
         return None
     b, n = result_span(baseline), result_span(now)
     low = -math.inf
     if b.low > 0 and n.high < math.inf:
-        low = 100 * (b.low - n.high) / b.low
+        low = round(100 * (b.low - n.high) / b.low, 6)
     high = 100.0
     if b.high < math.inf:
-        high = 100 * (b.high - n.low) / b.high
+        high = round(100 * (b.high - n.low) / b.high, 6)
     return Span(low, high, b.low_open or n.high_open, b.high_open or n.low_open)
 
 

@@ -22,6 +22,7 @@ TESTS = {
     "active B12": ("local", "holotc", "pmol/L"),
     "eGFR": ("loinc", "98979-8", "mL/min/{1.73_m2}"),
     "creatinine": ("loinc", "14682-9", "umol/L"),
+    "creatinine in mg/dL": ("loinc", "2160-0", "mg/dL"),
     "Hb": ("loinc", "718-7", "g/L"),
     "MCV": ("loinc", "787-2", "fL"),
 }
