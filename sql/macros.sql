@@ -165,12 +165,28 @@ CREATE OR REPLACE MACRO result_text(wanted, value, comparator, day) AS
     label(wanted) || ' ' || value_text(value, comparator) || ' ' || unit_text(wanted) || ' on '
     || CAST(day AS VARCHAR);
 
+-- "a supplement of cyanocobalamin 0.05 mg since 2026-10-02": too little to be treatment; NULL where there is none.
+CREATE OR REPLACE MACRO supplement_text(supplement) AS
+    'a supplement of '
+    || CASE supplement.substance WHEN 'cobalamin_unspecified' THEN 'B12' ELSE supplement.substance END
+    || ' ' || CAST(round(supplement.dose_mg, 4) AS VARCHAR) || ' mg since '
+    || CAST(supplement.started_on AS VARCHAR);
+
 -- How a value stands to a limit, in brackets behind it.
 CREATE OR REPLACE MACRO stand_text(word, limit_id) AS CASE word
     WHEN 'yes' THEN ' (' || limit_text(limit_id) || ')'
     WHEN 'no' THEN ' (not ' || limit_text(limit_id) || ')'
     ELSE ' (open whether ' || limit_text(limit_id) || ')'
 END;
+
+-- Findings of several rules about one person, each of them once.
+CREATE OR REPLACE MACRO said_once(findings) AS array_to_string(
+    list_filter(
+        string_split(findings, '; '),
+        lambda finding, place: list_position(string_split(findings, '; '), finding) = place
+    ),
+    '; '
+);
 
 -- Whether a calculated value is at least another. 12.4 is 20 % below 15.5 and 1.35 mg/dL is 1.5 times 0.9 mg/dL,
 -- though binary arithmetic misses both by a hair; no laboratory gives so many decimals as are left here.

@@ -37,11 +37,11 @@ WITH reasoned AS (
                 )
             WHEN proposed.action = 'folic_acid_without_b12'
                 THEN concat_ws(
-                    '; ', 'folic acid taken', evidence.treatment_text, evidence.mma_text, evidence.hcy_text,
-                    evidence.b12_text
+                    '; ', evidence.folic_acid_text, evidence.treatment_text, evidence.mma_text,
+                    evidence.hcy_text, evidence.b12_text
                 )
             WHEN proposed.action = 'cyanocobalamin_in_renal'
-                THEN 'cyanocobalamin taken; ' || evidence.renal_text
+                THEN concat_ws('; ', evidence.cyanocobalamin_text, evidence.renal_text)
             WHEN proposed.action IN ('check_kidney', 'dialysis_vitamins')
                 THEN concat_ws('; ', evidence.kidney_text, evidence.treatment_text)
             WHEN proposed.action = 'check_potassium'
@@ -123,7 +123,7 @@ review AS (
         sorted.folding_rule_id,
         min(sorted.priority) AS priority,
         arg_min(sorted.rule_id, row(sorted.priority, sorted.position)) AS best_rule_id,
-        string_agg(sorted.findings, '; ' ORDER BY sorted.priority, sorted.position) AS findings,
+        said_once(string_agg(sorted.findings, '; ' ORDER BY sorted.priority, sorted.position)) AS findings,
     FROM sorted
     WHERE sorted.folded
     GROUP BY sorted.patient_id, sorted.folding, sorted.folding_rule_id

@@ -34,7 +34,10 @@ WITH worded AS (
             ' (since ' || CAST(patient.episode_started_on AS VARCHAR) || ', last dose '
             || CAST(patient.last_dose_on AS VARCHAR) || ')',
             ''
-        ) AS treatment_text,
+        )
+        || coalesce('; ' || supplement_text(medication.supplement), '') AS treatment_text,
+        'cyanocobalamin taken since ' || CAST(medication.cyanocobalamin_on AS VARCHAR) AS cyanocobalamin_text,
+        'folic acid taken since ' || CAST(medication.folic_acid_on AS VARCHAR) AS folic_acid_text,
         result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on) AS hb_text,
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
         -- Exactly what is missing; a value that cannot be placed is to be repeated.
@@ -72,6 +75,7 @@ WITH worded AS (
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
+    INNER JOIN facts.medication_word AS medication ON medication.patient_id = patient.patient_id
 )
 SELECT
     worded.patient_id,
@@ -83,6 +87,8 @@ SELECT
     coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text AS renal_text,
     worded.neuro_text,
     worded.treatment_text,
+    worded.cyanocobalamin_text,
+    worded.folic_acid_text,
     worded.hb_text,
     worded.mcv_text,
     worded.missing_text,

@@ -1,6 +1,7 @@
--- One row per person: whether cyanocobalamin and folic acid are taken on the night.
+-- One row per person: whether cyanocobalamin and folic acid are taken on the night, since when, and a supplement.
 -- kept: no
--- A small oral cyanocobalamin is no treatment but still a form that matters to the kidneys.
+-- A small oral cobalamin is no treatment; it is still a form that matters to the kidneys, and whoever reads
+-- that no treatment is recorded has to know of it. Of several the last begun is named.
 WITH taken AS (
     SELECT
         drug.patient_id,
@@ -9,6 +10,17 @@ WITH taken AS (
             drug.is_folic_acid
             AND (drug.dose_mg IS NULL OR drug.dose_mg > quantity('folic_acid_small'))
         ) AS folic_acid,
+        min(drug.started_on) FILTER (WHERE drug.substance = 'cyanocobalamin') AS cyanocobalamin_on,
+        min(drug.started_on) FILTER (
+            WHERE drug.is_folic_acid
+            AND (drug.dose_mg IS NULL OR drug.dose_mg > quantity('folic_acid_small'))
+        ) AS folic_acid_on,
+        arg_max(
+            {'substance': drug.substance, 'dose_mg': drug.dose_mg, 'started_on': drug.started_on},
+            row(drug.started_on, drug.medication_id)
+        ) FILTER (
+            WHERE drug.is_b12 AND NOT drug.parenteral AND drug.dose_mg < quantity('oral_b12_least')
+        ) AS supplement,
     FROM facts.drug AS drug
     WHERE
         drug.covers_night
@@ -24,6 +36,9 @@ SELECT
         AS cyanocobalamin_active,
     yes_or(taken.folic_acid, CASE night.medications_feed WHEN 'none' THEN 'unknown' ELSE 'no' END)
         AS folic_acid_active,
+    taken.cyanocobalamin_on,
+    taken.folic_acid_on,
+    taken.supplement,
 FROM facts.person AS person
 LEFT JOIN taken ON taken.patient_id = person.patient_id
 CROSS JOIN run.night AS night
