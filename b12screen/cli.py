@@ -534,7 +534,7 @@ def rules(arguments: argparse.Namespace) -> int:
     inside = site if site is not None and arguments.rules is None else None
     ruleset = load_ruleset(named, inside)
     if ask == "render":
-        print(render(ruleset))
+        print(render(ruleset), end="")
         return DONE
     print(f"{ruleset.ruleset}, version {ruleset.version}: {ruleset.title}")
     print(f"review by {ruleset.review_by}, sha256 {ruleset.sha256}")
