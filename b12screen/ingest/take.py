@@ -116,6 +116,11 @@ KEEP_REJECTS = (
 )
 
 
+PERSONS = (
+    "CREATE TABLE taking.person AS SELECT known.patient_id, "
+    "CAST(row_number() OVER (ORDER BY known.patient_id) AS UBIGINT) AS place "
+    "FROM core.patient AS known"
+)
 NEW_WORDS = (
     "INSERT INTO core.lab_word BY NAME SELECT lab_word.* FROM taking.lab_word "
     "ANTI JOIN core.lab_word AS known ON known.word_id = lab_word.word_id ORDER BY lab_word.word_id"
@@ -222,6 +227,8 @@ def taken_in(
     n_known = 0
     notes: list[str] = []
     for kind in TURN:
+        if kind == "labs":
+            warehouse.execute(PERSONS)
         for extract in (extract for extract in extracts if extract.kind == kind):
             account, remarks = taken_file(site, extract)
             notes += remarks

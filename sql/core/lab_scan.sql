@@ -135,6 +135,11 @@ narrow AS (
     SELECT
         judged.result_id,
         CASE WHEN judged.fault IS NULL THEN judged.patient_id END AS patient_id,
+        -- Where the row belongs in the history: people by their ids, those without a record behind
+        -- them, and last the rows that will be moved out, so that the history keeps no holes.
+        -- A number sorts in half the time of a text.
+        CASE WHEN judged.fault IS NULL THEN coalesce(person.place, hash(judged.patient_id)) END
+            AS place,
         judged.first_word + coalesce(judged.word_step, 0)
         + CASE
             WHEN NOT judged.has_value THEN 0
@@ -183,8 +188,9 @@ narrow AS (
                 })
         END AS cells
     FROM judged
-    -- Rows that will be moved out lie together at the end, so that the history keeps no holes.
-    ORDER BY patient_id NULLS LAST, collected_at, record
+    LEFT JOIN taking.person
+        ON person.patient_id = judged.patient_id
+    ORDER BY place NULLS LAST, collected_at, record
 )
 
 SELECT
