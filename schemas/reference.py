@@ -20,7 +20,7 @@ TABLES = {
     "rules.quantity": "One row per other number that a rule needs",
     "rules.milestone": "One row per recheck after the start of treatment",
     "rules.panel_test": "One row per test of a recheck",
-    "rules.fragment": "One row per text that stands for a token in a recommendation",
+    "rules.fragment": "One row per text that stands for a token in a recommendation or a reason",
     "rules.rule_set": "One row per rule of a named set of rules",
     "rules.row": "One row per rule: its id, reason, text and source",
 }
@@ -73,6 +73,8 @@ COLUMNS = {
     "milestone": "Name of the recheck",
     "months": "Calendar months after the start of the episode",
     "yearly_from": "Whether it repeats every year from then on",
+    "pregnant": "Words of pregnant for which it is planned",
+    "response": "Words of response for which it is planned",
     "position": "Order, from the top",
     "fragment_id": "Name of the token",
     "text": "The text",

@@ -7,7 +7,7 @@ from b12screen.rules import model
 from b12screen.rules.model import Ruleset
 from b12screen.rules.render import render
 
-__all__ = ["Ruleset", "load_ruleset", "render"]
+__all__ = ["Ruleset", "load_ruleset", "render", "shipped_rulesets"]
 
 _SHIPPED = Path(__file__).resolve().parent
 
@@ -23,7 +23,7 @@ def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RulesInvalid(f"ruleset {name_or_path} cannot be read: {reason}") from None
-    ruleset, findings = model.read(content)
+    ruleset, findings = model.read(content, _shipped_content)
     if ruleset is not None:
         findings = ruleset.findings()
     if ruleset is None or findings:
@@ -32,13 +32,21 @@ def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
     return ruleset
 
 
+def shipped_rulesets() -> list[str]:
+    """The names of the rulesets that b12screen ships."""
+    return sorted(each.stem for each in _SHIPPED.glob("*-*.toml"))
+
+
+def _shipped_content(name: str) -> bytes | None:
+    return (_SHIPPED / f"{name}.toml").read_bytes() if name in shipped_rulesets() else None
+
+
 def _locate(name_or_path: str, site: Path | None) -> Path:
     if not name_or_path.endswith(".toml"):
-        path = _SHIPPED / f"{name_or_path}.toml"
-        if "/" in name_or_path or not path.is_file():
-            shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*-*.toml")))
+        if name_or_path not in shipped_rulesets():
+            shipped = ", ".join(shipped_rulesets())
             raise RulesInvalid(f"no ruleset is named {name_or_path}; shipped: {shipped}")
-        return path
+        return _SHIPPED / f"{name_or_path}.toml"
     if site is None:
         return Path(name_or_path)
     path = (site / name_or_path).resolve()

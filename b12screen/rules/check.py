@@ -27,6 +27,8 @@ from schemas import words as published
 
 ENDING = "for clinician review"
 PRIORITIES = range(1, 8)
+# The unknown among the words of a response.
+UNTOLD = "cannot_tell"
 # Where the value that a token stands for is known; an empty set: everywhere.
 TOKENS: Mapping[str, frozenset[str]] = {
     "form": frozenset(),
@@ -74,6 +76,7 @@ def prove(ruleset: Ruleset) -> tuple[str, ...]:
         *_names(ruleset),
         *_grounds(ruleset),
         *_numbers(ruleset),
+        *_milestones(ruleset),
         *_words(ruleset),
         *_rules(ruleset),
         *_sets(ruleset),
@@ -146,14 +149,24 @@ def _numbers(ruleset: Ruleset) -> Iterator[str]:
     for key, quantity in ruleset.quantities.items():
         if not 0 < quantity.value < math.inf:
             yield f"quantities.{key}: value must be a number above 0"
-    months = [each.months for each in ruleset.milestones]
-    if not months or months[0] <= 0 or months != sorted(set(months)):
-        yield "milestones: months must rise from above 0"
-    if [each.yearly_from for each in ruleset.milestones] != [False] * (len(months) - 1) + [True]:
-        yield "milestones: the last one, and only it, is yearly_from"
     for test in ruleset.panel.tests:
         if test not in published.ANALYTES:
             yield f"panel: '{test}' is no analyte"
+
+
+def _milestones(ruleset: Ruleset) -> Iterator[str]:
+    """Whoever a person is, rechecks begin, go on, and do not end because nobody can tell."""
+    for pregnant in ruleset.words["pregnant"].words if "pregnant" in ruleset.words else ():
+        planned = [each for each in ruleset.milestones if pregnant in each.when["pregnant"]]
+        months = [each.months for each in planned]
+        of_whom = f"with pregnant {pregnant}"
+        if not months or months[0] <= 0 or months != sorted(set(months)):
+            yield f"milestones: months must rise from above 0, {of_whom}"
+        if [each.yearly_from for each in planned] != [False] * (len(months) - 1) + [True]:
+            yield f"milestones: the last one, and only it, is yearly_from, {of_whom}"
+    for each in ruleset.milestones:
+        if UNTOLD not in each.when["response"]:
+            yield f"milestones: '{each.milestone}' leaves out people with response {UNTOLD}"
 
 
 def _words(ruleset: Ruleset) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""A ruleset as data: read from one TOML file into frozen dataclasses, handed to SQL as tables.
+"""A ruleset as data: read from TOML into frozen dataclasses, handed to SQL as tables.
+
+A file may state ``based_on``: then it holds only what differs, in whole entries (a limit, a rule, a
+table), and every other entry is that of the shipped ruleset it names. Nothing within an entry is
+shared, so that a number never keeps the grounds of another.
 
 Refuses an unknown key, a missing key and a value of the wrong kind; what the rules *mean* is proved
 in ``check``. Holds no clinical number and no clinical word of its own.
@@ -7,7 +11,7 @@ in ``check``. Holds no clinical number and no clinical word of its own.
 import hashlib
 import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -20,6 +24,20 @@ if TYPE_CHECKING:
 FORMS = ("above", "at_or_above", "below", "at_or_below")
 PERIOD_UNITS = ("days", "months")
 NOWHERE = "none"
+MILESTONE_ASKS = ("pregnant", "response")
+# What a ruleset holds by name; with `based_on`, each entry stands in place of one of that name.
+NAMED = (
+    "sources",
+    "thresholds",
+    "periods",
+    "quantities",
+    "words",
+    "fragments",
+    "sets",
+    "rules",
+    "tables",
+)
+WHOLE = ("milestones", "panel")
 
 
 @dataclass(frozen=True)
@@ -78,11 +96,15 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Milestone:
-    """A recheck, months after the start of treatment; the last one is followed by yearly ones."""
+    """A recheck, months after the start of treatment; the last one is followed by yearly ones.
+
+    ``when`` holds, for each of ``MILESTONE_ASKS``, the words for which it is planned.
+    """
 
     milestone: str
     months: int
     yearly_from: bool
+    when: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """One guideline as data. Order of every mapping is the order of the file."""
+    """One guideline as data. Order of every mapping is the order of the file.
+
+    ``own`` and ``left_out`` name the entries, as ``rules.RG4``, in which a ruleset that is
+    ``based_on`` another differs from it. ``sha256`` is of the file, with those it is based on
+    before it.
+    """
 
     ruleset: str
     title: str
@@ -199,6 +226,9 @@ class Ruleset:
     sets: Mapping[str, tuple[str, ...]]
     rules: Mapping[str, Rule]
     decisions: Mapping[str, Table]
+    based_on: str = ""
+    own: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def findings(self) -> tuple[str, ...]:
         """Everything that is wrong with these rules; empty for a ruleset that may be used."""
@@ -279,8 +309,17 @@ class Ruleset:
                 ],
             ),
             "milestone": frame(
-                {"milestone": text, "months": whole, "yearly_from": polars.Boolean()},
-                [(each.milestone, each.months, each.yearly_from) for each in self.milestones],
+                {"milestone": text, "months": whole, "yearly_from": polars.Boolean()}
+                | dict.fromkeys(MILESTONE_ASKS, polars.List(text)),
+                [
+                    (
+                        each.milestone,
+                        each.months,
+                        each.yearly_from,
+                        *(list(each.when[ask]) for ask in MILESTONE_ASKS),
+                    )
+                    for each in self.milestones
+                ],
             ),
             "panel_test": frame(
                 {"analyte": text, "position": whole},
@@ -417,15 +456,18 @@ def _empty(kinds: Mapping[str, type]) -> dict[str, Any]:
     return {key: (lambda: date.min) if kind is date else kind for key, kind in kinds.items()}
 
 
-def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
-    """Read a ruleset file; with any finding about its shape there is no ruleset to go on with."""
-    try:
-        given = tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return None, ("the file is not UTF-8",)
-    except tomllib.TOMLDecodeError as error:
-        return None, (f"the file is not TOML, or declares an id twice: {error}",)
+Shipped = Callable[[str], bytes | None]
+
+
+def read(content: bytes, shipped: Shipped) -> tuple[Ruleset | None, tuple[str, ...]]:
+    """Read a ruleset file; with any finding about its shape there is no ruleset to go on with.
+
+    ``shipped`` gives the file of a shipped ruleset by its name, or None.
+    """
     reader = _Reader()
+    given, whole_content, own, left_out = _assembled(reader, content, shipped)
+    if reader.findings:
+        return None, tuple(reader.findings)
     take = reader.fields
     top = take(
         "ruleset",
@@ -448,7 +490,7 @@ def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
             "rules": dict,
             "tables": dict,
         },
-        {},
+        {"based_on": str},
     )
     sources = {
         key: Source(
@@ -469,17 +511,6 @@ def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
         key: Quantity(key, **reader.grounded(f"quantities.{key}", each, _QUANTITY))
         for key, each in top["quantities"].items()
     }
-    milestones = tuple(
-        Milestone(
-            **take(
-                f"milestones {number}",
-                each,
-                {"milestone": str, "months": int},
-                {"yearly_from": bool},
-            )
-        )
-        for number, each in enumerate(top["milestones"], start=1)
-    )
     got = reader.grounded("panel", top["panel"], {"tests": list, "meaning": str})
     panel = Panel(**got | {"tests": reader.strings("panel.tests", got["tests"])})
     words = {}
@@ -488,6 +519,10 @@ def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
         words[key] = Words(
             key, reader.strings(f"words.{key}", got["words"]), got["meaning"], got["absent"]
         )
+    milestones = tuple(
+        _milestone(reader, f"milestones {number}", each, words)
+        for number, each in enumerate(top["milestones"], start=1)
+    )
     fragments = take("fragments", top["fragments"], {}, dict.fromkeys(top["fragments"], str))
     sets = {key: reader.strings(f"sets.{key}", each) for key, each in top["sets"].items()}
     rules = {}
@@ -506,7 +541,7 @@ def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
             top["version"],
             top["review_by"],
             top["note"],
-            hashlib.sha256(content).hexdigest(),
+            hashlib.sha256(whole_content).hexdigest(),
             sources,
             thresholds,
             periods,
@@ -518,9 +553,85 @@ def read(content: bytes) -> tuple[Ruleset | None, tuple[str, ...]]:
             sets,
             rules,
             decisions,
+            top["based_on"],
+            own,
+            left_out,
         ),
         (),
     )
+
+
+def _assembled(
+    reader: _Reader, content: bytes, shipped: Shipped
+) -> tuple[dict[str, Any], bytes, tuple[str, ...], tuple[str, ...]]:
+    """The whole ruleset that a file stands for, the bytes that it was put together from, and the
+    names of the entries that are its own and that it leaves out."""
+    try:
+        own = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        reader.findings.append("the file is not UTF-8")
+        return {}, content, (), ()
+    except tomllib.TOMLDecodeError as error:
+        reader.findings.append(f"the file is not TOML, or declares an id twice: {error}")
+        return {}, content, (), ()
+    if "based_on" not in own:
+        return own, content, (), ()
+    base = shipped(own["based_on"]) if isinstance(own["based_on"], str) else None
+    if base is None:
+        reader.findings.append("based_on: is not the name of a shipped ruleset")
+        return {}, content, (), ()
+    given, base_content, *_ = _assembled(reader, base, shipped)
+    without = own.pop("without", {})
+    if not isinstance(without, dict):
+        reader.findings.append("without: must be a table")
+        without = {}
+    left_out = []
+    for section, names in without.items():
+        for each in reader.strings(f"without.{section}", names):
+            if section not in NAMED or given[section].pop(each, None) is None:
+                reader.findings.append(f"without.{section}: there is no '{each}' to leave out")
+            left_out.append(f"{section}.{each}")
+    differs = [section for section in WHOLE if section in own]
+    for key, value in own.items():
+        if key in NAMED and isinstance(value, dict):
+            differs += [f"{key}.{each}" for each in value]
+            value = given[key] | value
+        given[key] = value
+    return given, base_content + content, tuple(differs), tuple(left_out)
+
+
+def _milestone(reader: _Reader, where: str, given: object, words: Mapping[str, Words]) -> Milestone:
+    """One recheck; without a condition it is planned for every word."""
+    got = reader.fields(
+        where, given, {"milestone": str, "months": int}, {"yearly_from": bool, "when": dict}
+    )
+    when = {ask: words[ask].words if ask in words else () for ask in MILESTONE_ASKS}
+    return Milestone(
+        got["milestone"],
+        got["months"],
+        got["yearly_from"],
+        when | _conditions(reader, where, got["when"], MILESTONE_ASKS, words),
+    )
+
+
+def _conditions(
+    reader: _Reader,
+    where: str,
+    given: Mapping[str, object],
+    asks: Sequence[str],
+    words: Mapping[str, Words],
+) -> dict[str, tuple[str, ...]]:
+    """The words that a line or a milestone holds for; one that nobody asks for is a finding."""
+    when = {}
+    for ask, condition in given.items():
+        listed = [condition] if isinstance(condition, str) else condition
+        when[ask] = reader.strings(f"{where}, condition '{ask}'", listed)
+        if ask not in asks:
+            reader.findings.append(f"{where}: the table does not ask '{ask}'")
+        elif ask in words:
+            for word in sorted(set(when[ask]) - set(words[ask].words)):
+                reader.findings.append(f"{where}: '{word}' is no word of '{ask}'")
+    return when
 
 
 def _table(
@@ -548,15 +659,7 @@ def _table(
         line = reader.fields(
             place, each, {"rule": str, "outcome": str}, {"when": dict, "priority": int}
         )
-        when = {}
-        for ask, condition in line["when"].items():
-            listed = [condition] if isinstance(condition, str) else condition
-            when[ask] = reader.strings(f"{place}, condition '{ask}'", listed)
-            if ask not in asks:
-                reader.findings.append(f"{place}: the table does not ask '{ask}'")
-            elif ask in words:
-                for word in sorted(set(when[ask]) - set(words[ask].words)):
-                    reader.findings.append(f"{place}: '{word}' is no word of '{ask}'")
+        when = _conditions(reader, place, line["when"], asks, words)
         priority = line["priority"] or None
         if got["gives"] == "action" and priority is None and line["rule"] in rules:
             priority = rules[line["rule"]].priority

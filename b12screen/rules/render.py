@@ -60,6 +60,7 @@ def _head(ruleset: Ruleset) -> Iterator[str]:
     )
     yield ruleset.note
     yield ""
+    yield from _differences(ruleset)
     yield "Every row of a worklist is a recommendation for clinician review. Nothing here tells a"
     yield "patient to start, stop or change a drug."
     yield ""
@@ -67,6 +68,29 @@ def _head(ruleset: Ruleset) -> Iterator[str]:
     yield "decides. A condition that a line does not name may hold any word. An **assumption** is a"
     yield "choice of ours where the sources are silent; a clinic may change it in its own copy."
     yield ""
+
+
+def _differences(ruleset: Ruleset) -> Iterator[str]:
+    """Which entries of this page are the ruleset's own, and which are taken over."""
+    if not ruleset.based_on:
+        return
+    yield f"This page is complete. All of it stands as in `{ruleset.based_on}` but for:"
+    yield ""
+    for section in dict.fromkeys(each.partition(".")[0] for each in ruleset.own):
+        names = [name for kind, _, name in _parts(ruleset.own) if kind == section and name]
+        yield f"- {section}" + (f": {_listed(names)}" if names else "")
+    for section in dict.fromkeys(each.partition(".")[0] for each in ruleset.left_out):
+        names = [name for kind, _, name in _parts(ruleset.left_out) if kind == section]
+        yield f"- {section} left out: {_listed(names)}"
+    yield ""
+
+
+def _parts(names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    return (name.partition(".") for name in names)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _decisions(ruleset: Ruleset) -> Iterator[str]:
@@ -142,8 +166,14 @@ def _rechecks(ruleset: Ruleset) -> Iterator[str]:
     yield "## Rechecks"
     yield ""
     for each in ruleset.milestones:
+        months = "month" if each.months == 1 else "months"
         again = ", then again every `recheck_yearly`" if each.yearly_from else ""
-        yield f"- {each.months} calendar months after the start of treatment{again}"
+        only = "".join(
+            f"; only with {ask} *{' or '.join(words)}*"
+            for ask, words in each.when.items()
+            if set(words) < set(ruleset.words[ask].words)
+        )
+        yield f"- {each.months} calendar {months} after the start of treatment{again}{only}"
     yield ""
     panel = ruleset.panel
     yield f"Panel: {', '.join(panel.tests)} ({panel.meaning}). {_because(ruleset, panel.grounds)}."

@@ -46,7 +46,7 @@ FROM (
             || CASE
                 WHEN patient.b12_level = 'unknown' THEN ' (level not known)'
                 WHEN patient.b12_level = 'adequate' AND 'yes' IN (patient.mma_raised, patient.hcy_raised)
-                    THEN ' (adequate, does not exclude it)'
+                    THEN ' (' || fragment_text('b12_adequate_raised') || ')'
                 ELSE ' (' || patient.b12_level || ')'
             END,
             'B12 missing'

@@ -1,15 +1,20 @@
 -- One row per person with an episode, of route screened or pregnant: the recheck that counts now.
 -- A milestone is done when the whole panel was collected in its window, or when a later one is done. The
 -- latest one that is due counts; once it is done, the first later one that is not. Lapsed treatment goes on
--- being rechecked.
+-- being rechecked. A milestone that the rules do not plan for somebody's response bounds the window of the
+-- one before it, but is never asked for; somebody for whom none is planned any more has no row.
 WITH episode AS (
     SELECT
         episode.patient_id,
         episode.started_on,
         episode.start_not_seen,
+        patient.pregnant,
+        response.response,
     FROM facts.b12_episode AS episode
     INNER JOIN decisions.screening AS screening
         ON screening.patient_id = episode.patient_id AND screening.route IN ('screened', 'pregnant')
+    INNER JOIN facts.patient AS patient ON patient.patient_id = episode.patient_id
+    INNER JOIN decisions.response AS response ON response.patient_id = episode.patient_id
 ),
 named_milestone AS (
     SELECT
@@ -17,8 +22,11 @@ named_milestone AS (
         episode.started_on,
         milestone.milestone,
         milestone.months,
+        list_contains(milestone.response, episode.response) AS planned,
     FROM episode
-    INNER JOIN rules.milestone AS milestone ON milestone.yearly_from OR NOT episode.start_not_seen
+    INNER JOIN rules.milestone AS milestone
+        ON (milestone.yearly_from OR NOT episode.start_not_seen)
+        AND list_contains(milestone.pregnant, episode.pregnant)
 ),
 -- Years beyond the night: one that may be done already, one to wait for, one that ends the last window.
 later_milestone AS (
@@ -30,15 +38,18 @@ later_milestone AS (
                 1, 2 + CAST(floor(date_diff('month', episode.started_on, as_of()) / yearly.n) AS BIGINT) + 2
             )
         ) AS months,
+        list_contains(milestone.response, episode.response) AS planned,
     FROM episode
     CROSS JOIN (SELECT period.n FROM rules.period AS period WHERE period.period_id = 'recheck_yearly') AS yearly
-    INNER JOIN rules.milestone AS milestone ON milestone.yearly_from
+    INNER JOIN rules.milestone AS milestone
+        ON milestone.yearly_from AND list_contains(milestone.pregnant, episode.pregnant)
 ),
 dated_milestone AS (
     SELECT
         every_milestone.patient_id,
         every_milestone.milestone,
         every_milestone.months,
+        every_milestone.planned,
         CAST(every_milestone.started_on + to_months(CAST(every_milestone.months AS INTEGER)) AS DATE) AS due_on,
     FROM (
         SELECT
@@ -46,6 +57,7 @@ dated_milestone AS (
             named_milestone.started_on,
             named_milestone.milestone,
             named_milestone.months,
+            named_milestone.planned,
         FROM named_milestone
         UNION ALL
         SELECT
@@ -53,6 +65,7 @@ dated_milestone AS (
             later_milestone.started_on,
             later_milestone.months || ' months' AS milestone,
             later_milestone.months,
+            later_milestone.planned,
         FROM later_milestone
     ) AS every_milestone
 ),
@@ -120,7 +133,7 @@ judged AS (
 counted AS (
     SELECT
         judged.*,
-        count(*) FILTER (WHERE NOT judged.done) OVER (
+        count(*) FILTER (WHERE judged.planned AND NOT judged.done) OVER (
             PARTITION BY judged.patient_id
             ORDER BY judged.months
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -130,7 +143,7 @@ counted AS (
 chosen AS (
     SELECT counted.*
     FROM counted
-    WHERE NOT counted.done AND counted.months >= coalesce(counted.latest_due_months, 0)
+    WHERE counted.planned AND NOT counted.done AND counted.months >= coalesce(counted.latest_due_months, 0)
     QUALIFY row_number() OVER (PARTITION BY counted.patient_id ORDER BY counted.months) = 1
 )
 SELECT

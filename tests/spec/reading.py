@@ -8,7 +8,7 @@ import csv
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -57,6 +57,7 @@ GIVENS = {
 }
 THENS = ("Then", "Then row")
 DEFAULT_PATIENT = {"birth date": "1956-05-17", "sex": "female", "clinic": "C1"}
+DEFAULT_RULESET = "praxis-2025"
 BYSTANDER = "bystander"
 
 _TERM = re.compile(r"([+-]?)(\d+) (d|mo)\b")
@@ -71,6 +72,7 @@ class Night:
     stale: frozenset[str] = frozenset()
     condition_system: str = "icd10cm"
     complete_from: date | None = None
+    ruleset: str = DEFAULT_RULESET
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def read_scenarios(folder: Path) -> list[Scenario]:
 def _read_page(path: Path, n_before: int) -> list[Scenario]:
     of_page: Night | None = None
     night: Night | None = None
+    ruleset = DEFAULT_RULESET
     scenarios: list[Scenario] = []
     lines = path.read_text(encoding="utf-8").splitlines()
     table: list[tuple[int, list[str]]] = []
@@ -139,8 +142,10 @@ def _read_page(path: Path, n_before: int) -> list[Scenario]:
         table = []
         if line.startswith("## "):
             night = of_page
+        elif line.startswith("Ruleset: "):
+            ruleset = line.removeprefix("Ruleset: ").strip()
         elif line.startswith("Night: "):
-            night = _night(line.removeprefix("Night: "), where)
+            night = replace(_night(line.removeprefix("Night: "), where), ruleset=ruleset)
             of_page = of_page or night
         elif line.startswith("### "):
             if night is None:

@@ -4,7 +4,7 @@ import csv
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from b12screen import rules
 from b12screen.night import run_night
+from b12screen.rules import Ruleset, load_ruleset, shipped_rulesets
 from b12screen.settings import make_site
 from b12screen.warehouse import Warehouse
 from tests.spec.reading import Night, Row, Scenario, day, extracts, read_scenarios, write_extracts
@@ -63,7 +64,8 @@ Publish = Callable[[Night], Published]
 def published(night: Night, site: Path) -> Published:
     """Run the night of all its scenarios; every published row by patient and relation."""
     make_site(site)
-    first = f"medications_complete_from = {night.complete_from}\n" if night.complete_from else ""
+    first = f'ruleset = "{night.ruleset}"\n'
+    first += f"medications_complete_from = {night.complete_from}\n" if night.complete_from else ""
     (site / "b12screen.toml").write_text(first + SETTINGS, encoding="utf-8")
     people = [scenario for scenario in SCENARIOS if scenario.night == night]
     write_extracts(extracts(people, night), site / "inbox")
@@ -192,39 +194,63 @@ def deciding(scenario: Scenario, found: Published) -> set[str]:
     return ids & set(scenario.rules)
 
 
-def ruleset() -> dict[str, Any]:
-    text = (RULES / "praxis-2025.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.title)
 def test_a_clinic_sees(scenario: Scenario, publish: Publish) -> None:
     wrong = disagreements(scenario, publish(scenario.night))
     assert not wrong, "\n".join([f"{scenario.title} ({', '.join(scenario.rules)})", *wrong])
 
 
-def test_every_rule_decides_in_a_scenario_that_names_it(publish: Publish) -> None:
+def shown_by_its_own_page(ruleset: Ruleset, section: str, names: Iterable[str]) -> set[str]:
+    """What the scenarios of a ruleset have to show: all of it, or what differs from its base."""
+    if not ruleset.based_on:
+        return set(names)
+    return {name for name in names if f"{section}.{name}" in ruleset.own}
+
+
+@pytest.mark.parametrize("name", shipped_rulesets())
+def test_every_rule_decides_in_a_scenario_that_names_it(name: str, publish: Publish) -> None:
+    ruleset = load_ruleset(name)
     decided = set()
     for scenario in SCENARIOS:
-        decided |= deciding(scenario, publish(scenario.night))
+        if scenario.night.ruleset == name:
+            decided |= deciding(scenario, publish(scenario.night))
+    shown = shown_by_its_own_page(ruleset, "rules", ruleset.rules)
+    assert sorted(shown - decided - OF_LATER_NIGHTS) == []
+
+
+def test_no_rule_has_gone_without_a_word() -> None:
     ids = set(tomllib.loads((RULES / "ids.toml").read_text(encoding="utf-8"))["rules"])
-    assert sorted(ids - decided - OF_LATER_NIGHTS) == []
+    used = {rule for name in shipped_rulesets() for rule in load_ruleset(name).rules}
+    assert sorted(ids - used) == []
 
 
 def test_every_rule_that_is_named_exists() -> None:
-    named = {rule for scenario in SCENARIOS for rule in scenario.rules}
-    assert sorted(named - set(ruleset()["rules"])) == []
-
-
-def test_every_limit_has_a_scenario_at_it_and_another_past_it() -> None:
-    shipped = ruleset()
-    limits = {*shipped["thresholds"], *shipped["periods"], *shipped["quantities"]}
-    named = {side: set() for side in ("at", "past")}
+    rules = {name: load_ruleset(name).rules for name in shipped_rulesets()}
     for scenario in SCENARIOS:
-        for name, side in scenario.limits:
-            named[side].add(name)
-            assert name in limits, f"{scenario.file}:{scenario.line} names {name}, no limit"
-        sides = [name for name, _ in scenario.limits]
+        unknown = set(scenario.rules) - set(rules[scenario.night.ruleset])
+        assert not unknown, f"{scenario.file}:{scenario.line} names {sorted(unknown)}"
+
+
+@pytest.mark.parametrize("name", shipped_rulesets())
+def test_every_limit_has_a_scenario_at_it_and_another_past_it(name: str) -> None:
+    ruleset = load_ruleset(name)
+    kinds = {
+        "thresholds": ruleset.thresholds,
+        "periods": ruleset.periods,
+        "quantities": ruleset.quantities,
+    }
+    limits = {limit for kind in kinds.values() for limit in kind}
+    named: dict[str, set[str]] = {side: set() for side in ("at", "past")}
+    for scenario in SCENARIOS:
+        if scenario.night.ruleset != name:
+            continue
+        for limit, side in scenario.limits:
+            named[side].add(limit)
+            assert limit in limits, f"{scenario.file}:{scenario.line} names {limit}, no limit"
+        sides = [limit for limit, _ in scenario.limits]
         assert len(sides) == len(set(sides)), f"{scenario.file}:{scenario.line} is both sides"
-    lacking = {side: sorted(limits - names) for side, names in named.items()}
+    shown = set()
+    for kind, limits_of_kind in kinds.items():
+        shown |= shown_by_its_own_page(ruleset, kind, limits_of_kind)
+    lacking = {side: sorted(shown - names) for side, names in named.items()}
     assert lacking == {"at": [], "past": []}
