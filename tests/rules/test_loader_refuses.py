@@ -187,6 +187,21 @@ MISTAKES = {
         "names a source that is no text",
     ),
     "a milestone out of order": ("months = 6\n", "months = 2\n", "milestones: months must rise"),
+    "rechecks that pass some people by": (
+        "yearly_from = true\n",
+        'yearly_from = true\nwhen = { pregnant = ["yes", "no"] }\n',
+        "milestones: the last one, and only it, is yearly_from, with pregnant unknown",
+    ),
+    "rechecks that end because nobody can tell": (
+        "yearly_from = true\n",
+        'yearly_from = true\nwhen = { response = ["no_response", "partial"] }\n',
+        "milestones: '12 months' leaves out people with response cannot_tell",
+    ),
+    "rechecks by a fact that they do not ask": (
+        "yearly_from = true\n",
+        'yearly_from = true\nwhen = { kidney = "normal" }\n',
+        "milestones 3: the table does not ask 'kidney'",
+    ),
     "a panel test that is no analyte": (
         'tests = ["b12"',
         'tests = ["b6"',

@@ -12,32 +12,32 @@ from b12screen.rules import Ruleset, load_ruleset, render
 FOLDER = Path(b12screen.rules.__file__).parent
 
 
-def test_every_combination_of_words_stands_once_in_its_table(ruleset: Ruleset) -> None:
-    tables = ruleset.tables()
-    for name, decision in ruleset.decisions.items():
+def test_every_combination_of_words_stands_once_in_its_table(shipped: Ruleset) -> None:
+    tables = shipped.tables()
+    for name, decision in shipped.decisions.items():
         frame = tables[name]
         assert frame.columns == [*decision.asks, "rule_id", "outcome", "priority"]
         assert frame.height == len(list(decision.combinations()))
         assert frame.select(decision.asks).is_unique().all()
 
 
-def test_a_combination_that_lists_nobody_has_neither_rule_nor_priority(ruleset: Ruleset) -> None:
-    nothing = ruleset.tables()["regimen"].filter(polars.col("outcome") == "none")
+def test_a_combination_that_lists_nobody_has_neither_rule_nor_priority(shipped: Ruleset) -> None:
+    nothing = shipped.tables()["regimen"].filter(polars.col("outcome") == "none")
     assert nothing.height > 0
     assert set(nothing["rule_id"]) == {""}
     assert nothing["priority"].is_null().all()
 
 
-def test_a_relation_holds_no_null_but_the_priority_of_what_lists_nobody(ruleset: Ruleset) -> None:
-    for name, frame in ruleset.tables().items():
+def test_a_relation_holds_no_null_but_the_priority_of_what_lists_nobody(shipped: Ruleset) -> None:
+    for name, frame in shipped.tables().items():
         for column in set(frame.columns) - {"priority"}:
             assert frame[column].null_count() == 0, (name, column)
 
 
-def test_there_is_one_row_for_each_rule_in_one_order(ruleset: Ruleset) -> None:
-    rows = ruleset.tables()["row"]
-    assert rows["rule_id"].to_list() == list(ruleset.rules)
-    assert rows["position"].to_list() == list(range(1, len(ruleset.rules) + 1))
+def test_there_is_one_row_for_each_rule_in_one_order(shipped: Ruleset) -> None:
+    rows = shipped.tables()["row"]
+    assert rows["rule_id"].to_list() == list(shipped.rules)
+    assert rows["position"].to_list() == list(range(1, len(shipped.rules) + 1))
 
 
 def test_the_citation_of_a_row_says_where_it_is_an_assumption(ruleset: Ruleset) -> None:
@@ -52,32 +52,32 @@ def test_the_ruleset_carries_the_hash_of_its_file(ruleset: Ruleset) -> None:
     assert ruleset.sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_the_shipped_ruleset_has_no_finding(ruleset: Ruleset) -> None:
-    assert ruleset.findings() == ()
+def test_a_shipped_ruleset_has_no_finding(shipped: Ruleset) -> None:
+    assert shipped.findings() == ()
 
 
-def test_the_page_for_clinicians_is_current(ruleset: Ruleset) -> None:
-    page = (FOLDER / "praxis-2025.md").read_text(encoding="utf-8")
-    assert page == render(ruleset), "render the page again: b12screen rules render"
+def test_the_page_for_clinicians_is_current(shipped: Ruleset) -> None:
+    page = (FOLDER / f"{shipped.ruleset}.md").read_text(encoding="utf-8")
+    assert page == render(shipped), "render the page again: b12screen rules render"
 
 
-def test_the_page_shows_every_rule_limit_window_and_assumption(ruleset: Ruleset) -> None:
-    page = render(ruleset)
-    for rule in ruleset.rules.values():
+def test_the_page_shows_every_rule_limit_window_and_assumption(shipped: Ruleset) -> None:
+    page = render(shipped)
+    for rule in shipped.rules.values():
         assert rule.rule_id in page
         assert rule.text in page
         assert f"**assumption: {rule.grounds.assumption}**" in page or not rule.grounds.assumption
-    for name in (*ruleset.thresholds, *ruleset.periods, *ruleset.quantities):
+    for name in (*shipped.thresholds, *shipped.periods, *shipped.quantities):
         assert f"`{name}`" in page
-    assert f"**{ruleset.review_by.isoformat()}**" in page
+    assert f"**{shipped.review_by.isoformat()}**" in page
 
 
-def test_the_page_is_the_same_bytes_every_time(ruleset: Ruleset) -> None:
-    assert render(ruleset) == render(load_ruleset("praxis-2025"))
+def test_the_page_is_the_same_bytes_every_time(shipped: Ruleset) -> None:
+    assert render(shipped) == render(load_ruleset(shipped.ruleset))
 
 
 @pytest.mark.parametrize("fact", ["inborn_error", "pregnant"])
 def test_the_page_says_where_an_unknown_counts_as_nothing_found(
-    ruleset: Ruleset, fact: str
+    shipped: Ruleset, fact: str
 ) -> None:
-    assert f"- `{fact}` unknown counts as nothing found" in render(ruleset)
+    assert f"- `{fact}` unknown counts as nothing found" in render(shipped)
