@@ -226,6 +226,14 @@ def command_line() -> Parser:
         "--rules", metavar="R", default=None, help="a shipped ruleset by name, or a .toml"
     )
 
+    compare_parser = add(
+        "compare", compare, "who would join and leave each worklist under other rules"
+    )
+    compare_parser.add_argument("site", metavar="SITE", type=Path)
+    compare_parser.add_argument(
+        "--rules", metavar="R", required=True, help="a shipped ruleset by name, or a .toml"
+    )
+
     query_parser = add("query", query, "read-only SQL on the published database")
     query_parser.add_argument("site", metavar="SITE", type=Path)
     query_parser.add_argument("sql", metavar="SQL")
@@ -552,6 +560,36 @@ def rules(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def compare(arguments: argparse.Namespace) -> int:
+    from b12screen.compare import compare as compared
+
+    with shown_progress() as progress:
+        found = compared(arguments.site, arguments.rules, progress)
+    n = {name: f"{count:,}" for name, count in found.totals.items()}
+    print(f"Night {found.as_of} ({found.run_id}, rules {found.before}) decided again")
+    print(f"by {found.after}. Nothing was published or changed.")
+    print()
+    print(
+        f"People on a list: {n['people_before']} before, {n['people_after']} after; "
+        f"{n['people_joining']} who were on none, {n['people_leaving']} who would be on none"
+    )
+    print(f"Rows: {n['rows_before']} before, {n['rows_after']} after")
+    print(f"Rows of priority 1: {n['urgent_before']} before, {n['urgent_after']} after")
+    for title, frame in (
+        ("Rows by rule", found.by_rule),
+        ("Rows by clinic", found.by_clinic),
+        ("People by functional status", found.by_status),
+    ):
+        print(f"\n{title}")
+        print("\n".join(table(frame, as_csv=False).splitlines()[:-1]))
+    print()
+    for remark in found.remarks:
+        print(remark)
+    print(f"The {found.n_movers:,} rows that move, with their people, for you alone:")
+    print(found.movers)
+    return DONE
+
+
 def synth(arguments: argparse.Namespace) -> int:
     from b12screen import synth as synthesis
     from b12screen.synth.bulk import bulk
@@ -624,7 +662,7 @@ def remove_demo(site: Path) -> None:
     """Remove what a demo made, and nothing that it did not."""
     import shutil
 
-    made = {DEMO_MARKER, "deliveries", "inbox", "store", "published", "b12screen.toml"}
+    made = {DEMO_MARKER, "deliveries", "inbox", "store", "published", "replays", "b12screen.toml"}
     strange = [path for path in site.iterdir() if path.name not in made]
     if strange:
         raise UsageError(

@@ -60,6 +60,11 @@ class Site:
         return self.store / "scratch"
 
     @property
+    def replays(self) -> Path:
+        """Private answers to "what if": nights decided again, never published."""
+        return self.root / "replays"
+
+    @property
     def note(self) -> Path:
         """The store's own note of the generation that counts, written after the switch."""
         return self.store / "committed"
@@ -106,18 +111,27 @@ def writing(what: str) -> Iterator[None]:
 
 @contextmanager
 def held(site: Site) -> Iterator[None]:
-    """Hold the site for one run. The lock goes with the process, whatever ends it."""
+    """Hold the site for one run."""
     with writing("locking the site"):
         site.store.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(site.store / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with locked(
+        site.store / "lock",
+        "another run holds this site: nothing was done; wait for it to end, or look with "
+        "`b12screen doctor`",
+    ):
+        yield
+
+
+@contextmanager
+def locked(file: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock, or raise :class:`SiteLocked`. It goes with the process, whatever ends it."""
+    with writing("locking the site"):
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SiteLocked(
-                "another run holds this site: nothing was done; wait for it to end, or look with "
-                "`b12screen doctor`"
-            ) from None
+            raise SiteLocked(refusal) from None
         yield
     finally:
         os.close(lock)

@@ -11,6 +11,11 @@ WITH asked AS (
         patient.severe_anaemia,
         status.functional_status,
         CASE
+            WHEN 'yes' IN (patient.mma_raised, patient.hcy_raised) OR patient.b12_level = 'low' THEN 'yes'
+            WHEN 'unknown' IN (patient.mma_raised, patient.hcy_raised, patient.b12_level) THEN 'unknown'
+            ELSE 'no'
+        END AS markers_raised,
+        CASE
             WHEN patient.b12_treatment IN ('none', 'unknown') THEN 'yes'
             WHEN patient.b12_treatment = 'lapsed' AND patient.basis = 'current' THEN 'yes'
             ELSE 'no'
@@ -31,6 +36,7 @@ regimen AS (
         AND regimen.neuro = asked.neuro
         AND regimen.neuro_definite = asked.neuro_definite
         AND regimen.b12_level = asked.b12_level
+        AND regimen.markers_raised = asked.markers_raised
         AND regimen.severe_anaemia = asked.severe_anaemia
     WHERE regimen.outcome <> 'none'
 ),

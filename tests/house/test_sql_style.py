@@ -21,7 +21,7 @@ SCRIPTS = {"macros.sql", "core/grammar.sql"}
 RELATIONS = [name for name in FILES if name not in SCRIPTS]
 
 # What each layer may read. `taking` and `private` are the workings of the store; `last` is the file
-# of the night before, from which history is carried on.
+# of the night before, from which history is carried on; `published` is the night that is compared.
 GROUND = {"rules", "run", "map", "core", "history"}
 MAY_READ = {
     "run": {"rules", "run", "map", "core"},
@@ -33,8 +33,9 @@ MAY_READ = {
     "qi": GROUND | {"facts", "decisions", "worklists", "qi"},
     "audits": GROUND | {"facts", "decisions", "worklists", "qi", "private"},
     "analysis": GROUND | {"facts", "decisions", "worklists", "qi"},
+    "compare": {"facts", "decisions", "compare", "published"},
 }
-DERIVED = {"facts", "decisions", "worklists", "qi"}
+DERIVED = {"facts", "decisions", "worklists", "qi", "compare"}
 
 # Numbers that no ruleset holds because no clinician decides them.
 PLAIN_NUMBERS = {"0", "1", "2", "100"}  # 100: per cent

@@ -84,14 +84,24 @@ def test_b12_is_not_repeated(ng239: Ruleset) -> None:
     assert set(ng239.panel.tests) == {"hb", "mcv", "mma", "hcy"}
 
 
-def test_the_treatment_is_that_of_praxis_but_for_a_low_b12_without_proof(
-    ng239: Ruleset, ruleset: Ruleset
-) -> None:
-    """A low B12 is confirmed here, so whoever praxis lists by RG13 is listed by a start row."""
+def test_the_treatment_is_that_of_praxis_but_for_two_rows(ng239: Ruleset, ruleset: Ruleset) -> None:
+    """A low B12 is confirmed here, so whoever praxis lists by RG13 is listed by a start row.
+
+    Where a raised marker does not decide, neurological involvement still asks for tests.
+    """
     theirs = ruleset.decisions["regimen"]
     for words, verdict in ng239.decisions["regimen"].verdicts.items():
         facts = dict(zip(theirs.asks, words, strict=True))
         if (facts["functional_status"], facts["b12_level"]) == ("possible", "low"):
+            continue
+        if (
+            facts["untreated"] == YES
+            and facts["functional_status"] == "not_shown"
+            and facts["neuro"] == "recorded"
+            and facts["markers_raised"] == YES
+        ):
+            priority = 1 if facts["neuro_definite"] == YES else 2
+            assert (verdict.rule_id, verdict.priority) == ("RG10", priority), facts
             continue
         expected = theirs.decide(**facts)
         assert (verdict.rule_id, verdict.outcome, verdict.priority) == (

@@ -1,0 +1,189 @@
+"""Who would join and leave each worklist under other rules: the published night, decided again.
+
+Reads the published generation, which never changes, and works on a copy below ``replays/``: it
+neither waits for a night nor keeps one waiting, and nothing that anybody reads is altered. Facts
+and decisions are derived from the takings, maps and day that the night knew; only the rules differ.
+What it gives for the screen is counts; who the people are stands in one private file.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import b12screen
+from b12screen.errors import NothingUsable
+from b12screen.night import Progress
+from b12screen.publish import Site, locked, writing
+from b12screen.resources import sql_folder, sql_text
+from b12screen.rules import Ruleset, load_ruleset
+from b12screen.settings import Limits, load_settings
+from b12screen.warehouse import Warehouse
+from b12screen.worklists import guarded_cell
+from schemas import ddl
+from schemas.words import FUNCTIONAL_STATUSES
+
+DECIDED = ("facts", "decisions")
+MOVERS = "movements.csv"
+# What the copy holds of the other rules; core, the maps and the night itself stay.
+_CLEARED = (
+    "DROP SCHEMA worklists CASCADE",
+    "DROP SCHEMA decisions CASCADE",
+    "DROP SCHEMA facts CASCADE",
+    "DROP SCHEMA rules CASCADE",
+)
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Counts by rule, clinic and functional status, and where the people are named."""
+
+    as_of: date
+    run_id: str
+    before: str
+    after: str
+    totals: dict[str, int]
+    by_rule: pl.DataFrame
+    by_clinic: pl.DataFrame
+    by_status: pl.DataFrame
+    movers: Path
+    n_movers: int
+    remarks: list[str]
+
+
+def compare(root: Path, rules: str, progress: Progress) -> Comparison:
+    """The last published night of a site against the same night by other rules.
+
+    ``rules`` is the name of a shipped ruleset, or a ``.toml`` of the site or elsewhere. The same
+    night and rules give the same bytes. Raises ``RulesInvalid`` with every finding, and
+    ``NothingUsable`` where no night is published.
+    """
+    settings = load_settings(root)
+    ruleset = _other_rules(rules, root)
+    site = Site(root.resolve())
+    # Resolved once: a night that is published meanwhile does not change what is being read.
+    published = (site.current / "b12screen.duckdb").resolve()
+    if not published.is_file():
+        raise NothingUsable(
+            f"no night is published in {root}: there is nothing to compare with, and nothing was "
+            "written; `b12screen run` makes a night"
+        )
+    with writing("comparing"), _scratch(site) as scratch:
+        copy = scratch / "night.duckdb"
+        progress("copying the published night")
+        shutil.copyfile(published, copy)
+        with _opened(copy, scratch / "spill", settings.timezone, settings.limits) as warehouse:
+            _decide(warehouse, ruleset, progress)
+            warehouse.attach(published, "published", read_only=True)
+            progress("comparing")
+            warehouse.execute(ddl.create_schema("compare"))
+            warehouse.execute(
+                ddl.create_table_as("compare.movement", sql_text("compare/movement.sql"))
+            )
+            (night,) = warehouse.frame("SELECT * FROM run.night").to_dicts()
+            (totals,) = warehouse.frame(sql_text("compare/total.sql")).to_dicts()
+            movers = warehouse.frame(sql_text("compare/mover.sql"))
+            named = Path(rules).stem if rules.endswith(".toml") else rules
+            return Comparison(
+                as_of=night["as_of"],
+                run_id=night["run_id"],
+                before=night["ruleset"],
+                after=f"{rules}, version {ruleset.version}",
+                totals=totals,
+                by_rule=warehouse.frame(sql_text("compare/by_rule.sql")),
+                by_clinic=warehouse.frame(sql_text("compare/by_clinic.sql")),
+                by_status=_matrix(warehouse.frame(sql_text("compare/by_status.sql"))),
+                movers=_write_movers(site, scratch, night["as_of"], named, movers),
+                n_movers=movers.height,
+                remarks=_remarks(night),
+            )
+
+
+def _other_rules(rules: str, root: Path) -> Ruleset:
+    inside = rules.endswith(".toml") and (root / rules).resolve().is_relative_to(root.resolve())
+    return load_ruleset(rules, root if inside and (root / rules).is_file() else None)
+
+
+@contextmanager
+def _scratch(site: Site) -> Iterator[Path]:
+    """A private folder for the copy; one comparison of a site at a time, and no other waits."""
+    site.replays.mkdir(mode=0o700, exist_ok=True)
+    site.replays.chmod(0o700)
+    with locked(
+        site.replays / ".lock",
+        "another comparison of this site is running: nothing was done; wait for it to end",
+    ):
+        scratch = site.replays / ".building-compare"
+        # What a comparison that was killed has left.
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "spill").mkdir(mode=0o700, parents=True)
+        scratch.chmod(0o700)
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _opened(path: Path, spill: Path, timezone: str, limits: Limits) -> Warehouse:
+    return Warehouse.open(
+        path,
+        memory_mb=limits.memory_mb,
+        threads=limits.threads,
+        temp_dir=spill,
+        timezone=timezone,
+    )
+
+
+def _decide(warehouse: Warehouse, ruleset: Ruleset, progress: Progress) -> None:
+    """Facts and decisions of the copied night anew, by the other rules."""
+    for statement in _CLEARED:
+        warehouse.execute(statement)
+    with warehouse.together():
+        for name, frame in ruleset.tables().items():
+            warehouse.write(f"rules.{name}", frame)
+    warehouse.define(sql_text("macros.sql"))
+    warehouse.build(sql_folder(), DECIDED, lambda name: progress(f"deciding: {name}"))
+
+
+def _matrix(counts: pl.DataFrame) -> pl.DataFrame:
+    """Functional status before (rows) and after (columns); only words that occur."""
+    found = {*counts["status_before"], *counts["status_after"]}
+    words = [word for word in (*FUNCTIONAL_STATUSES, "(none)") if word in found]
+    people = {(before, after): n for before, after, n in counts.iter_rows()}
+    return pl.DataFrame(
+        {"before \\ after": words}
+        | {after: [people.get((before, after), 0) for before in words] for after in words}
+    )
+
+
+def _write_movers(site: Site, scratch: Path, as_of: date, named: str, movers: pl.DataFrame) -> Path:
+    """The people who move, for the running user alone; an earlier file is replaced whole."""
+    folder = site.replays / f"compare-{as_of}-{_NOT_IN_A_FILE_NAME.sub('_', named)}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    beside = scratch / MOVERS
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        movers.select(
+            (guarded_cell(pl.col(name)) if kind == pl.String else pl.col(name)).alias(name)
+            for name, kind in movers.schema.items()
+        ).write_csv(file, include_bom=True, line_terminator="\r\n", quote_style="necessary")
+    os.replace(beside, folder / MOVERS)
+    return folder / MOVERS
+
+
+def _remarks(night: dict[str, Any]) -> list[str]:
+    """What else than the rules may have moved somebody."""
+    if night["version"] == b12screen.__version__:
+        return []
+    return [
+        f"The night was published by version {night['version']} and decided again by version "
+        f"{b12screen.__version__}: some may move because of that, not of the rules."
+    ]

@@ -1,0 +1,6 @@
+-- One row per person and action that stays not as it is, in the order of the file that names them.
+SELECT
+    movement.*,
+FROM compare.movement AS movement
+WHERE movement.movement <> 'stays'
+ORDER BY movement.action, movement.movement, movement.patient_id

@@ -1,0 +1,21 @@
+-- One row: how many people and rows are listed before and after.
+WITH person AS (
+    SELECT
+        movement.patient_id,
+        count(movement.rule_before) AS n_before,
+        count(movement.rule_after) AS n_after,
+        count(*) FILTER (WHERE movement.priority_before = 1) AS n_urgent_before,
+        count(*) FILTER (WHERE movement.priority_after = 1) AS n_urgent_after,
+    FROM compare.movement AS movement
+    GROUP BY movement.patient_id
+)
+SELECT
+    count(*) FILTER (WHERE person.n_before > 0) AS people_before,
+    count(*) FILTER (WHERE person.n_after > 0) AS people_after,
+    count(*) FILTER (WHERE person.n_before = 0) AS people_joining,
+    count(*) FILTER (WHERE person.n_after = 0) AS people_leaving,
+    CAST(coalesce(sum(person.n_before), 0) AS BIGINT) AS rows_before,
+    CAST(coalesce(sum(person.n_after), 0) AS BIGINT) AS rows_after,
+    CAST(coalesce(sum(person.n_urgent_before), 0) AS BIGINT) AS urgent_before,
+    CAST(coalesce(sum(person.n_urgent_after), 0) AS BIGINT) AS urgent_after,
+FROM person
