@@ -142,7 +142,8 @@ INITIAL_SETTINGS = """\
 # Days and the night are counted in this timezone.
 timezone = "UTC"
 
-# A ruleset that b12screen ships, or a .toml of your own inside this folder.
+# A ruleset that b12screen ships (praxis-2025, ng239-2024), or a .toml of your own inside this
+# folder, whole or based_on a shipped one. Try it first: b12screen compare SITE --rules R
 ruleset = "praxis-2025"
 
 # The day from which the medications extracts are complete. A treatment that starts within 120 days

@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from b12screen import cli
 from b12screen.night import run_night
 from b12screen.settings import SETTINGS_FILE, make_site
 
-Deliver = Callable[[Path, dict[str, str]], None]
 Capture = pytest.CaptureFixture[str]
 
 NIGHT = date(2026, 11, 1)
@@ -37,8 +35,8 @@ CANARY-4,I10,icd10cm,2026-10-30
 medication_id,patient_id,code,code_system,kind,started_on
 m1,CANARY-4,C07AB02,atc,prescription,2026-10-30
 """,
-    # 1 low B12 alone; 2 raised markers, adequate B12; 3 low B12 and raised markers; 4 nothing raised;
-    # 5 and 6 MMA a little raised
+    # 1 low B12 alone; 2 raised markers, adequate B12; 3 low B12 and raised markers;
+    # 4 nothing raised; 5 and 6 MMA a little raised
     "labs_1.csv": """\
 result_id,patient_id,collected_at,code,value,unit
 r10,CANARY-1,2026-10-30,14685-2,100,pmol/L
@@ -95,6 +93,10 @@ def below(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def links_below(folder: Path) -> dict[str, str]:
+    return {path.name: os.readlink(path) for path in folder.iterdir() if path.is_symlink()}
 
 
 def movers(site: Path, named: str) -> list[dict[str, str]]:
@@ -199,15 +201,11 @@ def test_no_identifier_and_no_value_is_told(night: Path, capsys: Capture) -> Non
 
 def test_nothing_but_one_private_file_is_written(night: Path) -> None:
     published, store = below(night / "published"), below(night / "store")
-    links = sorted(
-        os.readlink(path) for path in (night / "published").iterdir() if path.is_symlink()
-    )
+    links = links_below(night / "published")
     assert cli.main(["compare", str(night), "--rules", "ng239-2024"]) == 0
     assert below(night / "published") == published
     assert below(night / "store") == store
-    assert links == sorted(
-        os.readlink(path) for path in (night / "published").iterdir() if path.is_symlink()
-    )
+    assert links_below(night / "published") == links
     replays = night / "replays"
     folder = replays / "compare-2026-11-01-ng239-2024"
     assert [path.name for path in folder.iterdir()] == [MOVERS]
