@@ -581,6 +581,8 @@ def _assembled(
         reader.findings.append("based_on: is not the name of a shipped ruleset")
         return {}, content, (), ()
     given, base_content, *_ = _assembled(reader, base, shipped)
+    if reader.findings:
+        return {}, content, (), ()
     without = own.pop("without", {})
     if not isinstance(without, dict):
         reader.findings.append("without: must be a table")

@@ -222,6 +222,7 @@ def _assumptions(ruleset: Ruleset) -> Iterator[str]:
         ("limit", ruleset.thresholds),
         ("window", ruleset.periods),
         ("quantity", ruleset.quantities),
+        ("recheck", {"panel": ruleset.panel}),
         ("rule", ruleset.rules),
     ):
         for key, each in named.items():
