@@ -50,7 +50,13 @@ INNER JOIN measured AS earlier
     AND earlier.collected_at < later.collected_at
     AND earlier.collected_on >= before(later.collected_on, 'creatinine_baseline')
 WHERE earlier.comparator = '='
-GROUP BY ALL
+-- By instant: two of one day and one value have different earlier ones, the later the one before it.
+GROUP BY
+    later.patient_id,
+    later.collected_at,
+    later.collected_on,
+    later.comparator,
+    later.creatinine_umol_l
 HAVING
     count(*) >= quantity('creatinine_earlier')
     AND reaches(later.creatinine_umol_l, quantity('creatinine_rise') * median(earlier.creatinine_umol_l))
