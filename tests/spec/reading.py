@@ -25,11 +25,13 @@ TESTS = {
     "creatinine in mg/dL": ("loinc", "2160-0", "mg/dL"),
     "Hb": ("loinc", "718-7", "g/L"),
     "MCV": ("loinc", "787-2", "fL"),
+    "folate": ("loinc", "14732-2", "nmol/L"),
 }
 DRUGS = {
     "hydroxocobalamin": "B03BA03",
     "cyanocobalamin": "B03BA01",
     "methylcobalamin": "B03BA05",
+    "cobamamide": "B03BA04",
     "folic acid": "B03BB01",
 }
 # how it is given: kind of row, route
@@ -39,7 +41,10 @@ GIVEN = {
     "infusion": ("administration", "iv"),
     "administration": ("administration", ""),
     "swallowed once": ("administration", "oral"),
+    "under the tongue once": ("administration", "sublingual"),
+    "sprayed once": ("administration", "nasal"),
     "prescribed injection": ("prescription", "im"),
+    "prescribed subcutaneous injection": ("prescription", "sc"),
     "prescription": ("prescription", ""),
     "tablets": ("prescription", "oral"),
     "sublingual tablets": ("prescription", "sublingual"),
