@@ -59,6 +59,10 @@ _OF_B12 = (
     r"(?:b ?12|cobalamin|injection|treatment|therapy|replacement|maintenance|supplement|regimen"
     r"|course|loading)"
 )
+_COBALAMIN_RECOMMENDED = re.compile(
+    r"(?<!not )\b(?:consider|give|start|begin|add|offer|prescribe|take|use|inject)(?:ing)?"
+    r" (?:\w+ (?:or|of|to) )?(?:hydroxo|methyl|cyano|adenosyl)?-?(?:cobalamin|b ?12\b(?! level| test))"
+)
 _STOP = (
     r"(?:stop(?:s|ped|ping)?|discontinu\w+|ceas(?:e|es|ed|ing)|withh[eo]ld\w*|end(?:ed|ing)?"
     r"|halt\w*|paus(?:e|ed|ing)|suspend\w*|withdraw\w*|omit\w*|skip\w*|taper\w*|come off)\b"
@@ -130,6 +134,8 @@ def _recommended(text: str) -> Iterator[str]:
         yield "cyanocobalamin"
     if _DOSE.search(text):
         yield "dose"
+    if _COBALAMIN_RECOMMENDED.search(text):
+        yield "cobalamin"
     if _SLOW_REGIMEN.search(text):
         yield "regimen without neurology"
     if _HOLE.search(text):
@@ -174,6 +180,8 @@ def _regimen_outside_the_screen(line: Line) -> bool:
     only_pregnant = item.route == "pregnant" and item.cobalamin_reaction != "yes"
     if only_pregnant and line.row["action"] == "maintenance_due":
         return False
+    if item.cobalamin_reaction == "yes" and "cobalamin" in line.says:
+        return True
     return line.row["action"] in REGIMENS or "dose" in line.says
 
 

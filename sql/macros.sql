@@ -179,6 +179,21 @@ CREATE OR REPLACE MACRO stand_text(word, limit_id) AS CASE word
     ELSE ' (open whether ' || limit_text(limit_id) || ')'
 END;
 
+-- "in 12 days", "today", "4 days ago": how far a day is from the night.
+CREATE OR REPLACE MACRO distance_text(day) AS CASE
+    WHEN day = as_of() THEN 'today'
+    WHEN abs(day - as_of()) = 1 THEN CASE WHEN day > as_of() THEN 'tomorrow' ELSE 'yesterday' END
+    WHEN day > as_of() THEN 'in ' || CAST(day - as_of() AS VARCHAR) || ' days'
+    ELSE CAST(as_of() - day AS VARCHAR) || ' days ago'
+END;
+
+-- "3 of 6 doses" until the loading doses are full, then how many there are.
+CREATE OR REPLACE MACRO dose_text(n_doses) AS CASE
+    WHEN n_doses < quantity('loading_doses')
+        THEN n_doses || ' of ' || number_text(quantity('loading_doses')) || ' doses'
+    ELSE n_doses || ' doses'
+END;
+
 -- Findings of several rules about one person, each of them once.
 CREATE OR REPLACE MACRO said_once(findings) AS array_to_string(
     list_filter(

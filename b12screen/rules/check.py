@@ -37,9 +37,12 @@ TOKENS: Mapping[str, frozenset[str]] = {
     "missing": frozenset({"regimen", "recheck"}),
     "due_on": frozenset({"maintenance", "recheck"}),
     "days": frozenset({"maintenance", "recheck"}),
+    "when": frozenset({"maintenance", "recheck"}),
     "milestone": frozenset({"recheck"}),
     "lapsed_since": frozenset({"lapse"}),
     "doses": frozenset({"loading"}),
+    "in_place": frozenset({"cyanocobalamin"}),
+    "creatinine": frozenset({"kidney_check"}),
 }
 # Rows that put a cobalamin to the clinician name its form and the caution about folic acid.
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")

@@ -18,9 +18,10 @@ _TOKENS: Mapping[str, str] = {
     "missing": "tests missing or to be repeated",
     "due_on": "day on which it was or is due",
     "days": "number of days",
+    "when": "how far that day is from the night: in so many days, today, so many days ago",
     "milestone": "which recheck",
-    "lapsed_since": "day since which treatment has lapsed",
-    "doses": "doses given and expected",
+    "lapsed_since": "day of the last dose of the treatment that has lapsed",
+    "doses": "doses given, and how many were expected where there are fewer",
 }
 
 
@@ -154,7 +155,9 @@ def _recommendations(ruleset: Ruleset) -> Iterator[str]:
         yield f"- `{{{token}}}`: {meaning}"
     yield ""
     yield "`{form}` is one of the forms, by renal dysfunction yes, no or unknown."
-    yield "`{check_treatment}` stands only where treatment is unknown."
+    yield "`{check_treatment}` stands only where treatment is unknown, `{missing}` is `missing_none` where"
+    yield "no test is missing. `{in_place}` is `in_place_reaction` after a reaction to a cobalamin, and"
+    yield "`{creatinine}` is `creatinine_renal` with renal dysfunction; else they are the other one."
     yield ""
     outside = [rule for rule in ruleset.rules.values() if rule.outside]
     for rule in outside:

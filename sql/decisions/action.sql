@@ -31,8 +31,8 @@ WITH reasoned AS (
                 THEN concat_ws(
                     '; ',
                     'treatment since ' || CAST(course.started_on AS VARCHAR),
-                    course.n_parenteral_doses || ' of ' || number_text(quantity('loading_doses'))
-                    || ' injections given, last on ' || CAST(course.last_parenteral_dose_on AS VARCHAR),
+                    dose_text(course.n_parenteral_doses) || ' injected, last on '
+                    || CAST(course.last_parenteral_dose_on AS VARCHAR),
                     evidence.neuro_text
                 )
             WHEN proposed.action = 'folic_acid_without_b12'
@@ -42,7 +42,9 @@ WITH reasoned AS (
                 )
             WHEN proposed.action = 'cyanocobalamin_in_renal'
                 THEN concat_ws('; ', evidence.cyanocobalamin_text, evidence.renal_text)
-            WHEN proposed.action IN ('check_kidney', 'dialysis_vitamins')
+            WHEN proposed.action = 'check_kidney'
+                THEN concat_ws('; ', evidence.renal_text, evidence.treatment_text)
+            WHEN proposed.action = 'dialysis_vitamins'
                 THEN concat_ws('; ', evidence.kidney_text, evidence.treatment_text)
             WHEN proposed.action = 'check_potassium'
                 THEN evidence.hb_text || stand_text('yes', 'hb_severe')

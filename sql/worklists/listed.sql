@@ -78,7 +78,9 @@ filled AS (
             coalesce(recheck.milestone, '')
         ) AS half_filled,
         course.last_dose_on,
-        course.n_parenteral_doses,
+        dose_text(course.n_parenteral_doses) AS dose_text,
+        patient.cobalamin_reaction,
+        patient.renal_dysfunction,
         patient.clinic_id,
         status.functional_status,
         patient.neuro,
@@ -107,17 +109,33 @@ SELECT
     replace(
         replace(
             replace(
-                replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
-                '{days}',
-                CAST(filled.days_overdue AS VARCHAR)
+                replace(
+                    replace(
+                        replace(
+                            replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
+                            '{days}',
+                            CAST(filled.days_overdue AS VARCHAR)
+                        ),
+                        '{when}',
+                        coalesce(distance_text(filled.due_on), '')
+                    ),
+                    '{lapsed_since}',
+                    coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
+                ),
+                '{doses}',
+                coalesce(filled.dose_text || ' given', '')
             ),
-            '{lapsed_since}',
-            coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
+            '{in_place}',
+            CASE filled.cobalamin_reaction
+                WHEN 'yes' THEN fragment_text('in_place_reaction')
+                ELSE fragment_text('in_place_plain')
+            END
         ),
-        '{doses}',
-        coalesce(
-            filled.n_parenteral_doses || ' of ' || number_text(quantity('loading_doses')) || ' doses given', ''
-        )
+        '{creatinine}',
+        CASE filled.renal_dysfunction
+            WHEN 'yes' THEN fragment_text('creatinine_renal')
+            ELSE fragment_text('creatinine_open')
+        END
     ) AS recommendation,
     filled.why,
     filled.source,

@@ -229,6 +229,21 @@ def test_no_regimen_hides_in_a_review(built: Built, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Review the form of B12: consider hydroxocobalamin or methylcobalamin in place of another",
+        "Consider B12 by mouth",
+        "Start cobalamin",
+    ],
+)
+def test_after_a_reaction_no_cobalamin_is_recommended_whatever_its_dose(
+    built: Built, text: str
+) -> None:
+    built.says(text, "reaction")
+    built.stops("a regimen outside the screen or after a cobalamin reaction")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Consider folic acid",
         "Give folic acid 5 mg before B12",
         "Folic acid 5 mg daily",
@@ -395,7 +410,10 @@ def test_no_text_of_a_shipped_ruleset_is_a_false_alarm(ruleset: str) -> None:
         "{days}": "3",
         "{lapsed_since}": "2026-01-01",
         "{milestone}": "24 months",
+        "{when}": "in 12 days",
         "{doses}": "4 of 6 doses given",
+        "{in_place}": fragments["in_place_plain"],
+        "{creatinine}": fragments["creatinine_renal"],
         "{folic_acid}": fragments["folic_acid"],
         "{check_treatment}": fragments["check_treatment"],
     }

@@ -32,19 +32,19 @@ CARRIES = {
     "RG3": ("assessing neurological", "same 1 mg IM dose"),
     "RG4": ("three times a week for 2 weeks", "every 2-3 months", "lifelong where", "cause"),
     "RG13": ("local guidance", "missing", "do not wait", "anaemia"),
-    "RG6": ("the kidneys'", "total and active B12", "hydroxocobalamin or methylcobalamin"),
+    "RG6": ("the kidneys'", "total and active B12", "If B12 is replaced"),
     "RG7": ("{missing}",),
     "RG10": ("without delay", "treating first"),
     "RG8": ("folate", "B6", "thyroid", "kidney", "delay", "only with B12 covered"),
     "RG5": ("lapsed since {lapsed_since}", "irreversible"),
     "RG14": ("meant to end", "cause"),
-    "RG9": ("{due_on}", "{days}"),
+    "RG9": ("{due_on}", "{when}"),
     "RG11": ("dose", "route", "adherence", "neurological involvement"),
     "RG12": ("{doses}",),
     "RG15": ("improve", "alternate days", "every 2 months"),
     "SF1": ("cover", "mask anaemia", "not be stopped", "pregnancy", "methotrexate"),
-    "SF2": ("hydroxocobalamin or methylcobalamin", "precaution", "indirect"),
-    "SF3": ("creatinine before any cyanocobalamin",),
+    "SF2": ("{in_place}", "precaution", "indirect"),
+    "SF3": ("{creatinine}",),
     "SF4": ("potassium", "48 hours"),
     "SF5": (
         "lost in dialysis",
@@ -55,7 +55,7 @@ CARRIES = {
         "cyanocobalamin",
     ),
     "RC1": ("{milestone}", "{due_on}", "{days}", "{missing}", "before weakness"),
-    "RC2": ("{milestone}", "{due_on}", "{days}", "{missing}", "before weakness"),
+    "RC2": ("{milestone}", "{due_on}", "{when}", "{missing}", "before weakness"),
     "RS1": ("adherence", "dose", "route", "other causes", "kidney", "folate"),
     "RS7": ("iron", "folate", "other causes"),
     "SC6": ("active B12 is the better test", "do not exclude", "not be stopped", "same day"),
@@ -109,3 +109,19 @@ def test_the_form_with_renal_dysfunction_avoids_cyanocobalamin(shipped: Ruleset)
         "no": "hydroxocobalamin",
         "unknown": "hydroxocobalamin; kidney function not known",
     }
+
+
+def test_after_a_reaction_the_row_about_cyanocobalamin_names_no_other_cobalamin(
+    ruleset: Ruleset,
+) -> None:
+    assert "hydroxocobalamin or methylcobalamin" in ruleset.fragments["in_place_plain"]
+    after_reaction = ruleset.fragments["in_place_reaction"]
+    assert "specialist" in after_reaction
+    assert re.findall(r"\w+cobalamin", after_reaction) == ["cyanocobalamin"]
+
+
+def test_with_kidney_disease_recorded_the_row_about_creatinine_leaves_cyanocobalamin_out(
+    ruleset: Ruleset,
+) -> None:
+    assert "creatinine before any cyanocobalamin" in ruleset.fragments["creatinine_open"]
+    assert "avoid cyanocobalamin" in ruleset.fragments["creatinine_renal"]
