@@ -61,7 +61,8 @@ _OF_B12 = (
 )
 _COBALAMIN_RECOMMENDED = re.compile(
     r"(?<!not )\b(?:consider|give|start|begin|add|offer|prescribe|take|use|inject)(?:ing)?"
-    r" (?:\w+ (?:or|of|to) )?(?:hydroxo|methyl|cyano|adenosyl)?-?(?:cobalamin|b ?12\b(?! level| test))"
+    r" (?:\w+ (?:or|of|to) )?"
+    r"(?:(?:hydroxo|methyl|cyano|adenosyl)?-?cobalamin|b ?12\b(?! level| test))"
 )
 _STOP = (
     r"(?:stop(?:s|ped|ping)?|discontinu\w+|ceas(?:e|es|ed|ing)|withh[eo]ld\w*|end(?:ed|ing)?"

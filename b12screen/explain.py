@@ -7,12 +7,21 @@ its lines belong on standard output only.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from math import floor
 from typing import Any
 
 from b12screen.errors import UsageError
 from b12screen.warehouse import Warehouse
 
 Row = dict[str, Any]
+
+TABLES = {
+    "functional_status": "SELECT * FROM rules.functional_status",
+    "regimen": "SELECT * FROM rules.regimen",
+}
+
+WAYS = {"im": "IM", "iv": "IV", "sc": "SC"}
 
 # The facts in the order a clinician asks for them, and the words they are told in.
 SENTENCES: dict[str, dict[str, str]] = {
@@ -77,36 +86,83 @@ SENTENCES: dict[str, dict[str, str]] = {
     "irreversible_cause": {"yes": "A cause that does not go away is recorded."},
 }
 
-# What would make an unknown fact known.
-MISSING = {
-    "mma_raised": "a serum MMA",
-    "hcy_raised": "a homocysteine",
-    "b12_level": "a total or active B12",
-    "gate": "a creatinine or eGFR near the sample",
-    "kidney": "a creatinine or eGFR of the last year",
-    "anaemia": "a blood count of the last year",
-    "neuro": "a fresh conditions extract",
-    "pregnant": "a fresh conditions extract",
-    "b12_treatment": "a medications extract",
+# A fact, its value and comparator in facts.patient, and what is measured.
+MARKERS = {
+    "mma_raised": ("mma_nmol_l", "mma_comparator", "mma_treated", "MMA", "mma_raised"),
+    "hcy_raised": ("hcy_umol_l", "hcy_comparator", "hcy_treated", "homocysteine", "hcy_raised"),
+    "b12_level": ("b12_pmol_l", "b12_comparator", "b12_treated", "total B12", "b12_borderline"),
 }
 
-ASKED = {
-    "mma_raised": "MMA raised",
-    "hcy_raised": "homocysteine raised",
-    "b12_level": "B12",
-    "gate": "kidney function at the sample",
-    "mma_marked": "MMA marked",
-    "nitrous_oxide": "nitrous oxide",
+# What a change of one word means: the fact, its word, how it is said; a limit stands in braces.
+CHANGES = (
+    ("mma_raised", "yes", "MMA is {mma_raised}"),
+    ("mma_raised", "no", "MMA is not {mma_raised}"),
+    ("mma_marked", "yes", "MMA is {mma_marked}"),
+    ("mma_marked", "no", "MMA is {mma_raised}, but not {mma_marked}"),
+    ("hcy_raised", "yes", "homocysteine is {hcy_raised}"),
+    ("hcy_raised", "no", "homocysteine is not {hcy_raised}"),
+    ("b12_level", "low", "total B12 is {b12_low}, or active B12 {holotc_low}"),
+    (
+        "b12_level",
+        "borderline",
+        "B12 is borderline: total B12 {b12_borderline}, or active B12 {holotc_borderline}, "
+        "and neither low",
+    ),
+    ("b12_level", "adequate", "B12 is adequate: total B12 not {b12_borderline}"),
+    ("gate", "open", "the eGFR at the sample is shown not to be {egfr_reduced}"),
+    ("gate", "closed", "the eGFR at the sample is shown to be {egfr_reduced}"),
+    ("nitrous_oxide", "yes", "nitrous oxide use is recorded"),
+    ("neuro", "recorded", "a neurological sign is recorded that counts"),
+    ("neuro", "none_recorded", "no neurological sign counts"),
+    ("severe_anaemia", "yes", "haemoglobin is {hb_severe}"),
+)
+
+# What takes a row off the list that no change of status or neurology does.
+LEAVES = {
+    "resume_b12": "a dose of B12 is recorded",
+    "review_lapsed": "a dose of B12 is recorded",
+    "maintenance_due": "an injection is recorded",
+    "loading_incomplete": "{loading_doses} doses since the start are recorded",
+    "review_loading": "more than {loading_review_last} have passed since the start",
+    "review_treatment": "no sign that came after the start stands, and MMA is not {mma_marked}",
+    "folic_acid_without_b12": "B12 treatment is recorded, or the markers speak against deficiency",
+    "cyanocobalamin_in_renal": "another form of B12 is recorded in its place",
+    "check_kidney": "a creatinine or eGFR of the {look_back} before the night is known",
+    "check_potassium": "haemoglobin is not {hb_severe}",
+    "dialysis_vitamins": "B12 treatment is recorded",
+    "recheck_overdue": "the missing tests are collected",
+    "recheck_due": "the missing tests are collected",
+    "review_response": "MMA is not {mma_raised}, or has fallen as far as is expected",
+    "review_anaemia": "haemoglobin and MCV are within their limits",
+    "paediatric_review": "MMA and homocysteine are not raised and B12 is not low",
+    "specialist_review": "none of the findings in its reason stands any more",
 }
-GATE_WORDS = {"open": "shown to be normal", "closed": "shown to be reduced"}
+
+# The rules of these routes also list people, so that their reason may not hold for everybody.
+ROUTE_REASON = {
+    "paediatric": "The person is under the age of the screen.",
+    "inborn_error": "An inborn error of metabolism is recorded.",
+}
+
+# What would change the route of somebody who is not screened like everybody else.
+OTHER_ROUTE = {
+    "opted_out": "The person is screened when the patients extract says opted_out false.",
+    "deceased": "The person is screened when the patients extract gives no day of death.",
+    "unroutable_age": "The person is screened when the patients extract gives a birth date that is "
+    "not after the night.",
+    "paediatric": "The person is screened from the age of {adult_age} on.",
+    "inborn_error": "The person is screened when no code for an inborn error is recorded.",
+    "pregnant": "Rows about replacement stand by themselves, with their regimen, when the "
+    "pregnancy has ended or its code is older than {pregnancy}.",
+}
 
 # Measurements of facts.patient: its columns, the analyte, the words of a clinician.
 MEASUREMENTS = (
     ("mma_nmol_l", "mma_on", "mma_comparator", "mma", "MMA", "nmol/L"),
-    ("hcy_umol_l", "hcy_on", "hcy_comparator", "hcy", "homocysteine", "umol/L"),
+    ("hcy_umol_l", "hcy_on", "hcy_comparator", "hcy", "homocysteine", "µmol/L"),
     ("b12_pmol_l", "b12_on", "b12_comparator", "b12", "total B12", "pmol/L"),
     ("holotc_pmol_l", "holotc_on", "holotc_comparator", "holotc", "active B12", "pmol/L"),
-    ("egfr_ml_min", "egfr_on", "egfr_comparator", "egfr", "eGFR", "mL/min/1.73 m2"),
+    ("egfr_ml_min", "egfr_on", "egfr_comparator", "egfr", "eGFR", "mL/min/1.73 m²"),
     ("hb_g_l", "hb_on", "hb_comparator", "hb", "haemoglobin", "g/L"),
     ("mcv_fl", "mcv_on", "mcv_comparator", "mcv", "MCV", "fL"),
 )
@@ -177,9 +233,16 @@ def screening_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         yield "The person is in the patients extract and was not screened on this night."
         return
     route = person.route["route"]
-    yield f"Route: {said(route)}. {reason(warehouse, person.route['rule_id'])}"
+    rule_id = person.route["rule_id"]
+    why = (
+        f"{ROUTE_REASON[route]} {cited(warehouse, rule_id)}"
+        if route in ROUTE_REASON
+        else reason(warehouse, rule_id)
+    )
+    yield f"Route: {said(route)}. {why}"
     if route in ("opted_out", "deceased"):
         yield "No row is listed on any worklist."
+        yield f"What would change it: {OTHER_ROUTE[route]}"
         return
     if person.facts is not None:
         yield from ["", "What is known"]
@@ -196,12 +259,13 @@ def screening_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         yield f"  {sentence(person.status['why'])}"
         yield f"  {cited(warehouse, person.status['rule_id'])}"
     if person.recheck is not None:
-        yield from ["", recheck_line(person.recheck)]
+        yield from ["", recheck_line(warehouse, person.recheck)]
     if person.response is not None:
         yield from [
             "",
             f"Response to treatment: {said(person.response['response'])}. "
             + reason(warehouse, person.response["rule_id"]),
+            *response_lines(person.response),
         ]
     yield from ["", *worklist_lines(warehouse, person)]
     yield from ["", *change_lines(warehouse, person)]
@@ -221,28 +285,43 @@ def measurement_lines(warehouse: Warehouse, patient_id: str, facts: Row) -> Iter
         if value is None:
             continue
         comparator = facts.get(comparator_column) or "="
-        line = f"  {label} {'' if comparator == '=' else comparator}{number(value)} {unit}"
+        shown = value if analyte != "egfr" else floor(value * 10) / 10
+        line = f"  {label} {'' if comparator == '=' else comparator}{number(shown)} {unit}"
         if day is not None:
             line += f", collected {day}" + (
                 " on treatment" if facts.get(f"{analyte}_treated") else ""
             )
-        found = warehouse.frame(
-            "SELECT * FROM core.lab_result WHERE patient_id = ? AND analyte = ? "
-            "AND value = ? AND (? IS NULL OR collected_on = ?) "
-            "ORDER BY collected_at DESC, reported_at DESC NULLS LAST, result_id DESC LIMIT 1",
-            [patient_id, analyte, value, day, day],
-        ).to_dicts()
-        if found:
-            (result,) = found
+        result = result_of(warehouse, patient_id, analyte, value, day)
+        if result is None and analyte == "egfr":
+            result = result_of(warehouse, patient_id, "creatinine", None, day)
+            line += ", computed by CKD-EPI 2021"
+            if result is not None:
+                line += f" from creatinine {number(result['value'])} µmol/L of that day"
+        if result is not None:
             if day is None:
                 line += f", collected {result['collected_on']}"
             if result["value_as_sent"] is not None or result["unit_as_sent"] is not None:
-                sent = (result["value_as_sent"] or number(value), result["unit_as_sent"] or unit)
+                sent = (
+                    result["value_as_sent"] or number(result["value"]),
+                    result["unit_as_sent"] or result["unit"],
+                )
                 line += f", sent as {' '.join(sent)}"
             line += f" (laboratory {result['laboratory']}, {place(result)})"
-        elif analyte == "egfr":
-            line += " (computed from the creatinine of that day by CKD-EPI 2021)"
         yield line
+
+
+def result_of(
+    warehouse: Warehouse, patient_id: str, analyte: str, value: float | None, day: date | None
+) -> Row | None:
+    """The newest result of that analyte, value and day that speaks; None where there is none."""
+    found = warehouse.frame(
+        "SELECT * FROM core.lab_result WHERE patient_id = ? AND analyte = ? "
+        "AND (? IS NULL OR value = ?) AND (? IS NULL OR collected_on = ?) "
+        "AND status IN ('final', 'corrected', 'amended') "
+        "ORDER BY collected_at DESC, reported_at DESC NULLS LAST, result_id DESC LIMIT 1",
+        [patient_id, analyte, value, value, day, day],
+    ).to_dicts()
+    return found[0] if found else None
 
 
 def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
@@ -256,6 +335,7 @@ def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
             condition.resolved_on,
             condition.file_name,
             condition.record,
+            any_value(named.meaning ORDER BY length(named.code) DESC, named.meaning) AS meaning,
             list_sort(list(DISTINCT concat_ws(', ', named.condition_group, nullif(named.tier, ''))))
                 AS groups,
         FROM core.condition AS condition
@@ -278,7 +358,7 @@ def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         ended = f", resolved {row['resolved_on']}" if row["resolved_on"] else ""
         yield (
             f"  {row['code']} ({row['code_system']}), recorded {row['recorded_on']}{ended}: "
-            f"{said('; '.join(row['groups']))} ({place(row)})"
+            f"{row['meaning']} [{said('; '.join(row['groups']))}] ({place(row)})"
         )
 
 
@@ -302,27 +382,54 @@ def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         """,
         [person.patient_id],
     ).to_dicts()
+    facts = person.facts or {}
+    if facts.get("episode_started_on") is not None:
+        due = facts["next_dose_due_on"]
+        yield (
+            f"  B12 treatment since {facts['episode_started_on']}, last dose "
+            f"{facts['last_dose_on']}" + (f", next injection due {due}" if due else "")
+        )
     for row in found[:4]:
         dose = f" {number(row['dose'])} {row['dose_unit'] or ''}".rstrip() if row["dose"] else ""
-        way = f" {row['route']}" if row["route"] else ""
+        way = f" {WAYS.get(row['route'], row['route'])}" if row["route"] else ""
         ended = f" to {row['ended_on']}" if row["ended_on"] else ""
         yield (
-            f"  {row['substance'].replace('_', ' ')}{dose}{way}, {row['kind']} of "
+            f"  {said(row['substance'])}{dose}{way}, {row['kind']} of "
             f"{row['started_on']}{ended} ({place(row)})"
         )
     if len(found) > 4:
         yield f"  and {len(found) - 4} earlier rows of B12 or folic acid."
 
 
-def recheck_line(recheck: Row) -> str:
+def recheck_line(warehouse: Warehouse, recheck: Row) -> str:
     line = f"Recheck at {recheck['milestone']}: {recheck['recheck_state']}, due {recheck['due_on']}"
     if recheck["days_overdue"]:
         line += f", {recheck['days_overdue']} days overdue"
     if recheck["missing"]:
-        line += f"; tests missing: {recheck['missing']}"
+        labels = dict(warehouse.rows("SELECT analyte, label FROM map.analyte"))
+        tests = [labels.get(test, test) for test in recheck["missing"].split(",")]
+        line += f"; tests missing: {', '.join(tests)}"
     if recheck["n_missed"]:
-        line += f"; {recheck['n_missed']} earlier missed"
+        line += f"; earlier rechecks missed: {recheck['n_missed']}"
     return line + "."
+
+
+def response_lines(response: Row) -> Iterator[str]:
+    """The two values of MMA that are compared, and how far both markers fell."""
+    for what, when in (("Before treatment", "before"), ("Latest", "after")):
+        value = response[f"mma_{when}_nmol_l"]
+        if value is not None:
+            comparator = response[f"mma_{when}_comparator"]
+            yield (
+                f"  {what}: MMA {'' if comparator == '=' else comparator}{number(value)} nmol/L, "
+                f"collected {response[f'mma_{when}_on']}"
+            )
+    for label, fall in (
+        ("MMA", response["mma_fall_pct"]),
+        ("Homocysteine", response["hcy_fall_pct"]),
+    ):
+        if fall is not None:
+            yield f"  {label} {'fell' if fall >= 0 else 'rose'} by {abs(fall):.1f} %"
 
 
 def worklist_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
@@ -348,54 +455,193 @@ def worklist_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
 
 
 def change_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
-    """What is missing, and how the status would read if one known word were another."""
+    """What is missing, and what the published tables would say if one known word were another."""
     facts = person.facts
-    if facts is None or person.status is None:
+    if facts is None or person.route is None:
         return
-    unknown = (what for fact, what in MISSING.items() if facts.get(fact) == "unknown")
-    missing = list(dict.fromkeys(unknown))
-    yield "What is missing: " + (", ".join(missing) if missing else "nothing") + "."
-    changes = list(status_changes(warehouse, facts, person.status))
+    numbers = rule_numbers(warehouse)
+    missing = list(missing_lines(person.night, facts, numbers))
+    yield "What is missing" if missing else "What is missing: nothing."
+    yield from missing
+    changes = []
+    if person.status is not None:
+        changes += decision_changes(warehouse, facts, person, numbers)
+    for item in person.items:
+        if item["item_state"] != "closed" and item["action"] in LEAVES:
+            leaves = LEAVES[item["action"]].format(**numbers)
+            changes.append(
+                f"  {said(item['action'])} ({item['rule_id']}) leaves the list when {leaves}."
+            )
+    if person.route["route"] in OTHER_ROUTE:
+        changes.append(f"  {OTHER_ROUTE[person.route['route']].format(**numbers)}")
     if changes:
-        yield "What would change the functional status"
+        yield "The nearest rows that did not fit, and what would change the answer"
         yield from changes
 
 
-def status_changes(warehouse: Warehouse, facts: Row, status: Row) -> Iterator[str]:
-    """The published decision table asked again with one word changed.
+def rule_numbers(warehouse: Warehouse) -> dict[str, str]:
+    """Every limit, window and quantity of the ruleset in words, by its name."""
+    numbers = {}
+    for name, form, value, unit in warehouse.rows(
+        "SELECT threshold_id, form, value, unit FROM rules.threshold"
+    ):
+        measured = unit.replace("umol", "µmol").replace("{1.73_m2}", "1.73 m²")
+        numbers[name] = f"{said(form)} {number(value)} {measured}"
+    for name, n, unit in warehouse.rows("SELECT period_id, n, unit FROM rules.period"):
+        numbers[name] = f"{n} {unit}"
+    for name, value in warehouse.rows("SELECT quantity_id, value FROM rules.quantity"):
+        numbers[name] = number(value)
+    return numbers
+
+
+def missing_lines(night: Row, facts: Row, numbers: dict[str, str]) -> Iterator[str]:
+    """What cannot be judged, and the result or extract that it would take."""
+    since = facts["episode_started_on"]
+    window = (
+        f"in the {numbers['look_back']} up to the start of treatment on {since}"
+        if facts["basis"] == "baseline"
+        else f"in the {numbers['look_back']} before the night"
+        + (" and after the last dose" if facts["b12_treatment"] == "lapsed" else "")
+    )
+    for fact, (value_column, comparator_column, treated, label, limit) in MARKERS.items():
+        if facts[fact] != "unknown":
+            continue
+        value, comparator = facts[value_column], facts[comparator_column]
+        if value is None and not (fact == "b12_level" and facts["holotc_pmol_l"] is not None):
+            none = "total or active B12" if fact == "b12_level" else label
+            near = ""
+            if fact != "b12_level" and facts["sample_on"] is not None:
+                near = f", or not near enough to the sample of {facts['sample_on']}"
+            judged = none.removeprefix("total or active ")
+            yield f"  Cannot judge {judged}: no {none} {window}{near}."
+        elif facts[treated]:
+            yield f"  Cannot judge {label}: taken under treatment, it does not exclude deficiency."
+        elif value is None:
+            yield "  Cannot judge B12: the active B12 leaves the level open."
+        else:
+            yield (
+                f"  Cannot judge {label}: {comparator}{number(value)} leaves open whether it is "
+                f"{numbers[limit]}."
+            )
+    if facts["gate"] == "unknown":
+        if facts["sample_on"] is None:
+            yield "  Cannot judge kidneys at the sample: no MMA or homocysteine decides."
+        else:
+            yield "  Cannot judge kidneys at the sample: " + no_egfr(
+                facts, "gate_", f"within {numbers['gate']} of the sample of {facts['sample_on']}"
+            )
+    if facts["kidney"] == "unknown":
+        yield "  Cannot judge kidneys on the night: " + no_egfr(
+            facts, "", f"in the {numbers['look_back']} before it"
+        )
+    if facts["anaemia"] == "unknown":
+        yield "  Cannot judge anaemia: " + (
+            f"no haemoglobin in the {numbers['look_back']} before the night."
+            if facts["hb_g_l"] is None
+            else "sex or comparator leaves open on which side of the limit the haemoglobin is."
+        )
+    feed = night["conditions_feed"]
+    if "unknown" in (facts["neuro"], facts["pregnant"]):
+        yield "  Cannot tell silence from absence of conditions: " + (
+            "the code maps do not cover the code systems of the conditions extract."
+            if feed == "fresh"
+            else f"the conditions feed is {'missing' if feed == 'none' else feed}."
+        )
+    if facts["b12_treatment"] == "unknown":
+        yield "  Cannot judge treatment: no medications extract has been received."
+
+
+def no_egfr(facts: Row, which: str, window: str) -> str:
+    """Why an eGFR does not decide."""
+    if facts[f"{which}egfr_ml_min"] is not None:
+        comparator = facts[f"{which}egfr_comparator"]
+        shown = number(floor(facts[f"{which}egfr_ml_min"] * 10) / 10)
+        return f"eGFR {comparator}{shown} leaves it open."
+    told = f"no creatinine or eGFR {window}"
+    if facts["sex"] not in ("female", "male"):
+        told += f"; from a creatinine nothing is computed with sex {facts['sex']}"
+    return told + "."
+
+
+def decision_changes(
+    warehouse: Warehouse, facts: Row, person: Person, numbers: dict[str, str]
+) -> Iterator[str]:
+    """The decision tables of status and regimen asked again with one word changed.
 
     A word that contradicts the rest is left out: a marked MMA is a raised one.
     """
-    asks = [
-        name
-        for (name,) in warehouse.rows(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'rules' "
-            "AND table_name = 'functional_status' "
-            "AND column_name NOT IN ('rule_id', 'outcome', 'priority') ORDER BY ordinal_position"
-        )
-    ]
-    if any(facts.get(ask) is None for ask in asks):
+    untreated = facts["b12_treatment"] in ("none", "unknown") or (
+        facts["b12_treatment"] == "lapsed" and facts["basis"] == "current"
+    )
+    known = facts | {"untreated": "yes" if untreated else "no"}
+    before = decided(warehouse, known)
+    if before is None:
         return
-    rules = warehouse.frame("SELECT * FROM rules.functional_status").to_dicts()
-    by_words = {tuple(row[ask] for ask in asks): row for row in rules}
-    for ask in ASKED:
-        if ask not in asks:
+    when = "results from before treatment show that " if known["basis"] == "baseline" else ""
+    for fact, word, words in CHANGES:
+        changed = known | {fact: word}
+        if known[fact] == word or (fact == "mma_marked" and known["mma_raised"] != "yes"):
             continue
-        told: dict[tuple[str, str], list[str]] = {}
-        for word in sorted({row[ask] for row in rules} - {facts[ask], "unknown"}):
-            words = {name: facts[name] for name in asks} | {ask: word}
-            if ask == "mma_raised" and "mma_marked" in asks:
-                words["mma_marked"] = "no"
-            if words.get("mma_marked") == "yes" and words.get("mma_raised") != "yes":
-                continue
-            row = by_words[tuple(words[name] for name in asks)]
-            if row["outcome"] != status["functional_status"]:
-                told.setdefault((row["outcome"], row["rule_id"]), []).append(word)
-        for (outcome, rule_id), outcomes in told.items():
-            shown = " or ".join(
-                GATE_WORDS.get(word, word) if ask == "gate" else word for word in outcomes
-            )
-            yield f"  {ASKED[ask]} {shown}: {said(outcome)} ({rule_id})."
+        if fact == "mma_raised":
+            changed["mma_marked"] = "no"
+        if fact == "mma_marked" and word == "no" and known["mma_marked"] == "unknown":
+            continue
+        if fact == "neuro" and word == "none_recorded":
+            changed["neuro_definite"] = "no"
+        after = decided(warehouse, changed)
+        if after is None or after == before:
+            continue
+        parts = []
+        if after[0][0] != before[0][0]:
+            parts.append(f"the status is {said(after[0][0])} ({after[0][1]})")
+        if after[1] != before[1]:
+            parts.append(moved(listed_as(person, before[1]), listed_as(person, after[1])))
+        if parts:
+            yield f"  When {when}{words.format(**numbers)}: {', '.join(parts)}."
+
+
+def listed_as(person: Person, regimen: tuple[str, str]) -> str:
+    """The row that a regimen makes, folded or not, with its rule; blank where it makes none."""
+    action, rule_id = regimen
+    if action == "none":
+        return ""
+    facts = person.facts or {}
+    if facts.get("cobalamin_reaction") == "yes":
+        return "specialist review (RG16)"
+    if person.route and person.route["route"] == "pregnant":
+        action = "pregnancy_review"
+    return f"{said(action)} ({rule_id})"
+
+
+def moved(before: str, after: str) -> str:
+    """How the row of the list changes."""
+    if before == after:
+        return f"{before} stays on the list"
+    if not after:
+        return f"{before} leaves the list"
+    return f"{after} is listed" + (f" in place of {before}" if before else "")
+
+
+def decided(warehouse: Warehouse, words: Row) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """Status and regimen with their rules for these words; None where a word is missing."""
+    marked = "yes" in (words["mma_raised"], words["hcy_raised"]) or words["b12_level"] == "low"
+    open_ = "unknown" in (words["mma_raised"], words["hcy_raised"], words["b12_level"])
+    asked = words | {"markers_raised": "yes" if marked else "unknown" if open_ else "no"}
+    status = row_that_fits(warehouse, "functional_status", asked)
+    if status is None:
+        return None
+    regimen = row_that_fits(warehouse, "regimen", asked | {"functional_status": status[0]})
+    return None if regimen is None else (status, regimen)
+
+
+def row_that_fits(warehouse: Warehouse, table: str, words: Row) -> tuple[str, str] | None:
+    """Outcome and rule of the one combination of a decision table that these words make."""
+    rows = warehouse.frame(TABLES[table]).to_dicts()
+    asks = [name for name in rows[0] if name not in ("rule_id", "outcome", "priority")]
+    for row in rows:
+        if all(row[ask] == words.get(ask) for ask in asks):
+            return row["outcome"], row["rule_id"]
+    return None
 
 
 def reason(warehouse: Warehouse, rule_id: str) -> str:
@@ -408,10 +654,13 @@ def reason(warehouse: Warehouse, rule_id: str) -> str:
 def cited(warehouse: Warehouse, rule_id: str) -> str:
     """A rule's id, and the source and section or the assumption that it rests on."""
     rows = warehouse.frame("SELECT * FROM rules.row WHERE rule_id = ?", [rule_id]).to_dicts()
-    grounds = [
-        part for row in rows for part in (row["source"], row["section"], row["assumption"]) if part
-    ]
-    return sentence(f"Rule {rule_id}: {'; '.join(grounds)}" if grounds else f"Rule {rule_id}")
+    grounds = []
+    for row in rows:
+        if row["section"]:
+            grounds.append(f"{row['source'].removesuffix('; assumption')}: {row['section']}")
+        if row["assumption"]:
+            grounds.append(f"assumption: {row['assumption']}")
+    return f"Rule {rule_id} ({'; '.join(grounds)})." if grounds else f"Rule {rule_id}."
 
 
 def sentence(text: str) -> str:
@@ -424,7 +673,7 @@ def place(row: Row) -> str:
 
 
 def said(word: str) -> str:
-    return word.replace("_", " ")
+    return word.replace("_", " ").replace("b12", "B12")
 
 
 def number(value: float) -> str:

@@ -155,9 +155,10 @@ def _recommendations(ruleset: Ruleset) -> Iterator[str]:
         yield f"- `{{{token}}}`: {meaning}"
     yield ""
     yield "`{form}` is one of the forms, by renal dysfunction yes, no or unknown."
-    yield "`{check_treatment}` stands only where treatment is unknown, `{missing}` is `missing_none` where"
-    yield "no test is missing. `{in_place}` is `in_place_reaction` after a reaction to a cobalamin, and"
-    yield "`{creatinine}` is `creatinine_renal` with renal dysfunction; else they are the other one."
+    yield "`{check_treatment}` stands only where treatment is unknown, and `{missing}` is"
+    yield "`missing_none` where no test is missing. `{in_place}` is `in_place_reaction` after a"
+    yield "reaction to a cobalamin, and `{creatinine}` is `creatinine_renal` with renal"
+    yield "dysfunction; else they are the other one."
     yield ""
     outside = [rule for rule in ruleset.rules.values() if rule.outside]
     for rule in outside:

@@ -49,8 +49,8 @@ WITH reasoned AS (
             WHEN proposed.action = 'check_potassium'
                 THEN evidence.hb_text || stand_text('yes', 'hb_severe')
             WHEN proposed.action IN ('recheck_overdue', 'recheck_due')
-                THEN 'treatment since ' || CAST(course.started_on AS VARCHAR) || '; ' || recheck.milestone
-                || ' recheck due on ' || CAST(recheck.due_on AS VARCHAR) || '; missing '
+                THEN 'treatment since ' || CAST(course.started_on AS VARCHAR) || '; recheck at '
+                || recheck.milestone || ' due on ' || CAST(recheck.due_on AS VARCHAR) || '; missing '
                 || recheck.missing_labels
                 || CASE
                     WHEN recheck.n_missed > 0 THEN '; earlier rechecks missed: ' || recheck.n_missed

@@ -24,7 +24,7 @@ def test_a_listed_person_is_explained_with_values_places_rules_and_recommendatio
     assert "FS2" in out
     assert "R20.2 (icd10), recorded 2026-06-01" in out
     assert "conditions_1.csv, record 1" in out
-    assert "On the worklist (clinic north): start b12 neuro, priority 1, rule RG1" in out
+    assert "On the worklist (clinic north): start B12 neuro, priority 1, rule RG1" in out
     assert "for clinician review" in out
     assert "creatinine or eGFR" in out
 
@@ -35,8 +35,8 @@ def test_a_person_on_no_list_is_told_so_with_what_would_change_it(
     out = told(published, "0002", capsys)
     assert "Functional status: unlikely." in out
     assert "On no worklist" in out
-    assert "What would change the functional status" in out
-    assert "MMA raised yes: " in out
+    assert "Cannot judge kidneys at the sample: no creatinine or eGFR within 90 days of the" in out
+    assert "  When MMA is above 271 nmol/L: the status is possible (FS9)" in out
 
 
 def test_a_person_who_opted_out_is_told_as_that_and_nothing_more(
