@@ -49,6 +49,15 @@ GROUP BY ALL
 ORDER BY n_rows DESC, file_name, column_name, check_name, reason
 """
 
+UNMAPPED = """
+SELECT kind, laboratory, code_system, code, test_name, unit, n, first_on, last_on
+FROM core.unmapped_code
+UNION ALL
+SELECT kind, NULL, code_system, code, NULL, NULL, n, first_on, last_on
+FROM facts.unused_code
+ORDER BY kind, n DESC, code_system, code, laboratory, test_name, unit
+"""
+
 # What an operator can mend; any other refusal of the system is a bug and keeps its traceback.
 CANNOT_WRITE = (
     errno.ENOSPC,
@@ -220,6 +229,9 @@ def command_line() -> Parser:
     rejects_parser.add_argument("site", metavar="SITE", type=Path)
     rejects_parser.add_argument("--rows", action="store_true", help="every row, not the counts")
 
+    unmapped_parser = add("unmapped", unmapped, "codes that no map names, with counts, no patient")
+    unmapped_parser.add_argument("site", metavar="SITE", type=Path)
+
     rules_parser = add("rules", rules, "the ruleset: show it, check it, or render its page")
     rules_parser.add_argument("words", metavar="[show|check|render] [SITE]", nargs="*")
     rules_parser.add_argument(
@@ -330,7 +342,7 @@ def check(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.site)
     as_of = night_of(arguments.as_of, now_at(settings))
     from b12screen.ingest import check as check_extracts
-    from b12screen.maps import load_maps
+    from b12screen.site_maps import maps_of
     from b12screen.warehouse import Warehouse
 
     inbox: Path = arguments.site / "inbox"
@@ -342,7 +354,7 @@ def check(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{len(absent)} of {len(files)} files are not there. Nothing was checked.")
     # The rows pass through a private folder outside the site, which is gone afterwards.
     with tempfile.TemporaryDirectory(prefix="b12screen-") as scratch, shown_progress() as progress:
-        taking = check_extracts(files, settings, load_maps(), as_of, Path(scratch), progress)
+        taking = check_extracts(files, settings, maps_of(settings), as_of, Path(scratch), progress)
         with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
             reasons = warehouse.rows(REASONS)
     turned_away = [account for account in taking.accounts if account.reason]
@@ -436,6 +448,13 @@ def rejects(arguments: argparse.Namespace) -> int:
     for kind, column, name, reason, n_rows, n_files, last in kinds:
         print(f"{n_rows} rows of {kind}, {column or 'whole row'}, {name}: {reason}")
         print(f"    in {n_files} files, last on the night of {last}")
+    return DONE
+
+
+def unmapped(arguments: argparse.Namespace) -> int:
+    with published(arguments.site, None) as warehouse:
+        frame = warehouse.frame(UNMAPPED)
+    print(table(frame, as_csv=False) if frame.height else "Every code that was sent has a map.")
     return DONE
 
 

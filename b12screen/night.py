@@ -25,11 +25,12 @@ from b12screen.audit import audit_published
 from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
 from b12screen.ingest import FileAccount, Taking
 from b12screen.ingest import take as take_extracts
-from b12screen.maps import load_maps
+from b12screen.maps import Maps
 from b12screen.publish import Site, writing
 from b12screen.resources import sql_folder, sql_text
 from b12screen.rules import Ruleset, load_ruleset
 from b12screen.settings import Settings, load_settings
+from b12screen.site_maps import maps_of
 from b12screen.warehouse import Warehouse
 from b12screen.worklists import write_worklists
 from schemas import reference
@@ -173,7 +174,7 @@ def take(night: Night, progress: Progress) -> Taking:
             warehouse,
             night.site.inbox,
             night.settings,
-            load_maps(),
+            maps_of(night.settings),
             night.as_of,
             night.site.scratch,
             progress,
@@ -205,7 +206,7 @@ def decide(night: Night, taking: Taking, progress: Progress) -> None:
         shutil.copyfile(night.state / STATE, night.database)
         with night.open(night.database) as warehouse:
             with warehouse.together():
-                _write_reference(ruleset, warehouse)
+                _write_reference(ruleset, maps_of(night.settings), warehouse)
                 warehouse.create(["run.night", *HISTORY])
                 _write_night(night, taking, ruleset.ruleset, warehouse)
             _carry_history(night, warehouse)
@@ -228,7 +229,10 @@ def write(night: Night, progress: Progress) -> Lists:
             states=dict(warehouse.rows(_STATES)),
             priorities=dict(warehouse.rows(_PRIORITIES)),
             n_patients=warehouse.scalar("SELECT count(*) FROM facts.patient"),
-            n_unmapped=warehouse.scalar("SELECT count(*) FROM core.unmapped_code"),
+            n_unmapped=warehouse.scalar(
+                "SELECT (SELECT count(*) FROM core.unmapped_code) "
+                "+ (SELECT count(*) FROM facts.unused_code)"
+            ),
         )
 
 
@@ -289,9 +293,9 @@ ORDER BY ALL
 """
 
 
-def _write_reference(ruleset: Ruleset, warehouse: Warehouse) -> None:
+def _write_reference(ruleset: Ruleset, maps: Maps, warehouse: Warehouse) -> None:
     """The maps and the ruleset as commented tables: whoever opens the file sees what it knew."""
-    tables = {f"map.{name}": frame for name, frame in load_maps().tables().items()}
+    tables = {f"map.{name}": frame for name, frame in maps.tables().items()}
     tables |= {f"rules.{name}": frame for name, frame in ruleset.tables().items()}
     for name, frame in tables.items():
         warehouse.write(name, frame)

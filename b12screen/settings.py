@@ -16,6 +16,14 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from b12screen.errors import CannotWrite, SettingsInvalid, UsageError
+from b12screen.maps import (
+    CONDITION_SYSTEMS,
+    DRUG_SYSTEMS,
+    NEURO_GROUPS,
+    NEURO_TIERS,
+    OTHER_GROUPS,
+    SUBSTANCES,
+)
 from schemas.words import ANALYTES
 
 SETTINGS_FILE = "b12screen.toml"
@@ -97,6 +105,48 @@ class Laboratory(Section):
         return self
 
 
+class OwnCondition(Section):
+    """What a condition code of the site means; a neurological group needs a tier, others none."""
+
+    group: str
+    tier: str = ""
+    meaning: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def group_and_tier_are_known(self) -> Self:
+        if self.group not in (*NEURO_GROUPS, *OTHER_GROUPS):
+            raise ValueError(
+                "group is none of " + ", ".join(sorted((*NEURO_GROUPS, *OTHER_GROUPS)))
+            )
+        if self.group in NEURO_GROUPS and self.tier not in NEURO_TIERS:
+            raise ValueError("a neurological group needs a tier: " + ", ".join(NEURO_TIERS))
+        if self.group in OTHER_GROUPS and self.tier:
+            raise ValueError("only a neurological group has a tier")
+        return self
+
+
+class OwnDrug(Section):
+    """Which cobalamin, or folic acid, a drug code of the site stands for."""
+
+    substance: str
+    meaning: Annotated[str, Field(min_length=1)]
+
+    @field_validator("substance")
+    @classmethod
+    def substance_is_known(cls, substance: str) -> str:
+        if substance not in SUBSTANCES:
+            raise ValueError("is none of " + ", ".join(SUBSTANCES))
+        return substance
+
+    @property
+    def is_b12(self) -> bool:
+        return self.substance != "folic_acid"
+
+    @property
+    def is_folic_acid(self) -> bool:
+        return self.substance in ("folic_acid", "b12_with_folic_acid")
+
+
 class Settings(Section):
     """Everything a site may set. The defaults work unedited."""
 
@@ -107,6 +157,26 @@ class Settings(Section):
     limits: Limits = Limits()
     freshness: Freshness = Freshness()
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
+    conditions: dict[str, dict[str, OwnCondition]] = {}
+    drugs: dict[str, dict[str, OwnDrug]] = {}
+
+    @field_validator("conditions")
+    @classmethod
+    def condition_systems_are_known(
+        cls, conditions: dict[str, dict[str, OwnCondition]]
+    ) -> dict[str, dict[str, OwnCondition]]:
+        if not conditions.keys() <= set(CONDITION_SYSTEMS):
+            raise ValueError("a code system is none of " + ", ".join(CONDITION_SYSTEMS))
+        return conditions
+
+    @field_validator("drugs")
+    @classmethod
+    def drug_systems_are_known(
+        cls, drugs: dict[str, dict[str, OwnDrug]]
+    ) -> dict[str, dict[str, OwnDrug]]:
+        if not drugs.keys() <= set(DRUG_SYSTEMS):
+            raise ValueError("a code system is none of " + ", ".join(DRUG_SYSTEMS))
+        return drugs
 
     @field_validator("timezone")
     @classmethod
@@ -186,6 +256,16 @@ ruleset = "praxis-2025"
 # analyte = "mma"
 # unit = "nmol/L"
 # specimen = "serum"
+
+# Conditions and drugs that the shipped maps do not name; `b12screen unmapped` lists what was sent.
+# A code added for a group also says that the feed can tell of that group: add them all or none.
+# [conditions.snomed.123456789]
+# group = "neuropathy"
+# tier = "likely"
+# meaning = "polyneuropathy of our own list"
+# [drugs.snomed.987654321]
+# substance = "hydroxocobalamin"
+# meaning = "hydroxocobalamin of our own formulary"
 """
 
 
@@ -257,6 +337,10 @@ def known_keys(path: list[str]) -> list[str]:
             return list(Laboratory.model_fields)
         case ["laboratories", _, "tests", _]:
             return list(LocalTest.model_fields)
+        case ["conditions", _, _]:
+            return list(OwnCondition.model_fields)
+        case ["drugs", _, _]:
+            return list(OwnDrug.model_fields)
     return []
 
 

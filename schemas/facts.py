@@ -227,3 +227,18 @@ class B12Episode(pa.DataFrameModel):
 
     class Config:
         strict = True
+
+
+@relation("facts.unused_code", key=("kind", "code_system", "code"))
+class UnusedCode(pa.DataFrameModel):
+    """One row per code of conditions and medications that no map names, with counts, no patient."""
+
+    kind: str = shared("kind", words=words.KINDS)
+    code_system: str = shared("code_system")
+    code: str = shared("code")
+    n: int = column("Rows with it", ge=1)
+    first_on: pl.Date = column("Earliest day among them")
+    last_on: pl.Date = column("Latest day among them")
+
+    class Config:
+        strict = True

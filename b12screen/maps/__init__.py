@@ -298,8 +298,8 @@ def _unknown_words(maps: dict[str, pl.DataFrame]) -> list[str]:
     for name, column, fold in (
         ("unit", "spelling", fold_unit),
         ("specimen", "specimen", fold_words),
-        ("condition", "code", _fold_code),
-        ("drug", "code", _fold_code),
+        ("condition", "code", fold_code),
+        ("drug", "code", fold_code),
     ):
         unfolded = maps[name].filter(
             pl.Series([fold(word) != word for word in maps[name][column]], dtype=pl.Boolean)
@@ -308,7 +308,8 @@ def _unknown_words(maps: dict[str, pl.DataFrame]) -> list[str]:
     return findings
 
 
-def _fold_code(code: str) -> str:
+def fold_code(code: str) -> str:
+    """A condition or drug code as the maps spell it: capitals, no dots, no white space."""
     return "".join(code.upper().replace(".", "").split())
 
 

@@ -1,6 +1,7 @@
 """The command line: exit codes, what it says on which stream, and what it does not import."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -295,3 +296,65 @@ def test_doctor_says_what_it_found(published: Path, capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "last night" in out
     assert "2026-11-01" in out
+
+
+def test_codes_without_a_map_are_listed_with_counts_and_days_and_nobody(
+    published: Path, capsys: Capture
+) -> None:
+    assert cli.main(["unmapped", str(published)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"conditions +\|[^|]*\| icd10 +\| I10 +\|.* 1 +\| 2026-10-30 \| 2026-10-30", out
+    )
+    assert re.search(r"medications +\|[^|]*\| atc +\| C07AB02 +\|", out)
+    assert "R20.2" not in out
+    assert "0002" not in out
+
+
+OWN_CODES = """
+[conditions.icd10.I10]
+group = "neuropathy"
+tier = "definite"
+meaning = "a code of our own"
+[drugs.atc.C07AB02]
+substance = "hydroxocobalamin"
+meaning = "a product of our own"
+"""
+
+
+def test_codes_that_a_site_adds_count_and_are_listed_no_more(
+    site: Path, extracts: dict[str, str], deliver: Deliver, capsys: Capture
+) -> None:
+    settings = site / "b12screen.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + OWN_CODES, encoding="utf-8")
+    deliver(site, extracts)
+    cli.main(["run", str(site), "--as-of", "2026-11-01"])
+    capsys.readouterr()
+    assert cli.main(["unmapped", str(site)]) == 0
+    assert "Every code" in capsys.readouterr().out
+    question = "SELECT neuro, b12_treatment FROM facts.patient WHERE patient_id = '0002'"
+    assert cli.main(["query", str(site), question, "--csv"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "recorded,active"
+    question = "SELECT source, verified FROM map.condition WHERE code = 'I10'"
+    assert cli.main(["query", str(site), question, "--csv"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "b12screen.toml,site"
+
+
+@pytest.mark.parametrize(
+    ("added", "finding"),
+    [
+        ('[conditions.icd10."R20.2"]\ngroup = "paraesthesia"\ntier = "weak"\n', "in the map"),
+        ('[conditions.icd10.I10]\ngroup = "neuropathy"\n', "needs a tier"),
+        ('[conditions.icd10.I10]\ngroup = "heart"\n', "group is none of"),
+        ('[conditions.icd11.I10]\ngroup = "dialysis"\n', "code system"),
+        ('[drugs.atc.C07AB02]\nsubstance = "aspirin"\n', "drugs.atc.C07AB02.substance"),
+    ],
+)
+def test_a_code_that_a_site_adds_wrongly_is_named(
+    site: Path, capsys: Capture, added: str, finding: str
+) -> None:
+    settings = site / "b12screen.toml"
+    text = settings.read_text(encoding="utf-8") + added + 'meaning = "ours"\n'
+    settings.write_text(text, encoding="utf-8")
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 10
+    assert finding in capsys.readouterr().err

@@ -1,0 +1,77 @@
+"""The code maps of one site: the shipped ones, and the codes that its settings add.
+
+A site adds codes and changes none: a code that the shipped map has in the same group, or as a drug,
+is refused, so that an update of the maps never meets a silent exception. Rows of a site carry its
+settings file as their source and ``site`` for how they were verified.
+"""
+
+from dataclasses import replace
+
+import polars as pl
+
+from b12screen.errors import SettingsInvalid
+from b12screen.maps import Maps, fold_code, load_maps
+from b12screen.settings import SETTINGS_FILE, Settings
+
+# Source and verification of a row that a site has added.
+BY_SITE = (SETTINGS_FILE, "site")
+
+
+def maps_of(settings: Settings) -> Maps:
+    """The maps with the site's own codes; SettingsInvalid names each that is shipped already."""
+    maps = load_maps()
+    own = replace(
+        maps,
+        condition=pl.DataFrame(
+            [
+                (system, fold_code(code), "exact", each.group, each.tier, each.meaning, *BY_SITE)
+                for system, codes in settings.conditions.items()
+                for code, each in codes.items()
+            ],
+            schema=maps.condition.schema,
+            orient="row",
+        ),
+        drug=pl.DataFrame(
+            [
+                (
+                    system,
+                    fold_code(code),
+                    "exact",
+                    each.substance,
+                    "",
+                    each.is_b12,
+                    each.is_folic_acid,
+                    False,
+                    each.meaning,
+                    *BY_SITE,
+                )
+                for system, codes in settings.drugs.items()
+                for code, each in codes.items()
+            ],
+            schema=maps.drug.schema,
+            orient="row",
+        ),
+    )
+    findings = []
+    for name, shipped, added, key in (
+        ("conditions", maps.condition, own.condition, ["code_system", "code", "condition_group"]),
+        ("drugs", maps.drug, own.drug, ["code_system", "code"]),
+    ):
+        twice = [
+            *added.join(shipped, on=key, how="semi").select(key).iter_rows(),
+            *added.filter(added.select(key).is_duplicated()).select(key).unique().iter_rows(),
+        ]
+        findings += [
+            f"{name}.{system}.{code}: is in the map already" for system, code, *_ in sorted(twice)
+        ]
+    if findings:
+        raise SettingsInvalid(
+            f"{len(findings)} codes of {SETTINGS_FILE} are wrong: {'; '.join(findings)}. Nothing "
+            "was read or published. Take them out; to change what a code means, ask for the map "
+            "to be changed."
+        )
+    return replace(
+        maps,
+        condition=pl.concat([maps.condition, own.condition]),
+        drug=pl.concat([maps.drug, own.drug]),
+    )
