@@ -463,7 +463,7 @@ def change_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     missing = list(missing_lines(person.night, facts, numbers))
     yield "What is missing" if missing else "What is missing: nothing."
     yield from missing
-    changes = []
+    changes: list[str] = []
     if person.status is not None:
         changes += decision_changes(warehouse, facts, person, numbers)
     for item in person.items:

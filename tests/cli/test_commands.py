@@ -14,6 +14,7 @@ from b12screen import cli
 from b12screen.errors import B12ScreenError
 from b12screen.rules import load_ruleset, render
 from b12screen.settings import SETTINGS_FILE
+from schemas.words import ACTIONS
 
 Deliver = Callable[[Path, dict[str, str]], None]
 Capture = pytest.CaptureFixture[str]
@@ -358,3 +359,24 @@ def test_a_code_that_a_site_adds_wrongly_is_named(
     settings.write_text(text, encoding="utf-8")
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 10
     assert finding in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demo_lists_somebody_for_every_action_and_explains_them(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    site = tmp_path / "demo"
+    assert cli.main(["demo", str(site)]) == 0
+    capsys.readouterr()
+    question = (
+        "SELECT action, min(patient_id) FROM worklists.item WHERE item_state = 'open' GROUP BY ALL"
+    )
+    assert cli.main(["query", str(site), question, "--csv"]) == 0
+    listed = dict(line.split(",") for line in capsys.readouterr().out.split()[1:])
+    # A result that is withdrawn after a clinic was told is a row of the way back.
+    assert listed.keys() | {"result_withdrawn"} == set(ACTIONS)
+    for action, patient_id in listed.items():
+        assert cli.main(["explain", str(site), patient_id]) == 0
+        out = capsys.readouterr().out
+        assert f": {action.replace('_', ' ').replace('b12', 'B12')}, priority" in out
+        assert "what would change the answer" in out
