@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -418,8 +419,11 @@ def test_no_text_of_a_shipped_ruleset_is_a_false_alarm(ruleset: str) -> None:
         "{check_treatment}": fragments["check_treatment"],
     }
     for rule_id, text in texts["row"].select("rule_id", "text").iter_rows():
-        for form in ("form_yes", "form_no", "form_unknown"):
-            filled = (text or "").replace("{form}", fragments[form])
+        for form, missing in product(
+            ("form_yes", "form_no", "form_unknown"),
+            (blanks["{missing}"], fragments["missing_none"]),
+        ):
+            filled = (text or "").replace("{form}", fragments[form]).replace("{missing}", missing)
             for blank, word in blanks.items():
                 filled = filled.replace(blank, word)
             says = recommendations(filled)
