@@ -461,6 +461,11 @@ def change_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         return
     numbers = rule_numbers(warehouse)
     missing = list(missing_lines(person.night, facts, numbers))
+    recheck = person.recheck
+    if recheck is not None and recheck["recheck_state"] in ("due", "overdue"):
+        missing.append(
+            f"  Cannot judge the recheck at {recheck['milestone']}: see the tests missing there."
+        )
     yield "What is missing" if missing else "What is missing: nothing."
     yield from missing
     changes: list[str] = []
