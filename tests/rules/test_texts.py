@@ -32,7 +32,7 @@ CARRIES = {
     "RG3": ("assessing neurological", "same 1 mg IM dose"),
     "RG4": ("three times a week for 2 weeks", "every 2-3 months", "lifelong where", "cause"),
     "RG13": ("local guidance", "missing", "do not wait", "anaemia"),
-    "RG6": ("the kidneys'", "total and active B12", "If B12 is replaced"),
+    "RG6": ("the kidneys'", "total and active B12", "hydroxocobalamin or methylcobalamin"),
     "RG7": ("{missing}",),
     "RG10": ("without delay", "treating first"),
     "RG8": ("folate", "B6", "thyroid", "kidney", "delay", "only with B12 covered"),
