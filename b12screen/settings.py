@@ -75,6 +75,13 @@ class Freshness(Section):
     medications_days: Annotated[int, Field(ge=0)] = 35
 
 
+class Hl7v2(Section):
+    """Which identifier of an HL7 v2 message (PID-3) is the patient's."""
+
+    identifier_type: Annotated[str, Field(min_length=1)] = "MR"
+    assigning_authority: Annotated[str, Field(min_length=1)] | None = None
+
+
 class LocalTest(Section):
     """What a laboratory's own code measures; `unit` speaks only where the cell is blank."""
 
@@ -95,6 +102,7 @@ class Laboratory(Section):
 
     reject_share: Share | None = None
     code_system: str | None = None
+    sending_facilities: list[str] = []
     tests: dict[str, LocalTest] = {}
     default_units: dict[str, str] = {}
 
@@ -156,6 +164,7 @@ class Settings(Section):
     publish: Publish = Publish()
     limits: Limits = Limits()
     freshness: Freshness = Freshness()
+    hl7v2: Hl7v2 = Hl7v2()
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
     conditions: dict[str, dict[str, OwnCondition]] = {}
     drugs: dict[str, dict[str, OwnDrug]] = {}
@@ -205,6 +214,20 @@ class Settings(Section):
                 raise ValueError("a laboratory's name is letters, digits, '-', '_' and '.'")
         return laboratories
 
+    @field_validator("laboratories")
+    @classmethod
+    def facilities_are_one_laboratorys(
+        cls, laboratories: dict[str, Laboratory]
+    ) -> dict[str, Laboratory]:
+        named = [
+            facility
+            for laboratory in laboratories.values()
+            for facility in {name.strip().lower() for name in laboratory.sending_facilities}
+        ]
+        if len(set(named)) < len(named):
+            raise ValueError("two of them have a sending facility in common")
+        return laboratories
+
 
 INITIAL_SETTINGS = """\
 # Settings of one site. Everything that is commented out shows its default.
@@ -241,11 +264,19 @@ ruleset = "praxis-2025"
 # conditions_days = 35
 # medications_days = 35
 
+[hl7v2]
+# The identifier of PID-3 that is the patient's: of this type and, where one is set, of this
+# assigning authority. Without one of this type the first is taken.
+# identifier_type = "MR"
+# assigning_authority = "HOSPITAL"
+
 # One table for each laboratory; the first is meant where an extract names none.
 # Codes are LOINC and units are UCUM unless the laboratory says otherwise.
 [laboratories.main]
 # reject_share = 0.05
 # code_system = "main-local"
+# Sending facilities (MSH-4) of its HL7 v2 messages.
+# sending_facilities = ["MAINLAB"]
 
 # Units of tests whose unit cell this laboratory leaves blank.
 # [laboratories.main.default_units]
@@ -327,6 +358,7 @@ def known_keys(path: list[str]) -> list[str]:
         "publish": Publish,
         "limits": Limits,
         "freshness": Freshness,
+        "hl7v2": Hl7v2,
     }
     match path:
         case []:

@@ -81,7 +81,56 @@ CHECKS: dict[str, tuple[str, str, str]] = {
     "route": ("route", "known_word", "route is not one of the contract's words"),
 }
 
-# The check of a row whose bytes already make no record; it has no column.
-SHAPES: dict[str, tuple[None, str, str]] = {
-    name: (None, name, reason) for name, reason in BROKEN_ROWS.items()
+# What only a message can have wrong with it, seen before the scan.
+MESSAGES: dict[str, tuple[str | None, str, str]] = {
+    "identifier": (
+        "patient_id",
+        "one_identifier",
+        "PID-3 holds several identifiers of the type that the settings name, or none of their "
+        "assigning authority; set hl7v2.assigning_authority and hl7v2.identifier_type",
+    ),
+    "filler": (
+        "result_id",
+        "not_blank",
+        "OBR-3 and ORC-3 (filler order number) are blank, so a correction could not be told from "
+        "a second result",
+    ),
+    "codes": (
+        "code",
+        "one_test",
+        "the code and the alternate code of OBX-3 name different tests; one of them is wrong",
+    ),
+    "repetition": ("value", "one_value", "OBX-5 holds several values; only one can be read"),
+    "structured": (
+        "value",
+        "number",
+        "OBX-5 is a range, a ratio or another structure and no number with or without < or >",
+    ),
+    "coded": ("value", "number", "OBX-5 is a code without its text, and a code is no number"),
+    "value_type": ("value", "value_type", "OBX-2 names a type that is no number and no text"),
+    "repeated": (
+        "value",
+        "one_value",
+        "the message holds this result more than once and they differ (same OBR-3, OBX-3 and "
+        "OBX-4); ask the laboratory which one is meant",
+    ),
+    "cut_short": (
+        None,
+        "cut_short",
+        "the file ends within this OBX, before its status; ask the sender for it again",
+    ),
+    "no_message": (None, "no_message", "text that belongs to no message stands before the first"),
+    "separators": (None, "separators", "MSH-1 and MSH-2 are no separators; send it again"),
+    "message_type": (None, "message_type", "MSH-9 is blank, so it is no message of any type"),
+    "message_size": (None, "message_size", "the message is larger than any result message"),
+    "header": (
+        None,
+        "header",
+        "a damaged header (MSH) stands within the message, so its results may be another's",
+    ),
 }
+
+# The check of a row whose bytes already make no record; it has no column.
+SHAPES: dict[str, tuple[str | None, str, str]] = {
+    name: (None, name, reason) for name, reason in BROKEN_ROWS.items()
+} | MESSAGES

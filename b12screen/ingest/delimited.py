@@ -9,7 +9,7 @@ import csv
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -361,7 +361,7 @@ class Parts:
         self._schema = {
             name: pl.Int64 if name in ("record", "line") else pl.String for name in columns
         }
-        self._rows: list[list[str | int]] = []
+        self._rows: list[list[Any]] = []
         self._n_bytes = 0
         self._n_parts = 0
         self._n_rows = 0
@@ -373,6 +373,12 @@ class Parts:
         if len(self._rows) >= BATCH_ROWS or self._n_bytes >= BATCH_BYTES:
             self._flush()
 
+    def extend(self, rows: Sequence[list[Any]]) -> None:
+        """Append rows of one message, whose size is bounded; full batches go to disk."""
+        self._rows += rows
+        if len(self._rows) >= BATCH_ROWS:
+            self._flush()
+
     def close(self) -> int:
         """Write what is left (an empty part where there was nothing); how many rows there were."""
         if self._rows or self._n_parts == 0:
@@ -381,7 +387,11 @@ class Parts:
 
     def _flush(self) -> None:
         self._n_rows += len(self._rows)
-        frame = pl.DataFrame(self._rows, schema=self._schema, orient="row")
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
+        # By columns: half the time of a frame made from rows.
+        frame = pl.DataFrame(
+            dict(zip(self._schema, columns, strict=True)), schema_overrides=self._schema
+        )
         frame.write_parquet(self._folder / f"{self._title}-{self._n_parts:06}.parquet")
         self._n_parts += 1
         self._rows = []
