@@ -373,10 +373,15 @@ class Parts:
         if len(self._rows) >= BATCH_ROWS or self._n_bytes >= BATCH_BYTES:
             self._flush()
 
-    def extend(self, rows: Sequence[list[Any]]) -> None:
-        """Append rows of one message, whose size is bounded; full batches go to disk."""
+    def extend(self, rows: Sequence[list[Any]], most_bytes: int) -> None:
+        """Append rows whose text has at most so many bytes; full batches go to disk."""
+        if most_bytes > BATCH_BYTES:
+            for row in rows:
+                self.add(row)
+            return
         self._rows += rows
-        if len(self._rows) >= BATCH_ROWS:
+        self._n_bytes += most_bytes
+        if len(self._rows) >= BATCH_ROWS or self._n_bytes >= BATCH_BYTES:
             self._flush()
 
     def close(self) -> int:

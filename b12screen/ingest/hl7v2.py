@@ -34,6 +34,7 @@ CHUNK = 4 * 1024 * 1024
 LARGEST_MESSAGE = 16 * 1024 * 1024
 # A file has few senders; more than these are read anew each time.
 MOST_TONGUES = 20
+MOST_TYPES = 100
 MOST_TYPES_TOLD = 8
 
 LAB_COLUMNS = (
@@ -130,7 +131,7 @@ def split_before_headers(block: bytes) -> list[bytes]:
     """The block cut before every line that begins with MSH and a separator; frames taken off."""
     if b"\x0b" in block or b"\x1c" in block:
         for frame, line_end in (
-            (b"\x1c\x0b", b"\n"), (b"\n\x0b", b"\n"), (b"\n\x1c", b"\n"), (b"\x1c\n", b"\n"),
+            (b"\n\x1c", b"\n"), (b"\x1c\x0b", b"\n"), (b"\n\x0b", b"\n"), (b"\x1c\n", b"\n"),
         ):  # fmt: skip
             block = block.replace(frame, line_end)
         block = block.removeprefix(b"\x0b")
@@ -153,6 +154,7 @@ class Message(NamedTuple):
     broken: Sequence[Row] = ()
     patients: Sequence[Row] = ()
     broken_patients: Sequence[Row] = ()
+    n_bytes: int = 0
 
 
 class Reader:
@@ -169,7 +171,7 @@ class Reader:
         self._tongues: dict[tuple[str, str], Tongue] = {}
         self._moments: dict[tuple[str, str], Memo[str, str]] = {}
         self.beginnings = Memo(lambda sign: frozenset(name + sign for name in SEGMENTS))
-        self._n_in_batch = 0
+        self._n_in_batch = self._n_short = 0
         self._is_batch = self._open_file = False
 
     def read(self, path: Path) -> Iterator[Message]:
@@ -190,6 +192,11 @@ class Reader:
             raise FileRefused(
                 "it holds no HL7 v2 message: no line of it begins with MSH; send the messages as "
                 "they are, in UTF-8"
+            )
+        if self._n_short:
+            self.findings.append(
+                f"batches whose trailer (BTS) announces another number of messages than arrived: "
+                f"{self._n_short}; ask the sender for them again"
             )
         if self._open_file:
             self.findings.append("its trailer (FTS) is missing, so it may have been cut short")
@@ -237,8 +244,7 @@ class Reader:
         if not kind:
             return self._unreadable(piece, "message_type")
         if kind != "ORU" or trigger not in ("R01", ""):
-            name = f"{kind}^{trigger}" if trigger else kind
-            self.other_types[name if MESSAGE_TYPE.fullmatch(name) else "another type"] += 1
+            count(self.other_types, f"{kind}^{trigger}" if trigger else kind, MESSAGE_TYPE)
             return Message()
         walk = Walk(self, marks, header, piece, careful)
         if not walk.through(enumerate(lines, piece.line)):
@@ -273,6 +279,8 @@ class Reader:
         if marks is None and (
             len(signs) in (5, 6) and len(set(signs)) == len(signs) and set(signs) <= PUNCTUATION
         ):
+            if len(self._marks) >= MOST_TONGUES:
+                self._marks.clear()
             marks = self._marks[signs] = Marks(separator, encoding)
         return marks
 
@@ -318,16 +326,19 @@ class Reader:
             elif name == b"BTS":
                 announced = line[4:].split(line[3:4] or b"|")[0].strip()
                 if announced.isdigit() and int(announced[:9]) != self._n_in_batch:
-                    self.findings.append(
-                        f"a batch trailer (BTS) announces {int(announced[:9])} messages but "
-                        f"{self._n_in_batch} arrived; ask the sender for it again"
-                    )
+                    self._n_short += 1
                 self._n_in_batch = 0
 
     def _unreadable(self, piece: Piece, check_name: str) -> Message:
         self.n_lab += 1
         raw = shown(piece.content[: self.known.max_cell_bytes].decode("utf-8", "surrogateescape"))
-        return Message(broken=[[self.n_lab, piece.line, "MSH", check_name, raw]])
+        broken = [[self.n_lab, piece.line, "MSH", check_name, raw]]
+        return Message(broken=broken, n_bytes=len(raw))
+
+
+def count(types: Counter[str], name: str, allowed: re.Pattern[str]) -> None:
+    """Count a type by its name, where that can be nothing but a name."""
+    types[name if allowed.fullmatch(name) and len(types) < MOST_TYPES else "another type"] += 1
 
 
 def mended(lines: list[str], separator: str, piece: Piece) -> list[tuple[int, str]] | None:
@@ -368,6 +379,7 @@ class Walk:
         self.moments = reader.moments(marks, header[6])
         self.sent_at = self.moments[header[6]]
         self.open_end = piece.open_end
+        self.n_bytes = len(piece.content)
         self.careful = careful
         self.rows: list[Row] = []
         self.found: list[Found] = []
@@ -468,7 +480,7 @@ class Walk:
         fields = (segment + self.marks.padding).split(self.marks.field, PERSON_FIELDS)
         patient, fault, kind = tongue.identifier(fields[3])
         if kind:
-            self.identifier_types.append(kind if IDENTIFIER_TYPE.fullmatch(kind) else "untyped")
+            self.identifier_types.append(kind)
         sex = tongue.sexes[fields[8]]
         birth_date, died = tongue.days[fields[7]], tongue.days[fields[29]]
         is_dead = self.marks.first(fields[30])
@@ -509,7 +521,8 @@ class Walk:
         reader.n_lab += len(self.rows)
         reader.n_patient += len(self.patients) + len(self.broken_patients)
         reader.n_elsewhere += self.tongue.is_elsewhere
-        reader.identifier_types.update(self.identifier_types)
+        for kind in self.identifier_types:
+            count(reader.identifier_types, kind, IDENTIFIER_TYPE)
         broken: dict[int, Row] = {}
         for found in self._told_apart():
             problem = found.fault or (self.careful and self._problem(found.row))
@@ -523,7 +536,9 @@ class Walk:
             for row in labs:
                 if self._problem(row):
                     row[len(PLACE) :] = [clean(cell) for cell in row[len(PLACE) :]]
-        return Message(labs, list(broken.values()), self.patients, self.broken_patients)
+        return Message(
+            labs, list(broken.values()), self.patients, self.broken_patients, self.n_bytes
+        )
 
     def _told_apart(self) -> Iterable[Found]:
         """The rows of mapped tests; results that a message holds twice and differently are faults.
@@ -605,9 +620,14 @@ def messages_as_parquet(
     (labs, broken), (patients, broken_patients) = tables["labs"], tables["patients"]
     reader = Reader(known)
     for message in reader.read(path):
-        labs.extend(message.labs)
-        broken.extend(message.broken)
-        patients.extend(message.patients)
-        broken_patients.extend(message.broken_patients)
+        for part, found in (
+            (labs, message.labs),
+            (broken, message.broken),
+            (patients, message.patients),
+            (broken_patients, message.broken_patients),
+        ):
+            if found:
+                # A cell of the header may stand in every row of a message.
+                part.extend(found, message.n_bytes * len(found))
     written = {kind: Written(rows.close(), bad.close()) for kind, (rows, bad) in tables.items()}
     return written, reader.remarks(), reader.findings

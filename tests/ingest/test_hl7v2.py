@@ -691,7 +691,7 @@ def test_a_batch_that_holds_fewer_messages_than_announced_is_a_finding(read) -> 
     batch = ("FHS|^~\\&", "BHS|^~\\&", *MESSAGE)
     assert read(*batch, *MESSAGE, "BTS|2", "FTS|1").findings == []
     (finding,) = read(*batch, "BTS|2", "FTS|1").findings
-    assert "announces 2 messages but 1 arrived" in finding
+    assert "announces another number of messages than arrived: 1" in finding
     (finding,) = read(*batch).findings
     assert "its trailer (FTS) is missing" in finding
 
