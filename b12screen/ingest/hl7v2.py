@@ -31,7 +31,7 @@ from b12screen.maps import fold_words
 
 CHUNK = 4 * 1024 * 1024
 # A message is looked at as a whole, so its size bounds the memory; larger ones are one broken row.
-LARGEST_MESSAGE = 16 * 1024 * 1024
+LARGEST_MESSAGE = 8 * 1024 * 1024
 # A file has few senders; more than these are read anew each time.
 MOST_TONGUES = 20
 MOST_TYPES = 100
