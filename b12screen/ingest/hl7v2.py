@@ -346,16 +346,15 @@ def mended(lines: list[str], separator: str, piece: Piece) -> list[tuple[int, st
 
     None where a line looks like the header of another message, but is not one.
     """
-    whole: list[tuple[int, str]] = []
+    whole: list[tuple[int, list[str]]] = []
     for number, line in enumerate(lines, piece.line):
         if SEGMENT_NAME.match(line) and line[3:4] in ("", separator):
-            whole.append((number, line))
+            whole.append((number, [line]))
         elif line.strip().upper().startswith("MSH"):
             return None
         elif line.strip() and not (piece.open_end and len(line) < SHORTEST_LINE - 1):
-            begun, segment = whole[-1]
-            whole[-1] = (begun, f"{segment}\n{line}")
-    return whole
+            whole[-1][1].append(line)
+    return [(number, "\n".join(together)) for number, together in whole]
 
 
 class Found(NamedTuple):

@@ -127,7 +127,7 @@ class Memo(dict[Sent, Meaning], Generic[Sent, Meaning]):
 
     def __missing__(self, text: Sent) -> Meaning:
         meaning = self._read(text)
-        if sum(map(len, text)) <= LONGEST_KEPT:
+        if (len(text) if isinstance(text, str) else sum(map(len, text))) <= LONGEST_KEPT:
             if len(self) >= MOST_KEPT:
                 self.clear()
             self[text] = meaning
@@ -351,9 +351,8 @@ class Tongue:
     def _specimen(self, sent: tuple[str, ...]) -> str:
         """The specimen of a group in the map's words: from its SPM-4, else OBR-15.
 
-        ``sent``: the analyte, OBR-15 and every SPM-4.
-
-        Of several the one that does not fit the test speaks, and of one the spelling that fits.
+        ``sent``: the analyte, OBR-15 and every SPM-4. Of several specimens the one that does not
+        fit the test speaks, and of one the spelling that fits.
         """
         marks = self.marks
         analyte, order, *kinds = sent
