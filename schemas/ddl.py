@@ -111,7 +111,9 @@ def incoming_csv(
     # Names of columns that no contract knows never reach the engine.
     placed = [name if name in wanted else f"extra {place}" for place, name in enumerate(columns)]
     struct = ", ".join(f"{quoted_text(name)}: 'VARCHAR'" for name in placed)
-    blanks = ", ".join(quoted_text(name) for name in placed if name in wanted)
+    # All of them: the engine counts the columns that it reads, not those of the file, so that with
+    # a column left out another one's blank cells would be NULL.
+    blanks = ", ".join(quoted_text(name) for name in placed)
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT row_number() OVER () AS record, '
         f"{_cells(placed, wanted, quoted_name)} "

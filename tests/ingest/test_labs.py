@@ -7,7 +7,7 @@ import pytest
 from b12screen.maps import Maps
 from b12screen.settings import Laboratory, LocalTest, Settings
 
-from .inbox import Box, buckets
+from .inbox import LAB_HEADER, ROW, Box, buckets
 
 HEADER = "result_id,patient_id,collected_at,code,value,unit"
 
@@ -354,3 +354,15 @@ def test_a_laboratorys_own_share_decides_whether_its_file_is_held(
     rows = [f"R{n},P1,2026-11-01,14685-2,{412 if n % 4 else 'x'},pmol/L" for n in range(100)]
     box.put("labs.csv", "\n".join([HEADER, *rows]))
     assert buckets(box.account()) == (100, 75, 0, 0, 0, 25)
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_a_blank_status_is_refused_wherever_a_column_without_use_stands(
+    box: Box, place: int
+) -> None:
+    header, row = LAB_HEADER.split(","), ROW.removesuffix("final").split(",")
+    header.insert(place, "bench")
+    row.insert(place, "7")
+    box.labs(",".join(row), header=",".join(header))
+    assert buckets(box.account()) == (1, 0, 0, 0, 0, 1)
+    assert box.rejects() == [(1, None, "status", "not_blank")]

@@ -245,3 +245,11 @@ def test_words_keep_their_numbers_when_a_laboratory_joins(box: Box) -> None:
     after = box.rows(words)
     assert after[: len(before)] == before
     assert len(after) == 2 * len(before)
+
+
+def test_a_blank_day_of_death_clears_it_beside_a_column_without_use(box: Box) -> None:
+    header = "patient_id,birth_date,sex,clinic_id,name,deceased_on\n"
+    box.put("patients_1.csv", header + "P1,1950-01-02,female,south,x,2026-11-01\n")
+    box.put("patients_2.csv", header + "P1,1950-01-02,female,south,x,\n")
+    box.take()
+    assert box.rows("SELECT deceased_on FROM core.patient") == [(None,)]
