@@ -43,10 +43,10 @@ DEMO_MARKER = ".b12screen-demo"
 
 TOP_REASONS = 5
 REASONS = """
-SELECT file_name, column_name, check_name, count(*) AS n_rows, reason
+SELECT file_name, kind, column_name, check_name, count(*) AS n_rows, reason
 FROM core.reject
 GROUP BY ALL
-ORDER BY n_rows DESC, file_name, column_name, check_name, reason
+ORDER BY n_rows DESC, file_name, kind, column_name, check_name, reason
 """
 
 UNMAPPED = """
@@ -357,7 +357,8 @@ def check(arguments: argparse.Namespace) -> int:
         taking = check_extracts(files, settings, maps_of(settings), as_of, Path(scratch), progress)
         with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
             reasons = warehouse.rows(REASONS)
-    turned_away = [account for account in taking.accounts if account.reason]
+    files_read = {account.file_name for account in taking.accounts}
+    turned_away = {account.file_name for account in taking.accounts if account.reason}
     for account in taking.accounts:
         print(
             f"{account.file_name} ({account.kind}): {account.n_read} rows read, "
@@ -367,18 +368,21 @@ def check(arguments: argparse.Namespace) -> int:
         )
         if account.reason:
             print(f"    would be {'held' if account.held else 'rejected'}: {account.reason}")
-        for _, column, name, n_rows, reason in [
-            row for row in reasons if row[0] == account.file_name
+        for _, _, column, name, n_rows, reason in [
+            row for row in reasons if row[:2] == (account.file_name, account.kind)
         ][:TOP_REASONS]:
             print(f"    {n_rows} rows, {column or 'whole row'}, {name}: {reason}")
     for file_name in taking.left_alone:
-        print(f"{file_name}: left alone, its name begins with no kind of extract")
+        print(f"{file_name}: left alone, its name is none of an extract")
     for remark in (*taking.notes, *taking.findings):
         print(remark)
     print("Compared with an empty store: rows that were taken before would be duplicates.")
     if not taking.accounts:
-        print("No extract was found. Drop labs*, patients*, conditions*, medications* files.")
-    print(f"Nothing was written: {len(turned_away)} of {len(taking.accounts)} files refused.")
+        print(
+            "No extract was found. Drop labs*, patients*, conditions*, medications* files, or "
+            "messages as *.hl7."
+        )
+    print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE
 
 

@@ -191,9 +191,10 @@ def take(night: Night, progress: Progress) -> Taking:
     taking = replace(taking, accounts=tuple(FileAccount(**row) for row in accounts))
     if not usable:
         raise NothingUsable(
-            f"nothing usable in the inbox ({len(taking.files)} files seen) nor in the store: "
-            "nothing was published; drop labs*, patients*, conditions*, medications* extracts "
-            "into the inbox, and look with `b12screen check`"
+            f"nothing usable in the inbox ({len({file.file_name for file in taking.files})} files "
+            "seen) nor in the store: nothing was published; drop labs*, patients*, conditions*, "
+            "medications* extracts or *.hl7 messages into the inbox, and look with "
+            "`b12screen check`"
         )
     return taking
 
@@ -322,8 +323,8 @@ def _write_night(night: Night, taking: Taking, ruleset: str, warehouse: Warehous
         "medications_complete_from": night.settings.medications_complete_from,
         **{f"{kind}_feed": "none" for kind in KINDS},
         **{f"{kind}_newest_on": None for kind in KINDS},
-        "n_files": sum(1 for file in taking.files if not file.held and file.reason is None),
-        "n_held": sum(1 for file in taking.files if file.held),
+        "n_files": _n_taken(taking),
+        "n_held": _n_held(taking),
         **{count: sum(getattr(file, count) for file in taking.files) for count in COUNTS},
     }
     warehouse.insert("run.night", row)
@@ -365,8 +366,6 @@ def _summary(
     night: Night, taking: Taking, lists: Lists, feeds: dict[str, Any], findings: list[str]
 ) -> list[str]:
     """At most ten lines for the person on call; counts and days only."""
-    files = [file for file in taking.files if not file.held and file.reason is None]
-    held = sum(1 for file in taking.files if file.held)
     accounts = ", ".join(
         f"{sum(getattr(file, count) for file in taking.files):,} {count[2:].replace('_', ' ')}"
         for count in COUNTS
@@ -375,7 +374,7 @@ def _summary(
     clinics = sum(1 for sheet in lists.sheets.values() if "clinic_id" in sheet)
     lines = [
         f"Night {night.as_of} published as {night.run_id}, rules {feeds['ruleset']}",
-        f"Files: {len(files)} taken, {held} held, {taking.n_known} known already",
+        f"Files: {_n_taken(taking)} taken, {_n_held(taking)} held, {taking.n_known} known already",
         f"Rows: {accounts}",
         "Feeds: "
         + ", ".join(
@@ -393,6 +392,15 @@ def _summary(
         lines.append(f"Look at: {findings[0]}{more}")
     lines.append(f"Open: {night.site.current / 'worklists'}")
     return lines
+
+
+def _n_taken(taking: Taking) -> int:
+    """Files taken; one of messages has an account for each kind of its rows."""
+    return len({(file.file_name, file.sha256) for file in taking.files if file.reason is None})
+
+
+def _n_held(taking: Taking) -> int:
+    return len({(file.file_name, file.sha256) for file in taking.files if file.held})
 
 
 def _counted(counts: dict[Any, int]) -> str:

@@ -124,11 +124,17 @@ def incoming_csv(
     )
 
 
-def incoming_parquet(pattern: str, present: Sequence[str], wanted: Sequence[str]) -> str:
-    """The view ``taking.incoming`` over rows that were split or cast to text beforehand."""
+def incoming_parquet(
+    pattern: str, present: Sequence[str], wanted: Sequence[str], keeps_absent: bool = False
+) -> str:
+    """The view ``taking.incoming`` over rows that were split or cast to text beforehand.
+
+    ``keeps_absent``: NULL is a cell that its row does not have, which is not a blank one.
+    """
+    cell = quoted_name if keeps_absent else _never_null
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT record, '
-        f"{_cells(present, wanted, _never_null)} FROM read_parquet({quoted_text(pattern)})"
+        f"{_cells(present, wanted, cell)} FROM read_parquet({quoted_text(pattern)})"
     )
 
 
@@ -145,11 +151,20 @@ def _never_null(name: str) -> str:
     return f"coalesce({quoted_name(name)}, '')"
 
 
-def broken_parquet(pattern: str) -> str:
+def broken_parquet(pattern: str, has_segment: bool) -> str:
     """The table ``taking.broken`` of rows that make no record."""
+    segment = "segment" if has_segment else "CAST(NULL AS VARCHAR) AS segment"
     return (
         'CREATE OR REPLACE TABLE "taking"."broken" AS '
-        f"SELECT record, line, check_name, raw FROM read_parquet({quoted_text(pattern)})"
+        f"SELECT record, line, {segment}, check_name, raw FROM read_parquet({quoted_text(pattern)})"
+    )
+
+
+def places_parquet(pattern: str) -> str:
+    """The view ``taking.place``: where in its file of messages each row stands."""
+    return (
+        'CREATE OR REPLACE VIEW "taking"."place" AS '
+        f"SELECT record, line, segment FROM read_parquet({quoted_text(pattern)})"
     )
 
 

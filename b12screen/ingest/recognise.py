@@ -1,4 +1,4 @@
-"""Which files of the inbox are extracts, and of which kind. Opens nothing, moves nothing."""
+"""Which files of the inbox are extracts, and of which kinds. Opens nothing, moves nothing."""
 
 import os
 import re
@@ -9,18 +9,27 @@ from pathlib import Path
 from schemas.words import KINDS
 
 FIRST_WORD = re.compile(r"[a-z]*")
-FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet)$")
+FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7)$")
+# Forms that are read by content: one file gives rows of several kinds, whatever its name.
+MESSAGE_KINDS = {"hl7": ("patients", "labs")}
 
 
 @dataclass(frozen=True)
 class Extract:
-    """A file to take: its path below the inbox in POSIX form, its kind, its form, its packing."""
+    """One kind of rows to take from a file: its path below the inbox in POSIX form, the file's
+    form, its packing.
+    """
 
     path: Path
     name: str
     kind: str
     form: str
     packing: str
+
+    @property
+    def holds_messages(self) -> bool:
+        """Whether the file is parsed once, for several kinds."""
+        return self.form in MESSAGE_KINDS
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,17 @@ def stamp(path: Path) -> Stamp:
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
-def recognised(path: Path, name: str) -> Extract | None:
-    """The extract that a file name promises, or None."""
+def recognised(path: Path, name: str) -> list[Extract]:
+    """The extracts that a file name promises, one for each kind; none where it is no extract."""
     base = path.name.lower()
     word = FIRST_WORD.match(base)
     form = FORM.search(base)
-    kind = next((kind for kind in KINDS if word and word[0].startswith(kind)), None)
-    if kind is None or form is None:
-        return None
+    if form is None:
+        return []
     shape, _, packing = form[1].partition(".")
-    return Extract(path, name, kind, shape, packing)
+    named = next(((kind,) for kind in KINDS if word and word[0].startswith(kind)), ())
+    kinds = MESSAGE_KINDS.get(shape, named)
+    return [Extract(path, name, kind, shape, packing) for kind in kinds]
 
 
 def found(inbox: Path) -> tuple[list[Extract], list[str], list[str]]:
@@ -77,11 +87,11 @@ def found(inbox: Path) -> tuple[list[Extract], list[str], list[str]]:
                     "into the inbox"
                 )
                 continue
-            extract = recognised(path, name) if stat.S_ISREG(sort_of_file) else None
-            if extract is None or shown(name) != name:
+            promised = recognised(path, name) if stat.S_ISREG(sort_of_file) else []
+            if not promised or shown(name) != name:
                 left_alone.append(shown(name))
             else:
-                extracts.append(extract)
+                extracts += promised
     extracts.sort(key=lambda extract: os.fsencode(extract.name))
     return extracts, sorted(left_alone), sorted(findings)
 

@@ -7,7 +7,7 @@ a file held, refused or kept. Nothing in the inbox is moved or deleted.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -30,6 +30,8 @@ from b12screen.ingest.delimited import (
     rows_as_parquet,
     unpacked,
 )
+from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
+from b12screen.ingest.hl7v2_cells import Dialect, dialect
 from b12screen.ingest.recognise import Extract, Stamp, found, recognised, stamp
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
@@ -46,6 +48,9 @@ EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
 GIGABYTE = 1_000_000_000
 COMMONEST = 3
+# Where parsed messages lie until every kind has had its turn.
+MESSAGES = "messages"
+MESSAGE_COLUMNS = {"labs": LAB_COLUMNS, "patients": PATIENT_COLUMNS}
 # Bounds what finding repeated results holds in memory.
 KEYS_AT_ONCE = 16_000_000
 
@@ -79,40 +84,65 @@ PRIVATE_TABLES = (
     "CREATE TABLE IF NOT EXISTS private.medication AS "
     "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.medication AS known LIMIT 0",
     "CREATE TABLE IF NOT EXISTS private.reject_row (file_name VARCHAR, sha256 VARCHAR, "
-    "kind VARCHAR, record BIGINT, line BIGINT, check_name VARCHAR, raw VARCHAR, taken_for DATE)",
-    "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR PRIMARY KEY, kind VARCHAR, "
-    "file_name VARCHAR, taken_for DATE)",
+    "kind VARCHAR, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR, "
+    "taken_for DATE)",
+    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS segment VARCHAR",
+    "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
+    "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
     "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
     "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
 )
-
+# Stores of before messages could be taken know each content under one kind only.
+IS_KEYED_BY_CONTENT_ALONE = (
+    "SELECT count(*) FROM duckdb_constraints() WHERE database_name = 'private' "
+    "AND table_name = 'taken_file' AND constraint_type = 'PRIMARY KEY' "
+    "AND len(constraint_column_names) = 1"
+)
+KEY_BY_CONTENT_AND_KIND = (
+    "CREATE TABLE private.taken_file_again (sha256 VARCHAR, kind VARCHAR, file_name VARCHAR, "
+    "taken_for DATE, PRIMARY KEY (sha256, kind))",
+    "INSERT INTO private.taken_file_again BY NAME SELECT known.* FROM private.taken_file AS known",
+    "DROP TABLE private.taken_file",
+    "ALTER TABLE private.taken_file_again RENAME TO taken_file",
+)
 
 NOTHING_BROKEN = (
     "CREATE OR REPLACE TABLE taking.broken "
-    "(record BIGINT, line BIGINT, check_name VARCHAR, raw VARCHAR)"
+    "(record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR)"
+)
+# Only messages tell more of a row's place than its record.
+NO_PLACES = (
+    "CREATE OR REPLACE VIEW taking.place AS SELECT CAST(NULL AS BIGINT) AS record, "
+    "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment LIMIT 0"
 )
 COPY_BROKEN = (
     "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
-    "nullif(broken.line, 0) AS line, fault.check_name, fault.reason, ? AS taken_for "
+    "nullif(broken.line, 0) AS line, broken.segment, fault.column_name, fault.check_name, "
+    "fault.reason, ? AS taken_for "
     "FROM taking.broken JOIN taking.fault ON fault.fault = broken.check_name "
     "ORDER BY broken.record"
 )
 KEEP_BROKEN = (
     "INSERT INTO private.reject_row BY NAME SELECT ? AS file_name, ? AS sha256, ? AS kind, "
-    "broken.record, nullif(broken.line, 0) AS line, broken.check_name, broken.raw, ? AS taken_for "
+    "broken.record, nullif(broken.line, 0) AS line, broken.segment, broken.check_name, broken.raw, "
+    "? AS taken_for "
     "FROM taking.broken ORDER BY broken.record"
 )
 COPY_REJECTS = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
+    "place.line, place.segment, "
     "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
-    "JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+    "JOIN taking.fault ON fault.fault = taken.fault "
+    "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
 )
 KEEP_REJECTS = (
     "INSERT INTO private.reject_row BY NAME SELECT night.file_name, ? AS sha256, ? AS kind, "
-    "taken.record, fault.check_name, taken.cells AS raw, night.as_of AS taken_for FROM core.taken "
+    "taken.record, place.line, place.segment, "
+    "fault.check_name, taken.cells AS raw, night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
-    "JOIN taking.fault ON fault.fault = taken.fault ORDER BY taken.record"
+    "JOIN taking.fault ON fault.fault = taken.fault "
+    "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
 )
 
 
@@ -160,6 +190,7 @@ class Site:
     as_of: date
     scratch: Path
     progress: Callable[[str], None]
+    dialect: Dialect
 
 
 @dataclass(frozen=True)
@@ -168,6 +199,18 @@ class Scanned:
 
     n_row: int
     n_broken: int
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file of messages, parsed into a sub-folder for each kind, which takes it in its turn.
+
+    ``account`` says nothing of rows yet, or why the file was turned away; None: taken before.
+    """
+
+    account: FileAccount | None
+    folder: Path
+    written: Mapping[str, Written]
 
 
 def take(
@@ -184,7 +227,7 @@ def take(
     The main database of ``warehouse`` holds core and run, the attached ``private`` what nobody
     queries. Raises AuditFailed when rows do not add up; what was taken is then not to be kept.
     """
-    site = Site(warehouse, settings, as_of, scratch, progress)
+    site = Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps))
     extracts, left_alone, findings = found(inbox)
     return taken_in(site, maps, extracts, left_alone, findings)
 
@@ -209,10 +252,10 @@ def check(
     ) as warehouse:
         warehouse.attach(scratch / "check-private.duckdb", "private")
         return taken_in(
-            Site(warehouse, settings, as_of, scratch, progress),
+            Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps)),
             maps,
-            [extract for _, extract in extracts if extract is not None],
-            [path.as_posix() for path, extract in extracts if extract is None],
+            [extract for _, promised in extracts for extract in promised],
+            [path.as_posix() for path, promised in extracts if not promised],
             [],
         )
 
@@ -224,23 +267,30 @@ def taken_in(
     warehouse = site.warehouse
     prepare(site, maps)
     accounts: list[FileAccount] = []
-    n_known = 0
+    known: set[str] = set()
     notes: list[str] = []
+    parsed: dict[str, Parsed] = {}
+    shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
         for extract in (extract for extract in extracts if extract.kind == kind):
-            account, remarks = taken_file(site, extract)
-            notes += remarks
+            if extract.name in parsed:
+                account = taken_part(site, extract, parsed[extract.name])
+            else:
+                account = taken_file(site, extract, parsed, notes, findings)
+            if extract.holds_messages and (account is None or account.reason):
+                parsed[extract.name] = Parsed(account, site.scratch, {})
             if account is None:
-                n_known += 1
+                known.add(extract.name)
                 continue
             site.progress(told(account))
             accounts.append(account)
-            if account.held:
-                findings.append(f"{account.file_name} was held: {account.reason}")
-            elif account.reason:
-                findings.append(f"{account.file_name} was rejected: {account.reason}")
+            verdict = "held" if account.held else "rejected"
+            finding = f"{account.file_name} was {verdict}: {account.reason}"
+            if account.reason and finding not in findings:
+                findings.append(finding)
+    shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     accounts = lab_versions(site, accounts)
     accounts.sort(key=lambda account: (os.fsencode(account.file_name), account.kind))
     for account in accounts:
@@ -249,7 +299,7 @@ def taken_in(
         warehouse.write("taking.account", pl.DataFrame(accounts, infer_schema_length=None))
         warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
     warehouse.execute("DROP SCHEMA taking CASCADE")
-    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), n_known)
+    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), len(known))
 
 
 def prepare(site: Site, maps: Maps) -> None:
@@ -261,6 +311,10 @@ def prepare(site: Site, maps: Maps) -> None:
     warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
     for statement in PRIVATE_TABLES:
         warehouse.execute(statement)
+    if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
+        with warehouse.together():
+            for statement in KEY_BY_CONTENT_AND_KIND:
+                warehouse.execute(statement)
     # What a file turned away on an earlier night said is said again tonight, or is over.
     warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
     warehouse.execute("DROP TABLE IF EXISTS core.taken")
@@ -300,19 +354,27 @@ def prepare(site: Site, maps: Maps) -> None:
         warehouse.write(f"taking.{name}", frame)
 
 
-def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[str]]:
-    """Take one file. No account for a file whose content was taken before; remarks beside it."""
+def taken_file(
+    site: Site,
+    extract: Extract,
+    parsed: dict[str, Parsed],
+    notes: list[str],
+    findings: list[str],
+) -> FileAccount | None:
+    """Take one file, of messages the first kind; None where its content was taken before.
+
+    ``parsed`` gets the file of messages for its other kinds; remarks go to notes and findings.
+    """
     account = FileAccount(extract.name, extract.kind, "", 0, site.as_of)
     folder = site.scratch / "extract"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    notes: list[str] = []
     try:
         before = stamp(extract.path)
         account = replace(account, size_bytes=before.size)
         sha256 = seen_hash(site, extract, before)
         if sha256 is not None and was_taken(site, sha256) is not None:
-            return None, []
+            return None
         shape = None
         if extract.form == "csv" and not extract.packing:
             sha256, shape = measured(extract.path)
@@ -322,21 +384,33 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
         unchanged(extract, before)
         remember(site, extract, before, sha256)
         if (taken := was_taken(site, sha256)) is not None:
-            return None, [
+            notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
-            ]
+            )
+            return None
+        if extract.holds_messages:
+            file = parse(site, extract, account, len(parsed), notes, findings)
+            unchanged(extract, before)
+            parsed[extract.name] = file
+            if (reason := too_many_of_any(site, extract, file)) is not None:
+                return account.turned_away(reason, held=True)
+            return taken_part(site, extract, file)
         scanned, extra = scan(site, extract, shape, folder)
         if extra:
             notes.append(f"{extract.name}: columns that are not used were dropped: {extra}")
         unchanged(extract, before)
-        return kept(site, extract, account, scanned), notes
+        faults = faults_of(site)
+        if (reason := too_many(site, extract, scanned, faults)) is not None:
+            drop_rows(site)
+            return account.turned_away(reason, held=True)
+        return kept(site, extract, account, scanned, faults)
     except FileChanged:
         drop_rows(site)
         return account.turned_away(
             "changed while it was read; it is tried again on the next night", held=True
-        ), notes
+        )
     except FileRefused as refused:
-        return account.turned_away(str(refused), held=False), notes
+        return account.turned_away(str(refused), held=False)
     except OSError as error:
         if error.filename is None or Path(error.filename) != extract.path:
             raise
@@ -345,12 +419,68 @@ def taken_file(site: Site, extract: Extract) -> tuple[FileAccount | None, list[s
             f"cannot be read ({error.strerror}): let the running user read it; it is tried again "
             "on the next night",
             held=True,
-        ), notes
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if extract.kind != "labs":
             # What was turned away leaves no working table of its shape to the next kind.
             site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
+
+
+def parse(
+    site: Site,
+    extract: Extract,
+    account: FileAccount,
+    number: int,
+    notes: list[str],
+    findings: list[str],
+) -> Parsed:
+    """Parse a file of messages once, for all its kinds; what it is worth to know of it."""
+    folder = site.scratch / MESSAGES / str(number)
+    written, remarks, complaints = messages_as_parquet(extract.path, site.dialect, folder)
+    notes += [f"{extract.name}: {remark}" for remark in remarks]
+    findings += [f"{extract.name}: {complaint}" for complaint in complaints]
+    return Parsed(account, folder, written)
+
+
+def too_many_of_any(site: Site, extract: Extract, file: Parsed) -> str | None:
+    """Why a file of messages is held, or None: too many rejected rows of one kind hold the others.
+
+    All kinds are scanned for it before the first is taken.
+    """
+    for kind, written in file.written.items():
+        if written.n_row + written.n_broken < site.settings.limits.reject_rows:
+            continue
+        part = replace(extract, kind=kind)
+        scanned = scan_part(site, part, file)
+        reason = too_many(site, part, scanned, faults_of(site))
+        site.warehouse.execute("DROP TABLE core.taken")
+        if reason is not None:
+            return f"of its {kind}, {reason}"
+    return None
+
+
+def scan_part(site: Site, extract: Extract, file: Parsed) -> Scanned:
+    """The rows of one kind of a file of messages into ``core.taken``."""
+    set_night(site, extract)
+    written = file.written[extract.kind]
+    columns = MESSAGE_COLUMNS[extract.kind]
+    folder = file.folder / extract.kind
+    return exactly(site, extract, columns, written.n_row, written.n_broken, folder)
+
+
+def taken_part(site: Site, extract: Extract, file: Parsed) -> FileAccount | None:
+    """Take one kind of a file of messages that was parsed; its account, None where it was taken."""
+    if file.account is None:
+        return None
+    account = replace(file.account, kind=extract.kind)
+    if account.reason:
+        return account
+    try:
+        scanned = scan_part(site, extract, file)
+        return kept(site, extract, account, scanned, faults_of(site))
+    finally:
+        shutil.rmtree(file.folder / extract.kind)
 
 
 def unchanged(extract: Extract, before: Stamp) -> None:
@@ -468,6 +598,7 @@ def set_night(site: Site, extract: Extract) -> None:
                 "laboratory": [next(iter(site.settings.laboratories))],
                 "file_name": [extract.name],
                 "file_id": [file_id],
+                "in_messages": [extract.holds_messages],
             },
             schema_overrides={"file_id": pl.Int32},
         ),
@@ -499,6 +630,7 @@ def quickly(
         )
     )
     warehouse.execute(NOTHING_BROKEN)
+    warehouse.execute(NO_PLACES)
     try:
         insert_scan(site, extract.kind, "test_name" in top.columns)
         n_stumbled = warehouse.scalar("SELECT count(*) FROM reject_errors")
@@ -526,8 +658,11 @@ def exactly(
     """The same scan over rows that were split or cast beforehand."""
     warehouse = site.warehouse
     wanted = tuple(extract_columns(extract.kind))
-    warehouse.execute(ddl.incoming_parquet(str(folder / "rows-*.parquet"), sent, wanted))
-    warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet")))
+    rows = str(folder / "rows-*.parquet")
+    in_messages = extract.holds_messages
+    warehouse.execute(ddl.incoming_parquet(rows, sent, wanted, keeps_absent=in_messages))
+    warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet"), in_messages))
+    warehouse.execute(ddl.places_parquet(rows) if in_messages else NO_PLACES)
     insert_scan(site, extract.kind, "test_name" in sent)
     n_scanned = rows_of(site)
     if n_scanned != n_row:
@@ -573,21 +708,35 @@ def drop_rows(site: Site) -> None:
         site.warehouse.execute(DROP_ROWS)
 
 
-def kept(site: Site, extract: Extract, account: FileAccount, scanned: Scanned) -> FileAccount:
-    """Hold the file, or move its failed rows out and keep the rest; its account either way."""
+def faults_of(site: Site) -> Counter[str]:
+    """How many rows of the file at hand fail which check; ``scope`` is no failure."""
     warehouse = site.warehouse
     faults: Counter[str] = Counter(dict(warehouse.rows(COUNT_FAULTS)))
     faults.update(
         dict(warehouse.rows("SELECT check_name, count(*) FROM taking.broken GROUP BY check_name"))
     )
-    n_out_of_scope = faults.pop("scope", 0)
-    n_rejected = faults.total()
+    return faults
+
+
+def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str]) -> str | None:
+    """Why the file at hand is held, or None where its rejected rows are within its limit."""
+    failures = Counter({fault: n for fault, n in faults.items() if fault != "scope"})
+    if failures.total() < site.settings.limits.reject_rows:
+        return None
+    allowed = rejects_allowed(site, extract, scanned)
+    if failures.total() <= allowed:
+        return None
+    return hold_reason(scanned.n_row + scanned.n_broken, allowed, failures)
+
+
+def kept(
+    site: Site, extract: Extract, account: FileAccount, scanned: Scanned, faults: Counter[str]
+) -> FileAccount:
+    """Move the failed rows out and keep the rest; the file's account."""
+    warehouse = site.warehouse
+    n_out_of_scope = faults["scope"]
+    n_rejected = faults.total() - n_out_of_scope
     n_read = scanned.n_row + scanned.n_broken
-    if n_rejected >= site.settings.limits.reject_rows:
-        allowed = rejects_allowed(site, extract, scanned)
-        if n_rejected > allowed:
-            drop_rows(site)
-            return account.turned_away(hold_reason(n_read, allowed, faults), held=True)
     move_out(site, extract, account)
     warehouse.execute(
         "INSERT INTO private.taken_file VALUES (?, ?, ?, ?)",
@@ -755,6 +904,7 @@ def told(account: FileAccount) -> str:
     if account.reason:
         return f"{account.file_name}: {'held' if account.held else 'rejected'}"
     return (
-        f"{account.file_name}: {account.n_read} rows read, {account.n_rejected} rejected, "
+        f"{account.file_name}: {account.n_read} rows of {account.kind} read, "
+        f"{account.n_rejected} rejected, "
         f"{account.n_out_of_scope} out of scope"
     )

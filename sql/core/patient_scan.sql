@@ -1,5 +1,6 @@
 -- One row per record of a patients extract: typed, with the first check that it fails. An optional
--- column that the file lacks is NULL in its _sent twin and leaves what is known.
+-- column that the file lacks, or a field that a message does not hold, is NULL and leaves what is
+-- known: by an earlier row of the same messages, else by the night before.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -7,6 +8,7 @@ WITH cell AS (
         incoming.birth_date AS birth_text,
         CAST(moment_of(trim(incoming.birth_date), night.timezone) AS DATE) AS birth_date,
         folded_word(incoming.sex) AS sex_word,
+        incoming.clinic_id AS clinic_text,
         nullif(trim(incoming.clinic_id), '') AS clinic_id,
         incoming.deceased_on AS deceased_text,
         CAST(moment_of(trim(incoming.deceased_on), night.timezone) AS DATE) AS deceased_on,
@@ -16,6 +18,7 @@ WITH cell AS (
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
+        night.in_messages,
         night.as_of
     FROM taking.incoming
     CROSS JOIN taking.night
@@ -30,7 +33,7 @@ judged AS (
             WHEN cell.birth_date IS NULL AND trim(cell.birth_text) <> '' THEN 'birth'
             WHEN cell.birth_date < cell.born_earliest THEN 'birth_early'
             WHEN cell.birth_date >= cell.latest THEN 'birth_late'
-            WHEN sex.sex IS NULL THEN 'sex'
+            WHEN sex.sex IS NULL AND cell.sex_word IS NOT NULL THEN 'sex'
             WHEN cell.deceased_on IS NULL AND trim(cell.deceased_text) <> '' THEN 'dead'
             WHEN cell.deceased_on < cell.earliest THEN 'dead_early'
             WHEN cell.deceased_on >= cell.latest THEN 'dead_late'
@@ -39,15 +42,52 @@ judged AS (
     FROM cell
     LEFT JOIN taking.sex
         ON sex.spelling = cell.sex_word
+),
+
+-- A blank tells that there is nothing, so what was told is wrapped; a rejected row tells nothing.
+told AS (
+    SELECT
+        judged.record,
+        last_value(
+            CASE WHEN judged.birth_text IS NOT NULL THEN {'day': judged.birth_date} END
+            IGNORE NULLS
+        ) OVER up_to_here AS birth,
+        last_value(judged.sex IGNORE NULLS) OVER up_to_here AS sex,
+        last_value(
+            CASE WHEN judged.clinic_text IS NOT NULL THEN {'clinic': judged.clinic_id} END
+            IGNORE NULLS
+        ) OVER up_to_here AS place,
+        last_value(
+            CASE WHEN judged.deceased_text IS NOT NULL THEN {'day': judged.deceased_on} END
+            IGNORE NULLS
+        ) OVER up_to_here AS death,
+    FROM judged
+    WHERE judged.in_messages AND judged.fault IS NULL
+    WINDOW up_to_here AS (
+        PARTITION BY judged.patient_id
+        ORDER BY judged.record
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
 )
 
 SELECT
     judged.patient_id,
-    judged.birth_date,
-    judged.sex,
-    judged.clinic_id,
-    CASE WHEN judged.deceased_text IS NULL THEN known.deceased_on ELSE judged.deceased_on END
-        AS deceased_on,
+    CASE
+        WHEN judged.birth_text IS NOT NULL THEN judged.birth_date
+        WHEN told.birth IS NOT NULL THEN told.birth.day
+        ELSE known.birth_date
+    END AS birth_date,
+    coalesce(judged.sex, told.sex, known.sex, 'unknown') AS sex,
+    CASE
+        WHEN judged.clinic_text IS NOT NULL THEN judged.clinic_id
+        WHEN told.place IS NOT NULL THEN told.place.clinic
+        ELSE known.clinic_id
+    END AS clinic_id,
+    CASE
+        WHEN judged.deceased_text IS NOT NULL THEN judged.deceased_on
+        WHEN told.death IS NOT NULL THEN told.death.day
+        ELSE known.deceased_on
+    END AS deceased_on,
     CASE
         WHEN judged.opted_out_word IS NULL THEN coalesce(known.opted_out, FALSE)
         ELSE judged.opted_out_word = 'true'
@@ -69,5 +109,7 @@ SELECT
             })
     END AS cells
 FROM judged
+LEFT JOIN told
+    ON told.record = judged.record
 LEFT JOIN core.patient AS known
     ON known.patient_id = judged.patient_id

@@ -22,6 +22,7 @@ WITH newest AS (
         'patients' AS kind,
         max(patient.taken_for) AS newest_on,
     FROM core.patient AS patient
+    WHERE NOT suffix(lower(patient.file_name), '.hl7')
     UNION ALL
     SELECT
         'conditions' AS kind,
@@ -41,7 +42,16 @@ delivered AS (
     SELECT
         file.kind,
         count(*) AS n_files,
-        max(file.taken_for) FILTER (WHERE file.n_read = 0 OR file.kind = 'patients') AS newest_on,
+        -- Messages tell of the persons who had a test and of nobody else: beside a patients
+        -- extract they do not show that it still comes. Nor does a file without any result show
+        -- that results come, where messages of all types arrive together.
+        coalesce(
+            max(file.taken_for) FILTER (
+                WHERE (file.n_read = 0 OR file.kind = 'patients')
+                AND NOT suffix(lower(file.file_name), '.hl7')
+            ),
+            max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > 0)
+        ) AS newest_on,
     FROM run.source_file AS file
     WHERE NOT file.held AND file.reason IS NULL
     GROUP BY file.kind
