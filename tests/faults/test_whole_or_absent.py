@@ -33,7 +33,8 @@ MORE = {
     "labs_2.csv": "result_id,patient_id,collected_at,code,value,unit\n"
     "n1,well,2026-11-02,13964-2,450,nmol/L\nn2,well,2026-11-02,13965-9,19,umol/L\n"
     "n3,well,2026-11-02,13964-2,many,nmol/L\nm0,neuro,2026-10-20,13964-2,900,nmol/L\n",
-    "messages_2.hl7": "MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1\rPID|1||told^^^H^MR||||19500203|F\r"
+    "messages_2.hl7": "MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1\r"
+    "PID|1||told^^^H^MR||||19500203|F\r"
     "OBR|1||F1||||20261102\rOBX|1|NM|13964-2^^LN||450|nmol/L|||||F\r",
 }
 # The named steps of a night, and the moments of publishing between which it must not part.

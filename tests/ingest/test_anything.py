@@ -58,24 +58,37 @@ GOOD = st.builds(
 ROWS = st.lists(st.one_of(GOOD, st.lists(CELLS, min_size=7, max_size=9).map(",".join)), max_size=12)
 
 
-def checked(folder: Path, maps: Maps, files: list[bytes]) -> None:
+def checked(folder: Path, maps: Maps, files: list[bytes], name: str = "labs_{}.csv") -> None:
     """Take the files on one night; the store must hold what the accounts say."""
     shutil.rmtree(folder / "site", ignore_errors=True)
     box = Box(folder / "site", maps, Settings(limits=Limits(max_cell_bytes=1000)))
     try:
         for number, content in enumerate(files):
-            box.put(f"labs_{number}.csv", content)
+            box.put(name.format(number), content)
         accounts = box.take().accounts
         for account in accounts:
             rejects = box.warehouse.scalar(
-                "SELECT count(*) FROM core.reject WHERE file_name = ?", (account.file_name,)
+                "SELECT count(*) FROM core.reject WHERE file_name = ? AND kind = ?",
+                (account.file_name, account.kind),
             )
             assert rejects == account.n_rejected
         kept = box.warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + "
             "(SELECT count(*) FROM private.lab_result)"
         )
-        assert kept == sum(account.n_accepted + account.n_superseded for account in accounts)
+        assert kept == sum(
+            account.n_accepted + account.n_superseded
+            for account in accounts
+            if account.kind == "labs"
+        )
+        people = box.warehouse.scalar(
+            "SELECT (SELECT count(*) FROM core.patient) + (SELECT count(*) FROM private.patient)"
+        )
+        assert people == sum(
+            account.n_accepted + account.n_superseded
+            for account in accounts
+            if account.kind == "patients"
+        )
         repeated = box.warehouse.scalar(
             "SELECT count(*) - count(DISTINCT (laboratory, result_id)) FROM core.lab_result"
         )
@@ -104,6 +117,38 @@ def test_any_rows_in_any_files_are_accounted_for(
         line_end.join([LAB_HEADER, *rows, ""]).encode("utf-8", "surrogatepass") for rows in files
     ]
     checked(tmp_path, maps, contents)
+
+
+SEGMENTS = st.one_of(
+    st.sampled_from(
+        [
+            b"MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1",
+            b"MSH|^~\\&|L|M|E|C|20261103||ADT^A01|1|P|2.5.1",
+            b"PID|1||P1^^^H^MR||Doe^Jane||19550203|F",
+            b"PID|1||P1^^^H^MR|||||M",
+            b'PID|1||P2^^^H^MR~P3^^^H^MR||||"||Q',
+            b'PID|1||P2||||""|X|||||||||||||||||||||20261101|Y',
+            b"OBR|1||F1||||20261101|||||||||||||||20261102|||F",
+            b"OBX|1|NM|14685-2^^LN||412|pmol/L|||||F",
+            b"OBX|2|ST|14685-2^^LN||<50|pmol/L|||||C",
+            b"OBX|3|SN|13964-2^^LN||<^7|nmol/L|||||X",
+            b"OBX|4|NM|2951-2^^LN||140|mmol/L|||||F",
+            b"OBX|5|NM|13964-2^^LN||60~120|nmol/L|||||F",
+            b"BTS|2",
+            b"\x1c",
+        ]
+    ),
+    st.binary(max_size=8),
+)
+
+
+@FEW
+@given(files=st.lists(st.lists(SEGMENTS, max_size=12), min_size=1, max_size=2))
+def test_any_messages_in_any_files_are_accounted_for(
+    tmp_path: Path, maps: Maps, files: list[list[bytes]]
+) -> None:
+    begun = b"MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1"
+    checked(tmp_path, maps, [b"\r".join([begun, *lines]) for lines in files], "{}.hl7")
 
 
 @FEW

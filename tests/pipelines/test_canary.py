@@ -22,6 +22,11 @@ BREAKAGES = {
     "a header that is a person": "{id},2026-10-30,13964-2,900,nmol/L\n",
     "bytes that are no text": HEADER + "r1,{id},2026-10-30,13964-2,900,\x00\udcff{id}\n",
 }
+MESSAGES = (
+    "MSH|^~\\&|{id}|{id}|E|C|{id}||ORU^R01|1|P|2.5.1\rPID|1||{id}^^^{id}^{id}||{id}||{id}|{id}\r"
+    "OBR|1||{id}|||||{id}\rOBX|1|{id}|13964-2^{id}^LN||{id}|{id}|||||{id}\r"
+    "{id}\rMSH|{id}\rMSH|^~\\&|L|M|E|C|1||{id}^{id}|1\rOBX|1|{id}"
+)
 
 
 def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
@@ -31,6 +36,7 @@ def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
     for number, text in enumerate(BREAKAGES.values()):
         broken = text.format(id=canary).encode("utf-8", errors="surrogateescape")
         (site / "inbox" / f"labs_broken{number}.csv").write_bytes(broken)
+    (site / "inbox" / "broken.hl7").write_text(MESSAGES.format(id=canary), encoding="utf-8")
 
 
 def test_broken_extracts_name_nobody_on_the_command_line(
