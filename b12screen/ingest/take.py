@@ -174,6 +174,7 @@ FIRST_AND_LAST = (
     "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
     "SEMI JOIN taking.night USING (file_id)"
 )
+IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ?"
 DROP_ROWS = "DELETE FROM core.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
 
 
@@ -401,11 +402,11 @@ def taken_file(
         unchanged(extract, before)
         faults = faults_of(site)
         if (reason := too_many(site, extract, scanned, faults)) is not None:
-            drop_rows(site)
+            drop_rows(site, extract)
             return account.turned_away(reason, held=True)
         return kept(site, extract, account, scanned, faults)
     except FileChanged:
-        drop_rows(site)
+        drop_rows(site, extract)
         return account.turned_away(
             "changed while it was read; it is tried again on the next night", held=True
         )
@@ -414,7 +415,7 @@ def taken_file(
     except OSError as error:
         if error.filename is None or Path(error.filename) != extract.path:
             raise
-        drop_rows(site)
+        drop_rows(site, extract)
         return account.turned_away(
             f"cannot be read ({error.strerror}): let the running user read it; it is tried again "
             "on the next night",
@@ -643,7 +644,7 @@ def quickly(
     may_span = shape.n_quote > 0 and shape.n_crlf == 0
     if n_stumbled == 0 and (n_row == shape.n_line - 1 or may_span):
         return Scanned(n_row, 0)
-    drop_rows(site)
+    drop_rows(site, extract)
     return None
 
 
@@ -702,9 +703,12 @@ def rows_of(site: Site) -> int:
     return int(site.warehouse.scalar(COUNT_ROWS))
 
 
-def drop_rows(site: Site) -> None:
-    """Take the rows of the file at hand out of ``core.taken`` again."""
-    if rows_of(site):
+def drop_rows(site: Site, extract: Extract) -> None:
+    """Take the rows of this file out of ``core.taken`` again, where its scan had begun.
+
+    Before that the file at hand is still the one before it, whose rows stay.
+    """
+    if rows_of(site) and site.warehouse.scalar(IS_AT_HAND, (extract.name,)):
         site.warehouse.execute(DROP_ROWS)
 
 

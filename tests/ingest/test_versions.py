@@ -1,7 +1,11 @@
 """Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
 
 from datetime import date
+from pathlib import Path
 
+import pytest
+
+from b12screen.ingest import take
 from b12screen.settings import Laboratory, Settings
 from schemas import ddl
 from schemas.relation import RELATIONS
@@ -253,3 +257,29 @@ def test_a_blank_day_of_death_clears_it_beside_a_column_without_use(box: Box) ->
     box.put("patients_2.csv", header + "P1,1950-01-02,female,south,x,\n")
     box.take()
     assert box.rows("SELECT deceased_on FROM core.patient") == [(None,)]
+
+
+@pytest.mark.parametrize("refusal", ["changes", "cannot be read"])
+def test_a_file_turned_away_before_its_scan_takes_no_other_files_rows_along(
+    box: Box, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    box.labs(ROW, name="labs_a.csv")
+    path = box.labs(ROW.replace("R1", "R2"), name="labs_b.csv")
+    real = take.__globals__["measured"]
+
+    def measuring(file: Path) -> object:
+        if file != path:
+            return real(file)
+        if refusal == "cannot be read":
+            raise PermissionError(13, "Permission denied", str(path))
+        measures = real(file)
+        path.write_text(path.read_text() + ROW.replace("R1", "R3"))
+        return measures
+
+    monkeypatch.setitem(take.__globals__, "measured", measuring)
+    accounts = box.take().accounts
+    assert [(account.file_name, account.held) for account in accounts] == [
+        ("labs_a.csv", False),
+        ("labs_b.csv", True),
+    ]
+    assert box.rows("SELECT result_id FROM core.lab_result") == [("R1",)]
