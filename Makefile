@@ -5,18 +5,22 @@ PYTHON ?= python3
 DIR ?= demo-site
 ROWS ?= 1000000
 PAIRS ?= 3
+PEOPLE ?= 10000
+SEEDS ?= 1-6
 TESTS ?=
 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench mutate soak lock clean
 
 help:
 	@echo 'make demo    a synthetic site with three nights in ./$(DIR), and what to open there'
 	@echo 'make test    every test (TESTS="-k word" for some)'
 	@echo 'make lint    ruff, mypy and the style of every .sql file'
 	@echo 'make bench   speed against a floor measured in the same run (ROWS=$(ROWS) PAIRS=$(PAIRS))'
+	@echo 'make mutate  which change of the ruleset no test would notice (half an hour on two free cores)'
+	@echo 'make soak    generated people against the oracle (PEOPLE=$(PEOPLE) each of SEEDS=$(SEEDS))'
 	@echo 'make setup   .venv from requirements.lock; every other target does it when needed'
 	@echo 'make lock    requirements.lock from pyproject.toml'
 	@echo 'make clean   removes what the other targets made'
@@ -38,6 +42,12 @@ lint: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench --rows $(ROWS) --pairs $(PAIRS)
+
+mutate: setup
+	@$(BIN)/python -m tests.mutation
+
+soak: setup
+	@$(BIN)/python -m tests.oracle --people $(PEOPLE) --seeds $(SEEDS)
 
 # No address of any index may get into the lock: it has to work behind any mirror.
 lock: setup

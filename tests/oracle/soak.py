@@ -7,11 +7,14 @@ whom the two say something else is a scenario of `tests/spec`.
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.oracle.agreement import compare
-from tests.oracle.generate import generate
+from tests.oracle.agreement import Disagreement, compare
+from tests.oracle.generate import Population, generate
 from tests.oracle.scenario import as_scenario
+
+Compare = Callable[[Population, Path], tuple[int, list[Disagreement]]]
 
 
 def seeds_of(texts: list[str]) -> list[int]:
@@ -23,7 +26,7 @@ def seeds_of(texts: list[str]) -> list[int]:
     return seeds
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, compare: Compare = compare) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.oracle", description="The nightly SQL against the oracle."
     )

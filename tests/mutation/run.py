@@ -1,0 +1,85 @@
+"""Mutates the shipped ruleset and says what noticed (`make mutate`)."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from b12screen import rules
+from b12screen.rules import load_ruleset
+from tests.mutation.killers import Fate, Killers, Nights, run_nights
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.report import printed, read_reasons
+
+NICE = 10
+SHIPPED = Path(rules.__file__).parent / "praxis-2025.toml"
+# Each process has its own killers and its own mutants; what passes between them is names and fates.
+_mine: dict[str, Any] = {}
+
+
+def every_mutant() -> dict[str, Mutant]:
+    shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
+    return {mutant.name: mutant for mutant in mutants(shipped)}
+
+
+def _begin(nights: Nights) -> None:
+    os.nice(max(0, NICE - os.nice(0)))
+    _mine["killers"] = Killers(nights, load_ruleset("praxis-2025"))
+    _mine["mutants"] = every_mutant()
+
+
+def _fate(job: tuple[str, bool]) -> Fate:
+    name, ask_all = job
+    fate: Fate = _mine["killers"].fate(_mine["mutants"][name], ask_all)
+    return fate
+
+
+def fates(chosen: Sequence[str], nights: Nights, n_processes: int, ask_all: bool) -> list[Fate]:
+    """What became of each mutant, in their order."""
+    began, found = time.perf_counter(), []
+    with multiprocessing.get_context("spawn").Pool(n_processes, _begin, (nights,)) as pool:
+        jobs = [(name, ask_all) for name in chosen]
+        for number, fate in enumerate(pool.imap(_fate, jobs, chunksize=4), start=1):
+            found.append(fate)
+            if number % 100 == 0:
+                n_left = sum(not each.noticed and not each.same for each in found)
+                minutes = (time.perf_counter() - began) / 60
+                print(f"{number} of {len(chosen)}, {n_left} survive, {minutes:.0f} min", flush=True)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", default="", help="mutants whose name or kind has this in it")
+    parser.add_argument("--people", type=int, default=2000, help="generated people on each night")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--each", action="store_true", help="ask the oracle about every mutant")
+    parser.add_argument("--fates", type=Path, help="also write every fate here, one JSON a line")
+    options = parser.parse_args(arguments)
+    every = every_mutant()
+    chosen = [
+        name
+        for name, mutant in every.items()
+        if options.only in name or options.only in mutant.kind
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        nights = run_nights(Path(folder), options.people, options.seeds, print)
+        print(f"{len(chosen)} mutants", flush=True)
+        found = fates(chosen, nights, options.processes, options.each)
+    if options.fates:
+        lines = "".join(json.dumps(asdict(fate)) + "\n" for fate in found)
+        options.fates.write_text(lines, encoding="utf-8")
+    lines, is_explained = printed(found, every, load_ruleset("praxis-2025"), read_reasons())
+    if options.only:  # a reason about others is not stale
+        lines = [line for line in lines if not line.startswith("STALE")]
+        is_explained = not any(line.startswith("UNEXPLAINED") for line in lines)
+    print("\n".join(lines))
+    return 0 if is_explained else 1
