@@ -64,6 +64,11 @@ class Fate:
         """Whether a decision that a test looks at is another one."""
         return self.refused or bool(self.scenario) or bool(self.oracle)
 
+    @property
+    def survives(self) -> bool:
+        """Whether its tables are others, and nothing notices."""
+        return not self.noticed and not self.same
+
 
 class SpecStore:
     """The scenarios of one night."""
@@ -179,13 +184,13 @@ class Killers:
         if ruleset is None or findings or ruleset.findings():
             return Fate(mutant.name, mutant.kind, refused=True)
         tables = ruleset.tables()
-        again = typed_otherwise(ruleset)
         if not differing(self.shipped, tables):
-            return Fate(mutant.name, mutant.kind, same=True, typed_again=again)
+            return Fate(mutant.name, mutant.kind, same=True)
         line = next((line for each in self.scenarios if (line := each.killer(tables))), "")
         oracle = None
         if ask_all or not line:
             oracle = any(each.kills(tables) for each in self.populations)
+        again = typed_otherwise(ruleset) if ask_all or not (line or oracle) else None
         return Fate(mutant.name, mutant.kind, scenario=line, oracle=oracle, typed_again=again)
 
 

@@ -90,7 +90,7 @@ def printed(
     fates: Sequence[Fate], mutants: Mapping[str, Mutant], shipped: Ruleset, reasons: Reasons
 ) -> tuple[list[str], bool]:
     """The report line by line, and whether every survivor is explained and every reason needed."""
-    survivors = [fate for fate in fates if not fate.noticed and not fate.same]
+    survivors = [fate for fate in fates if fate.survives]
     why = {fate.mutant: explained(mutants[fate.mutant], shipped, reasons) for fate in survivors}
     lines = [*_by_kind(fates), ""]
     left = [fate for fate in survivors if not why[fate.mutant]]
@@ -111,7 +111,7 @@ def _by_kind(fates: Sequence[Fate]) -> Iterator[str]:
     counted: dict[str, Counter[str]] = {}
     for fate in fates:
         counted.setdefault(fate.kind, Counter())[_column(fate)] += 1
-        if not fate.noticed and not fate.same and fate.typed_again:
+        if fate.survives and fate.typed_again:
             counted[fate.kind]["typed again"] += 1
     total: Counter[str] = sum(counted.values(), Counter())
     yield f"| kind of mutant | mutants | {' | '.join(columns)} | killed | with tests/rules |"

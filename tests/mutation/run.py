@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,18 +41,31 @@ def _fate(job: tuple[str, bool]) -> Fate:
     return fate
 
 
-def fates(chosen: Sequence[str], nights: Nights, n_processes: int, ask_all: bool) -> list[Fate]:
-    """What became of each mutant, in their order."""
-    began, found = time.perf_counter(), []
+def fates(chosen: Sequence[str], nights: Nights, n_processes: int, ask_all: bool) -> Iterator[Fate]:
+    """What became of each mutant, as it becomes known."""
+    began, n_left = time.perf_counter(), 0
     with multiprocessing.get_context("spawn").Pool(n_processes, _begin, (nights,)) as pool:
         jobs = [(name, ask_all) for name in chosen]
-        for number, fate in enumerate(pool.imap(_fate, jobs, chunksize=4), start=1):
-            found.append(fate)
+        for number, fate in enumerate(pool.imap_unordered(_fate, jobs, chunksize=4), start=1):
+            n_left += fate.survives
+            yield fate
             if number % 100 == 0:
-                n_left = sum(not each.noticed and not each.same for each in found)
                 minutes = (time.perf_counter() - began) / 60
                 print(f"{number} of {len(chosen)}, {n_left} survive, {minutes:.0f} min", flush=True)
-    return found
+
+
+def keep(fate: Fate, path: Path | None) -> None:
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(fate)) + "\n")
+
+
+def read_fates(path: Path | None) -> dict[str, Fate]:
+    """What became of each mutant that was tried; the last line about one holds."""
+    if path is None or not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {fate.mutant: fate for fate in (Fate(**json.loads(line)) for line in lines)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,7 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--each", action="store_true", help="ask the oracle about every mutant")
-    parser.add_argument("--fates", type=Path, help="also write every fate here, one JSON a line")
+    parser.add_argument(
+        "--fates",
+        type=Path,
+        help="where to keep what became of each, one JSON a line; those that did not survive"
+        " are not tried again",
+    )
     options = parser.parse_args(arguments)
     every = every_mutant()
     chosen = [
@@ -70,14 +88,16 @@ def main(arguments: list[str] | None = None) -> int:
         for name, mutant in every.items()
         if options.only in name or options.only in mutant.kind
     ]
+    found = {name: fate for name, fate in read_fates(options.fates).items() if name in chosen}
+    wanted = [name for name in chosen if name not in found or found[name].survives]
     with tempfile.TemporaryDirectory() as folder:
         nights = run_nights(Path(folder), options.people, options.seeds, print)
-        print(f"{len(chosen)} mutants", flush=True)
-        found = fates(chosen, nights, options.processes, options.each)
-    if options.fates:
-        lines = "".join(json.dumps(asdict(fate)) + "\n" for fate in found)
-        options.fates.write_text(lines, encoding="utf-8")
-    lines, is_explained = printed(found, every, load_ruleset("praxis-2025"), read_reasons())
+        print(f"{len(wanted)} mutants", flush=True)
+        for fate in fates(wanted, nights, options.processes, options.each):
+            found[fate.mutant] = fate
+            keep(fate, options.fates)
+    ordered = [found[name] for name in chosen]
+    lines, is_explained = printed(ordered, every, load_ruleset("praxis-2025"), read_reasons())
     if options.only:  # a reason about others is not stale
         lines = [line for line in lines if not line.startswith("STALE")]
         is_explained = not any(line.startswith("UNEXPLAINED") for line in lines)
