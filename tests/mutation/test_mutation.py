@@ -57,7 +57,7 @@ def test_a_ruleset_that_is_written_back_gives_the_same_tables() -> None:
         "sets.start_listed: without RG13",
         "tables.regimen.lines.1.when.neuro: recorded -> possible",
         "rules.SF3.priority: 3 -> 4",
-        "rules.RG4.text: number 3, 1 -> 2",
+        "rules.SF4.text: number 1, 48 -> 49",
     ],
 )
 def test_a_scenario_notices(killers: Killers, every: dict[str, Mutant], name: str) -> None:
