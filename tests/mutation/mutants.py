@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from b12screen.rules import Ruleset, model
 from b12screen.rules.model import FORMS, PERIOD_UNITS
 
 # The smallest step that a laboratory, a drug chart or a birthday can show; limits step by a tenth.
@@ -27,7 +28,8 @@ STEPS = {
 }
 ANTIDOTE_STEP = 1
 LARGE = 1.5
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# Not the 12 of B12, which is a name.
+_NUMBER = re.compile(r"\b\d+(?:\.\d+)?")
 
 Toml = dict[str, Any]
 
@@ -44,6 +46,11 @@ class Mutant:
 def as_toml(given: Toml) -> bytes:
     """A ruleset written back; every table of the top as one inline value."""
     return "".join(f"{key} = {_value(each)}\n" for key, each in given.items()).encode()
+
+
+def read_back(mutant: Mutant) -> tuple[Ruleset | None, tuple[str, ...]]:
+    """The ruleset of a mutant, read as a site's own is, and what reading it finds."""
+    return model.read(as_toml(mutant.toml), lambda name: None)
 
 
 def _value(each: object) -> str:

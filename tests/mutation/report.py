@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from b12screen.rules import Ruleset, model
+from b12screen.rules import Ruleset
 from tests.mutation.killers import Fate
-from tests.mutation.mutants import Mutant, as_toml
+from tests.mutation.mutants import Mutant, read_back
 from tests.mutation.store import differing
 
 REASONS = Path(__file__).parent / "survivors.toml"
@@ -58,7 +58,7 @@ def explained(mutant: Mutant, shipped: Ruleset, reasons: Reasons) -> list[Imposs
     for reason in reasons.survivors:
         if any(fnmatchcase(mutant.name, pattern) for pattern in reason.mutants):
             return [reason]
-    ruleset, _ = model.read(as_toml(mutant.toml))
+    ruleset, _ = read_back(mutant)
     assert ruleset is not None
     if not differing(shipped.tables(), ruleset.tables()) <= shipped.decisions.keys():
         return []
