@@ -27,6 +27,8 @@ from schemas import words as published
 
 ENDING = "for clinician review"
 PRIORITIES = range(1, 8)
+# Added to the months of a milestone as a number, without its unit.
+COUNTED_IN_MONTHS = ("recheck_yearly",)
 # The unknown among the words of a response.
 UNTOLD = "cannot_tell"
 # Where the value that a token stands for is known; an empty set: everywhere.
@@ -147,6 +149,8 @@ def _numbers(ruleset: Ruleset) -> Iterator[str]:
     for key, period in ruleset.periods.items():
         if period.unit not in PERIOD_UNITS:
             yield f"periods.{key}: unit must be one of {', '.join(PERIOD_UNITS)}"
+        elif key in COUNTED_IN_MONTHS and period.unit != "months":
+            yield f"periods.{key}: unit must be months, they are counted on from a milestone"
         if period.n <= 0:
             yield f"periods.{key}: n must be above 0"
     for key, quantity in ruleset.quantities.items():
@@ -256,11 +260,13 @@ def _wording(where: str, text: str) -> Iterator[str]:
 
 def _sets(ruleset: Ruleset) -> Iterator[str]:
     for name, rules in ruleset.sets.items():
+        tables = [each for each in permanent()["sets"].get(name, ()) if each in ruleset.decisions]
+        meant = {line.rule for table in tables for line in ruleset.decisions[table].lines}
         for rule in rules:
             if rule not in ruleset.rules:
                 yield f"sets.{name}: '{rule}' is no rule"
-            elif not ruleset.rules[rule].action:
-                yield f"sets.{name}: '{rule}' lists nobody"
+            elif rule not in meant:
+                yield f"sets.{name}: '{rule}' is dead there, no table asked with it lists it"
 
 
 def _table(ruleset: Ruleset, table: Table) -> Iterator[str]:

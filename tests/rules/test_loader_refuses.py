@@ -116,6 +116,11 @@ MISTAKES = {
         'n = 2\nunit = "weeks"',
         "periods.lapse_grace: unit",
     ),
+    "yearly rechecks in days": (
+        'n = 12\nunit = "months"\nmeaning = "the interval of rechecks',
+        'n = 365\nunit = "days"\nmeaning = "the interval of rechecks',
+        "periods.recheck_yearly: unit must be months",
+    ),
     "a token that nobody knows": (
         "{lapsed_since} (last dose): consider",
         "{since} (last dose): consider",
@@ -180,6 +185,11 @@ MISTAKES = {
         'dropped_reaction = ["SF4"]',
         'dropped_reaction = ["SF9"]',
         "is no rule",
+    ),
+    "a set with a rule that it is never asked about": (
+        'dropped_reaction = ["SF4"]',
+        'dropped_reaction = ["SF4", "SC5"]',
+        "sets.dropped_reaction: 'SC5' is dead there",
     ),
     "a source that is no text": (
         'sources = ["label"]',
