@@ -29,6 +29,9 @@ from tests.spec import published as spec
 from tests.spec.reading import Night
 
 MUTATED = "praxis-2025"
+# In the order in which they are asked. Who has the same tables as the shipped ruleset is no mutant.
+REFUSED, SCENARIO, ORACLE, TYPED = "rules check", "scenarios", "oracle", "tests/rules"
+NOBODY, SAME = "nobody", "same tables"
 TYPED_AGAIN = (test_limits, test_functional_status, test_actions, test_texts)
 # What `tests/oracle` compares, as it stands in the relations.
 COMPARED = {
@@ -50,25 +53,16 @@ COMPARED = {
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a mutant; a killer that was not asked is None."""
+    """What became of a mutant: who noticed it first, or nobody, or its tables are the same."""
 
     mutant: str
     kind: str
-    refused: bool = False
-    same: bool = False
-    scenario: str | None = None
-    oracle: bool | None = None
-    typed_again: bool | None = None
+    by: str
 
     @property
-    def noticed(self) -> bool:
-        """Whether a decision that a test looks at is another one."""
-        return self.refused or bool(self.scenario) or bool(self.oracle)
-
-    @property
-    def survives(self) -> bool:
-        """Whether its tables are others, and nothing notices."""
-        return not self.noticed and not self.same
+    def decides_alike(self) -> bool:
+        """Whether its tables are others, and nobody whom the tests look at is decided otherwise."""
+        return self.by in (TYPED, NOBODY)
 
 
 class SpecStore:
@@ -79,13 +73,13 @@ class SpecStore:
         self.store = Store(folder / "b12screen.duckdb", shipped)
         self._looked_at = set(spec.RELATIONS.values())
 
-    def killer(self, tables: Mapping[str, pl.DataFrame]) -> str:
-        """What a scenario says and the mutant does not, or nothing."""
+    def kills(self, tables: Mapping[str, pl.DataFrame]) -> bool:
+        """Whether a scenario says something that the mutant does not, or the night fails."""
         try:
             with self.store.decided(tables) as different:
-                return self.disagreement() if different & self._looked_at else ""
-        except B12ScreenError as error:
-            return f"the night fails: {error}"
+                return bool(different & self._looked_at) and bool(self.disagreement())
+        except B12ScreenError:
+            return True
 
     def disagreement(self) -> str:
         """The first cell of a scenario that is not what the store says."""
@@ -180,20 +174,21 @@ class Killers:
         """What a scenario says otherwise than the shipped ruleset; nothing, when all is well."""
         return [line for each in self.scenarios if (line := each.disagreement())]
 
-    def fate(self, mutant: Mutant, ask_all: bool = False) -> Fate:
-        """Ask one killer after another; with ``ask_all`` also those after the first that kills."""
+    def fate(self, mutant: Mutant) -> Fate:
+        return Fate(mutant.name, mutant.kind, self._noticed_by(mutant))
+
+    def _noticed_by(self, mutant: Mutant) -> str:
         ruleset, findings = read_back(mutant)
         if ruleset is None or findings or ruleset.findings():
-            return Fate(mutant.name, mutant.kind, refused=True)
+            return REFUSED
         tables = ruleset.tables()
         if not differing(self.shipped, tables):
-            return Fate(mutant.name, mutant.kind, same=True)
-        line = next((line for each in self.scenarios if (line := each.killer(tables))), "")
-        oracle = None
-        if ask_all or not line:
-            oracle = any(each.kills(tables) for each in self.populations)
-        again = typed_otherwise(ruleset) if ask_all or not (line or oracle) else None
-        return Fate(mutant.name, mutant.kind, scenario=line, oracle=oracle, typed_again=again)
+            return SAME
+        if any(each.kills(tables) for each in self.scenarios):
+            return SCENARIO
+        if any(each.kills(tables) for each in self.populations):
+            return ORACLE
+        return TYPED if typed_otherwise(ruleset) else NOBODY
 
 
 def typed_otherwise(ruleset: Ruleset) -> bool:

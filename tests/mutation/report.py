@@ -1,7 +1,8 @@
 """What is said of the mutants: a table by kind, and every survivor with the reason why.
 
-A survivor is a mutant that nothing refuses and whose decisions no scenario and no generated person
-notices. `survivors.toml` explains each, or the command fails; a reason that explains none is stale.
+A survivor is a mutant that nothing refuses and whose decisions no scenario and no generated
+person notices, though `tests/rules` may. `survivors.toml` explains each, or the command fails; a
+reason that explains none is stale.
 """
 
 import itertools
@@ -13,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from b12screen.rules import Ruleset
-from tests.mutation.killers import Fate
+from tests.mutation.killers import NOBODY, ORACLE, REFUSED, SAME, SCENARIO, TYPED, Fate
 from tests.mutation.mutants import Mutant, read_back
 from tests.mutation.store import differing
 
@@ -90,49 +91,35 @@ def printed(
     fates: Sequence[Fate], mutants: Mapping[str, Mutant], shipped: Ruleset, reasons: Reasons
 ) -> tuple[list[str], bool]:
     """The report line by line, and whether every survivor is explained and every reason needed."""
-    survivors = [fate for fate in fates if fate.survives]
-    why = {fate.mutant: explained(mutants[fate.mutant], shipped, reasons) for fate in survivors}
+    survivors = [fate.mutant for fate in fates if fate.decides_alike]
+    why = {name: explained(mutants[name], shipped, reasons) for name in survivors}
     lines = [*_by_kind(fates), ""]
-    left = [fate for fate in survivors if not why[fate.mutant]]
-    used = list(itertools.chain.from_iterable(why.values()))
-    for reason in (*reasons.impossible, *reasons.survivors):
-        named = [name for name, reasons_of in why.items() if reason in reasons_of]
+    every = (*reasons.impossible, *reasons.survivors)
+    for reason in every:
+        named = [name for name in survivors if reason in why[name]]
         if named:
             lines += [f"{len(named)} survive: {reason.why}", *(f"    {name}" for name in named)]
-    stale = [each.why for each in (*reasons.impossible, *reasons.survivors) if each not in used]
-    lines += [f"UNEXPLAINED {fate.mutant}" for fate in left]
-    lines += [f"STALE, explains no survivor: {text}" for text in stale]
-    return lines, not left and not stale
+    used = list(itertools.chain.from_iterable(why.values()))
+    left = [f"UNEXPLAINED {name}" for name in survivors if not why[name]]
+    left += [f"STALE, explains no survivor: {each.why}" for each in every if each not in used]
+    return lines + left, not left
 
 
 def _by_kind(fates: Sequence[Fate]) -> Iterator[str]:
-    """One row a kind; ``killed`` is of those that are not the same tables in another wording."""
-    columns = ("refused", "scenario", "oracle", "survives", "same tables")
+    """One row a kind; shares are of the mutants whose tables are others."""
+    columns = (REFUSED, SCENARIO, ORACLE, TYPED, NOBODY, SAME)
     counted: dict[str, Counter[str]] = {}
     for fate in fates:
-        counted.setdefault(fate.kind, Counter())[_column(fate)] += 1
-        if fate.survives and fate.typed_again:
-            counted[fate.kind]["typed again"] += 1
+        counted.setdefault(fate.kind, Counter())[fate.by] += 1
     total: Counter[str] = sum(counted.values(), Counter())
-    yield f"| kind of mutant | mutants | {' | '.join(columns)} | killed | with tests/rules |"
+    yield f"| kind of mutant | mutants | {' | '.join(columns)} | killed | without tests/rules |"
     yield "|---" * (len(columns) + 4) + "|"
     for kind, count in (*counted.items(), ("all", total)):
-        n = sum(count[column] for column in columns)
-        n_other = n - count["same tables"]
-        killed = n_other - count["survives"]
-        cells = [kind, str(n), *(str(count[column]) for column in columns)]
-        cells += [_share(killed, n_other), _share(killed + count["typed again"], n_other)]
+        n_other = count.total() - count[SAME]
+        n_killed = n_other - count[NOBODY]
+        cells = [kind, str(count.total()), *(str(count[column]) for column in columns)]
+        cells += [_share(n_killed, n_other), _share(n_killed - count[TYPED], n_other)]
         yield f"| {' | '.join(cells)} |"
-
-
-def _column(fate: Fate) -> str:
-    if fate.refused:
-        return "refused"
-    if fate.same:
-        return "same tables"
-    if fate.scenario:
-        return "scenario"
-    return "oracle" if fate.oracle else "survives"
 
 
 def _share(part: int, whole: int) -> str:

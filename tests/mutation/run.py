@@ -35,19 +35,17 @@ def _begin(nights: Nights) -> None:
     _mine["mutants"] = every_mutant()
 
 
-def _fate(job: tuple[str, bool]) -> Fate:
-    name, ask_all = job
-    fate: Fate = _mine["killers"].fate(_mine["mutants"][name], ask_all)
+def _fate(name: str) -> Fate:
+    fate: Fate = _mine["killers"].fate(_mine["mutants"][name])
     return fate
 
 
-def fates(chosen: Sequence[str], nights: Nights, n_processes: int, ask_all: bool) -> Iterator[Fate]:
+def fates(chosen: Sequence[str], nights: Nights, n_processes: int) -> Iterator[Fate]:
     """What became of each mutant, as it becomes known."""
     began, n_left = time.perf_counter(), 0
     with multiprocessing.get_context("spawn").Pool(n_processes, _begin, (nights,)) as pool:
-        jobs = [(name, ask_all) for name in chosen]
-        for number, fate in enumerate(pool.imap_unordered(_fate, jobs, chunksize=4), start=1):
-            n_left += fate.survives
+        for number, fate in enumerate(pool.imap_unordered(_fate, chosen, chunksize=4), start=1):
+            n_left += fate.decides_alike
             yield fate
             if number % 100 == 0:
                 minutes = (time.perf_counter() - began) / 60
@@ -74,7 +72,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--people", type=int, default=2000, help="generated people on each night")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--each", action="store_true", help="ask the oracle about every mutant")
     parser.add_argument(
         "--fates",
         type=Path,
@@ -89,11 +86,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.only in name or options.only in mutant.kind
     ]
     found = {name: fate for name, fate in read_fates(options.fates).items() if name in chosen}
-    wanted = [name for name in chosen if name not in found or found[name].survives]
+    wanted = [name for name in chosen if name not in found or found[name].decides_alike]
     with tempfile.TemporaryDirectory() as folder:
         nights = run_nights(Path(folder), options.people, options.seeds, print)
         print(f"{len(wanted)} mutants", flush=True)
-        for fate in fates(wanted, nights, options.processes, options.each):
+        for fate in fates(wanted, nights, options.processes):
             found[fate.mutant] = fate
             keep(fate, options.fates)
     ordered = [found[name] for name in chosen]

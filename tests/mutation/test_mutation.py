@@ -7,7 +7,16 @@ from fnmatch import fnmatchcase
 import pytest
 
 from b12screen.rules import load_ruleset
-from tests.mutation.killers import Fate, Killers, run_nights, typed_otherwise
+from tests.mutation.killers import (
+    REFUSED,
+    SAME,
+    SCENARIO,
+    TYPED,
+    Fate,
+    Killers,
+    run_nights,
+    typed_otherwise,
+)
 from tests.mutation.mutants import Mutant, mutants, read_back
 from tests.mutation.report import Reason, Reasons, printed, read_reasons
 from tests.mutation.run import SHIPPED, every_mutant
@@ -34,7 +43,7 @@ def every() -> dict[str, Mutant]:
 def test_nobody_notices_a_ruleset_that_was_not_changed(killers: Killers) -> None:
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
     fate = killers.fate(Mutant("none", "nothing changed", shipped))
-    assert (fate.same, fate.noticed) == (True, False)
+    assert fate.by == SAME
     assert killers.unmutated() == []
     assert not typed_otherwise(load_ruleset("praxis-2025"))
     assert not any(each.kills(killers.shipped) for each in killers.populations)
@@ -62,18 +71,19 @@ def test_a_ruleset_that_is_written_back_gives_the_same_tables() -> None:
     ],
 )
 def test_a_scenario_notices(killers: Killers, every: dict[str, Mutant], name: str) -> None:
-    assert killers.fate(every[name]).scenario
+    assert killers.fate(every[name]).by == SCENARIO
 
 
 def test_the_generated_people_notice_a_limit(killers: Killers, every: dict[str, Mutant]) -> None:
-    fate = killers.fate(every["thresholds.egfr_reduced.form: below -> at_or_below"], ask_all=True)
-    assert fate.oracle
+    mutant, _ = read_back(every["thresholds.egfr_reduced.form: below -> at_or_below"])
+    assert mutant is not None
+    assert any(each.kills(mutant.tables()) for each in killers.populations)
 
 
 def test_rules_check_refuses_a_limit_in_another_unit(
     killers: Killers, every: dict[str, Mutant]
 ) -> None:
-    assert killers.fate(every["thresholds.b12_low.unit: pmol/L -> nmol/L"]).refused
+    assert killers.fate(every["thresholds.b12_low.unit: pmol/L -> nmol/L"]).by == REFUSED
 
 
 def test_a_decided_mutant_leaves_nothing_behind(killers: Killers, every: dict[str, Mutant]) -> None:
@@ -103,7 +113,7 @@ def test_a_survivor_without_a_reason_and_a_reason_without_a_survivor_are_told(
     every: dict[str, Mutant],
 ) -> None:
     name = "quantities.adult_age.unit: years -> mg"
-    lived, killed = Fate(name, "unit of a quantity", typed_again=True), Fate("x", "x", refused=True)
+    lived, killed = Fate(name, "unit of a quantity", TYPED), Fate("x", "x", REFUSED)
     shipped = load_ruleset("praxis-2025")
     lines, is_explained = printed([lived, killed], every, shipped, NO_REASONS)
     assert not is_explained
