@@ -144,6 +144,8 @@ def _numbers(ruleset: Ruleset) -> Iterator[str]:
         elif limit.unit != published.CANONICAL_UNITS[limit.analyte]:
             unit = published.CANONICAL_UNITS[limit.analyte]
             yield f"thresholds.{key}: unit must be {unit}, the unit of {limit.analyte}"
+        if limit.analyte != (meant := permanent()["thresholds"].get(key, limit.analyte)):
+            yield f"thresholds.{key}: the screen holds {meant} against it, not {limit.analyte}"
         if not 0 < limit.value < math.inf:
             yield f"thresholds.{key}: value must be a number above 0"
     for key, period in ruleset.periods.items():
@@ -154,6 +156,8 @@ def _numbers(ruleset: Ruleset) -> Iterator[str]:
         if period.n <= 0:
             yield f"periods.{key}: n must be above 0"
     for key, quantity in ruleset.quantities.items():
+        if quantity.unit != (unit := permanent()["quantities"].get(key, quantity.unit)):
+            yield f"quantities.{key}: unit must be {unit}, as the screen reads it"
         if not 0 < quantity.value < math.inf:
             yield f"quantities.{key}: value must be a number above 0"
     for test in ruleset.panel.tests:

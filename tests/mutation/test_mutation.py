@@ -112,13 +112,13 @@ def test_every_impossible_combination_is_of_declared_words() -> None:
 def test_a_survivor_without_a_reason_and_a_reason_without_a_survivor_are_told(
     every: dict[str, Mutant],
 ) -> None:
-    name = "quantities.adult_age.unit: years -> mg"
-    lived, killed = Fate(name, "unit of a quantity", TYPED), Fate("x", "x", REFUSED)
+    name = "rules.RW1.priority: 1 -> 2"
+    lived, killed = Fate(name, "priority of a rule", TYPED), Fate("x", "x", REFUSED)
     shipped = load_ruleset("praxis-2025")
     lines, is_explained = printed([lived, killed], every, shipped, NO_REASONS)
     assert not is_explained
     assert f"UNEXPLAINED {name}" in lines
-    reasons = Reasons((), (Reason(("quantities.*.unit: *",), "nothing asks for it"),))
+    reasons = Reasons((), (Reason(("rules.RW1.*",), "nothing asks for it"),))
     lines, is_explained = printed([lived, killed], every, shipped, reasons)
     assert is_explained
     lines, is_explained = printed([killed], every, shipped, reasons)

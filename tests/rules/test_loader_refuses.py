@@ -101,6 +101,16 @@ MISTAKES = {
         'value = 200\nunit = "pg/mL"',
         "thresholds.b12_low: unit must be pmol/L",
     ),
+    "a limit on another analyte": (
+        'analyte = "holotc"\nform = "below"',
+        'analyte = "b12"\nform = "below"',
+        "thresholds.holotc_low: the screen holds holotc against it, not b12",
+    ),
+    "a dose in a unit that the screen does not read": (
+        'value = 0.5\nunit = "mg"',
+        'value = 500\nunit = "ug"',
+        "quantities.oral_b12_least: unit must be mg",
+    ),
     "a form that is no form": (
         'form = "at_or_below"',
         'form = "<="',
