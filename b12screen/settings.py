@@ -82,6 +82,17 @@ class Hl7v2(Section):
     assigning_authority: Annotated[str, Field(min_length=1)] | None = None
 
 
+class Fhir(Section):
+    """Whose key a FHIR resource carries: its id, or the identifier of a system that is named here.
+
+    ``plain`` false reads every line exactly; the rows are the same.
+    """
+
+    patient_identifier: str | None = None
+    result_identifier: str | None = None
+    plain: bool = True
+
+
 class LocalTest(Section):
     """What a laboratory's own code measures; `unit` speaks only where the cell is blank."""
 
@@ -103,6 +114,8 @@ class Laboratory(Section):
     reject_share: Share | None = None
     code_system: str | None = None
     sending_facilities: list[str] = []
+    fhir_system: str | None = None
+    fhir_performers: tuple[str, ...] = ()
     tests: dict[str, LocalTest] = {}
     default_units: dict[str, str] = {}
 
@@ -165,6 +178,7 @@ class Settings(Section):
     limits: Limits = Limits()
     freshness: Freshness = Freshness()
     hl7v2: Hl7v2 = Hl7v2()
+    fhir: Fhir = Fhir()
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
     conditions: dict[str, dict[str, OwnCondition]] = {}
     drugs: dict[str, dict[str, OwnDrug]] = {}
@@ -269,6 +283,10 @@ ruleset = "praxis-2025"
 # assigning authority. Without one of this type the first is taken.
 # identifier_type = "MR"
 # assigning_authority = "HOSPITAL"
+[fhir]
+# A patient, and a result, is known by the resource's id; or by the identifier of this system.
+# patient_identifier = "https://example.org/patient-number"
+# result_identifier = "https://example.org/result-number"
 
 # One table for each laboratory; the first is meant where an extract names none.
 # Codes are LOINC and units are UCUM unless the laboratory says otherwise.
@@ -277,6 +295,9 @@ ruleset = "praxis-2025"
 # code_system = "main-local"
 # Sending facilities (MSH-4) of its HL7 v2 messages.
 # sending_facilities = ["MAINLAB"]
+# In FHIR: the system URI of its own codes, and the references that name it as performer.
+# fhir_system = "https://example.org/main/codes"
+# fhir_performers = ["Organization/main"]
 
 # Units of tests whose unit cell this laboratory leaves blank.
 # [laboratories.main.default_units]
@@ -359,6 +380,7 @@ def known_keys(path: list[str]) -> list[str]:
         "limits": Limits,
         "freshness": Freshness,
         "hl7v2": Hl7v2,
+        "fhir": Fhir,
     }
     match path:
         case []:

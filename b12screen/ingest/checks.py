@@ -130,7 +130,27 @@ MESSAGES: dict[str, tuple[str | None, str, str]] = {
     ),
 }
 
+# What only a resource of FHIR may fail.
+RESOURCES: dict[str, tuple[str | None, str, str]] = {
+    "json": (None, "json", "the line is no JSON; every line of NDJSON is one whole object"),
+    "json_name": (None, "json", "a name stands twice in one object; two readers would see two"),
+    "resource": (None, "resource", "the line is no FHIR resource: it has no resourceType"),
+    "subject": (
+        "patient_id",
+        "reference",
+        "the subject is no patient that this file or the settings (fhir.patient_identifier) tell",
+    ),
+    "coding": ("code", "fits_code", "its codings name different tests; one of them is wrong"),
+    "unit_pair": ("unit", "fits_code", "the unit and its code are two different units"),
+    "deleted": (
+        None,
+        "deleted",
+        "the deletion names nothing that can be withdrawn by its id; send the resource itself "
+        "with the status entered-in-error",
+    ),
+}
+
 # The check of a row whose bytes already make no record; it has no column.
 SHAPES: dict[str, tuple[str | None, str, str]] = {
     name: (None, name, reason) for name, reason in BROKEN_ROWS.items()
-} | MESSAGES
+} | MESSAGES | RESOURCES

@@ -1,0 +1,945 @@
+"""What a FHIR R4 resource says, as rows of the extracts; the meaning of every element used here.
+
+A resource is read, never repaired: a number stays the text it was sent as, a partial date is handed
+on as it is and fails its check, a reference that cannot be followed for certain is no person. Codes
+and units that no map knows are handed on, too: the scan says what becomes of them.
+
+Refuses to decide by an interpretation or a reference range; where they contradict each other the
+result is taken as sent and counted in a note.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from b12screen.maps import Maps, fold_unit, fold_words
+from b12screen.settings import Settings
+from schemas.extracts import extract_columns
+
+LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
+UCUM = "http://unitsofmeasure.org"
+CONDITION_SYSTEMS = {
+    "http://hl7.org/fhir/sid/icd-10-cm": "icd10cm",
+    "http://hl7.org/fhir/sid/icd-10": "icd10",
+    SNOMED: "snomed",
+}
+DRUG_SYSTEMS = {
+    "http://www.whocc.no/atc": "atc",
+    "http://www.nlm.nih.gov/research/umls/rxnorm": "rxnorm",
+    SNOMED: "snomed",
+}
+
+# SNOMED CT concepts that stand for a word of the contract.
+SPECIMENS = {"119364003": "serum", "119361006": "plasma", "119297000": "blood"}
+ROUTES = {
+    "78421000": "im",
+    "47625008": "iv",
+    "34206005": "sc",
+    "26643006": "oral",
+    "37839007": "sublingual",
+    "46713006": "nasal",
+}
+ROUTE_WORDS = {
+    "im": "im", "intramuscular": "im", "intramuscular route": "im",
+    "iv": "iv", "intravenous": "iv", "intravenous route": "iv",
+    "sc": "sc", "subcutaneous": "sc", "subcutaneous route": "sc",
+    "oral": "oral", "oral route": "oral", "po": "oral", "by mouth": "oral",
+    "sublingual": "sublingual", "sublingual route": "sublingual", "sl": "sublingual",
+    "nasal": "nasal", "nasal route": "nasal",
+}  # fmt: skip
+DOSE_UNITS = {"mg": "mg", "ug": "ug", "mcg": "mcg", "g": "g"}
+# A month has no fixed number of days, so a monthly dose is none of a day.
+DAYS_OF = {"d": Decimal(1), "wk": Decimal(7)}
+
+WITHDRAWN = ("cancelled", "entered-in-error")
+# Of these an earlier issue may be repeated in a later version, whose own time is its last update.
+LATER_VERSIONS = ("amended", "corrected", *WITHDRAWN)
+# A dose is given once the administration has begun; a prescription stands until it is taken back.
+GIVEN = ("completed", "in-progress")
+PRESCRIBED = ("active", "on-hold", "completed", "stopped", "unknown")
+NO_ORDER = ("proposal", "plan", "option")
+
+VALUES = (
+    "valueQuantity", "valueString", "valueInteger", "valueCodeableConcept", "valueBoolean",
+    "valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
+)  # fmt: skip
+
+# What a note may name; anything else is "another type", as a type that does not exist may be a word
+# that belongs to a person.
+OTHER_TYPES = frozenset(
+    [
+        "Account",
+        "AllergyIntolerance",
+        "Appointment",
+        "Basic",
+        "Binary",
+        "BodyStructure",
+        "Bundle",
+        "CarePlan",
+        "CareTeam",
+        "Claim",
+        "ClaimResponse",
+        "Communication",
+        "Composition",
+        "Consent",
+        "Coverage",
+        "Device",
+        "DeviceRequest",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Encounter",
+        "EpisodeOfCare",
+        "ExplanationOfBenefit",
+        "FamilyMemberHistory",
+        "Flag",
+        "Goal",
+        "Group",
+        "HealthcareService",
+        "ImagingStudy",
+        "Immunization",
+        "Library",
+        "List",
+        "Location",
+        "Measure",
+        "MeasureReport",
+        "Media",
+        "Medication",
+        "MedicationDispense",
+        "MedicationStatement",
+        "MessageHeader",
+        "NutritionOrder",
+        "OperationOutcome",
+        "Organization",
+        "Parameters",
+        "Practitioner",
+        "PractitionerRole",
+        "Procedure",
+        "Provenance",
+        "Questionnaire",
+        "QuestionnaireResponse",
+        "RelatedPerson",
+        "RequestGroup",
+        "RiskAssessment",
+        "Schedule",
+        "ServiceRequest",
+        "Slot",
+        "Specimen",
+        "Substance",
+        "Task",
+        "ValueSet",
+    ]
+)
+
+RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+REFERENCE = re.compile(
+    r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
+FULL_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+PARTIAL_DAY = re.compile(r"\d{4}(-\d{2})?")
+
+KIND_OF = {
+    "Observation": "labs",
+    "Patient": "patients",
+    "Condition": "conditions",
+    "MedicationAdministration": "medications",
+    "MedicationRequest": "medications",
+}
+COLUMNS = {
+    kind: tuple(extract_columns(kind)) for kind in ("labs", "patients", "conditions", "medications")
+}
+
+Json = dict[str, Any]
+
+
+class Number(str):
+    """A JSON number as the text it was sent as."""
+
+
+class DoubledName(ValueError):
+    """A name stands twice in one object, so that two readers may see two values."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of an extract; ``cells`` by column, what is absent is blank."""
+
+    kind: str
+    segment: str
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that reaches no extract: the check it fails, ``scope`` where it is none of ours.
+
+    ``kind`` is blank where the resource itself does not tell it.
+    """
+
+    kind: str
+    segment: str
+    check_name: str
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What was withdrawn: a row of the named kind that only the store, or this file, can complete.
+
+    ``cells`` hold the key: ``result_id`` or ``medication_id``, or a condition's four columns, and
+    for results ``reported_at``, the moment of the withdrawal.
+    """
+
+    kind: str
+    segment: str
+    cells: dict[str, str]
+
+
+Outcome = Row | Refused | Gone
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A code element of an observation as the contract's columns; ``analyte`` blank for no test."""
+
+    code_system: str
+    code: str
+    test_name: str
+    laboratory: str
+    analyte: str
+    contradictory: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a file says of the resources that others refer to, by id and by ``urn:``."""
+
+    patients: dict[str, str]
+    identified: dict[tuple[str, str], str]
+    clinics: dict[str, str]
+    specimens: dict[str, str]
+
+
+NOTHING = Index({}, {}, {}, {})
+
+
+def loaded(line: bytes) -> Any:
+    """The JSON of a line, numbers as sent. ``ValueError`` where it is none, or names stand twice."""
+    found = json.loads(
+        line.decode("utf-8"),
+        parse_float=Number,
+        parse_int=Number,
+        parse_constant=_no_number,
+        object_pairs_hook=_named_once,
+    )
+    if b"\\u" in line:
+        # Half a character is no text; the engine refuses such a line as well.
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DoubledName
+    return found
+
+
+@dataclass
+class Reader:
+    """Reads resources one by one; ``index`` gives what else the file holds, read when needed."""
+
+    settings: Settings
+    maps: Maps
+    as_of: date
+    index: Callable[[], Index] = lambda: NOTHING
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        fhir = self.settings.fhir
+        self._patient_system = fhir.patient_identifier
+        self._result_system = fhir.result_identifier
+        self._uris: dict[str, tuple[str, str]] = {LOINC: ("loinc", ""), SNOMED: ("snomed", "")}
+        self._tests: dict[tuple[str, str, str], str] = {
+            ("", system, code): analyte
+            for system, code, analyte in self.maps.test.select(
+                "code_system", "code", "analyte"
+            ).iter_rows()
+        }
+        self._refused = set(self.maps.refused_test.select("code_system", "code").iter_rows())
+        self._performers: dict[str, str] = {}
+        for name, laboratory in self.settings.laboratories.items():
+            own = fold_words(laboratory.code_system or "")
+            if uri := laboratory.fhir_system or laboratory.code_system:
+                self._uris.setdefault(uri, (own, name))
+            for code, test in laboratory.tests.items():
+                self._tests[(name, own, code.strip())] = test.analyte
+            for performer in laboratory.fhir_performers:
+                self._performers[performer] = name
+        self._factors = {
+            (analyte, spelling): factor
+            for analyte, spelling, factor in self.maps.unit.select(
+                "analyte", "spelling", "factor"
+            ).iter_rows()
+        }
+        self._mapped = {
+            name: [
+                (system, code, match == "prefix")
+                for system, code, match in table.select("code_system", "code", "match").iter_rows()
+            ]
+            for name, table in (("condition", self.maps.condition), ("drug", self.maps.drug))
+        }
+        self._named: dict[tuple[str, str, str], bool] = {}
+
+    def outcomes(self, resource: Any, segment: str = "") -> list[Outcome]:
+        """The rows of a resource, at least one; ``segment`` is where it lies in its line."""
+        name = resource.get("resourceType") if isinstance(resource, dict) else None
+        if not isinstance(name, str) or not name:
+            return [Refused("", segment or "line", "resource")]
+        place = f"{segment}.{name}" if segment else name
+        if name == "Bundle":
+            return self._bundle(resource, place)
+        if name not in KIND_OF:
+            self.notes[name if name in OTHER_TYPES else "another type"] += 1
+            return [Refused("", segment or "line", "scope")]
+        if any(
+            text(tag.get("code")) == "DELETED" for tag in objects(inner(resource, "meta", "tag"))
+        ):
+            return [self._deleted(name, text(resource.get("id")), updated(resource), place)]
+        match name:
+            case "Observation":
+                return list(self._observation(resource, place))
+            case "Patient":
+                return [self._patient(resource, place)]
+            case "Condition":
+                return [self._condition(resource, place)]
+        return [self._medication(resource, name, place)]
+
+    def _bundle(self, bundle: Json, place: str) -> list[Outcome]:
+        found: list[Outcome] = []
+        for number, entry in enumerate(objects(bundle.get("entry"))):
+            segment = f"{place}.entry[{number}]"
+            method = text(inner(entry, "request", "method")).upper()
+            if method == "DELETE":
+                target = REFERENCE.fullmatch(text(inner(entry, "request", "url")))
+                when = updated(bundle)
+                if target is None:
+                    found.append(Refused("", segment, "deleted"))
+                elif target[1] in KIND_OF:
+                    found.append(
+                        self._deleted(target[1], target[2], when, f"{segment}.{target[1]}")
+                    )
+                else:
+                    self.notes[target[1] if target[1] in OTHER_TYPES else "another type"] += 1
+                    found.append(Refused("", segment, "scope"))
+            else:
+                found += self.outcomes(entry.get("resource"), segment)
+        if not found:
+            self.notes["Bundle"] += 1
+            found.append(Refused("", place, "scope"))
+        return found
+
+    def _deleted(self, name: str, key: str, when: str, place: str) -> Outcome:
+        """The withdrawal of a resource of which only the id is left."""
+        kind = KIND_OF[name]
+        if kind == "labs" and key and self._result_system is None:
+            return Gone(kind, place, {"result_id": key, "reported_at": when})
+        if kind == "medications" and key:
+            return Gone(kind, place, {"medication_id": f"{name}/{key}"})
+        return Refused(kind, place, "deleted")
+
+    # Observations
+
+    def _observation(self, observation: Json, place: str) -> Iterator[Outcome]:
+        status = text(observation.get("status"))
+        issued = text(observation.get("issued"))
+        changed = updated(observation)
+        reported = issued or changed
+        if issued and changed and status in LATER_VERSIONS:
+            reported = later(issued, changed)
+        key = self._result_key(observation)
+        person = self.person(observation.get("subject"), observation)
+        collected = self._collected(observation)
+        shared = {
+            "patient_id": person or "",
+            "collected_at": collected,
+            "reported_at": reported,
+            "status": status,
+            "clinic_id": self._clinic(observation),
+            "specimen": self._specimen(observation),
+        }
+        performer = self._performer(observation)
+        components = objects(observation.get("component"))
+        own = any(name in observation for name in VALUES) or not components
+        coded = self.coded(observation.get("code"))
+        if status in WITHDRAWN and key and not (coded.analyte and person and collected):
+            # Withdrawn results may be emptied: only what is known of them says what they were.
+            if self._result_system is None:
+                yield Gone("labs", place, {"result_id": key, "reported_at": reported})
+                return
+        if own:
+            yield self._result(observation, place, key, coded, shared, performer, person)
+        seen: Counter[str] = Counter()
+        for number, component in enumerate(components):
+            part = self.coded(component.get("code"))
+            seen[part.code] += 1
+            again = f"#{seen[part.code]}" if seen[part.code] > 1 else ""
+            own_key = f"{key}#{part.code or number}{again}" if key else ""
+            segment = f"{place}.component[{number}]"
+            yield self._result(component, segment, own_key, part, shared, performer, person)
+
+    def _result(
+        self,
+        element: Json,
+        place: str,
+        key: str,
+        coded: Coded,
+        shared: dict[str, str],
+        performer: str,
+        person: str | None,
+    ) -> Outcome:
+        """The row of an observation or of one of its components."""
+        withdrawn = shared["status"] in WITHDRAWN
+        if person is None:
+            return Refused("labs", place, "subject" if coded.analyte else "scope")
+        if coded.contradictory and not withdrawn:
+            return Refused("labs", place, "coding")
+        unit: str | None = ""
+        if "valueQuantity" in element:
+            unit = self.unit(element["valueQuantity"], coded.analyte)
+            if unit is None and not withdrawn:
+                return Refused("labs", place, "unit_pair")
+        if contradicts_range(element):
+            self.notes["contradiction"] += 1
+        return Row(
+            "labs",
+            place,
+            shared
+            | {
+                "result_id": key,
+                "code": coded.code,
+                "code_system": coded.code_system,
+                "test_name": coded.test_name,
+                "value": value(element),
+                "unit": unit or "",
+                "laboratory": performer or coded.laboratory,
+            },
+        )
+
+    def _result_key(self, observation: Json) -> str:
+        """The identifier that the settings name, else the id, else the only identifier."""
+        if self._result_system is not None:
+            return identifier(observation, self._result_system)
+        if key := text(observation.get("id")):
+            return key
+        found = {text(one.get("value")) for one in objects(observation.get("identifier"))} - {""}
+        return found.pop() if len(found) == 1 else ""
+
+    def coded(self, concept: Any) -> Coded:
+        """Which of several codings counts: the first that a map names, else the first known one."""
+        codings = [one for one in objects(inner(concept, "coding")) if text(one.get("code"))]
+        read = []
+        for coding in codings:
+            uri, code = text(coding.get("system")), text(coding.get("code")).strip()
+            system, laboratory = self._uris.get(uri, (uri, ""))
+            analyte = self._tests.get((laboratory, system, code), "")
+            read.append((system, laboratory, code, analyte, uri in self._uris, coding))
+        analytes = {analyte for *_, analyte, _, _ in read if analyte}
+        refused = any((system, code) in self._refused for system, _, code, *_ in read)
+        chosen = next((one for one in read if one[3]), None) or next(
+            (one for one in read if one[4]), read[0] if read else None
+        )
+        if chosen is None:
+            return Coded("", "", text(inner(concept, "text")), "", "", False)
+        system, laboratory, code, analyte, _, coding = chosen
+        displays = [text(one.get("display")) for one in [coding, *codings]]
+        names = [name for name in [text(inner(concept, "text")), *displays] if name]
+        name = names[0] if names else ""
+        if analyte:
+            # Any of the names may give the wrong code away.
+            name = next((one for one in names if self.maps.contradicts(analyte, one)), name)
+        contradictory = len(analytes) > 1 or (refused and bool(analytes))
+        return Coded(system, code, name, laboratory, analyte, contradictory)
+
+    def unit(self, quantity: Any, analyte: str) -> str | None:
+        """The unit of a quantity, its UCUM code first; None where code and unit are two units."""
+        code, unit = text(inner(quantity, "code")), text(inner(quantity, "unit"))
+        system = text(inner(quantity, "system"))
+        first, second = (code, unit) if system in (UCUM, "") else (unit, code)
+        if code and unit and analyte:
+            by_code = self._factors.get((analyte, fold_unit(code)))
+            by_unit = self._factors.get((analyte, fold_unit(unit)))
+            if by_code is not None and by_unit is not None and by_code != by_unit:
+                return None
+        return first or second
+
+    def _collected(self, observation: Json) -> str:
+        """When the sample was taken: the effective time, else what a contained specimen says."""
+        timing = objects_or_texts(inner(observation, "effectiveTiming", "event"))
+        specimen = contained(observation, inner(observation, "specimen", "reference")) or {}
+        return (
+            text(observation.get("effectiveDateTime"))
+            or text(observation.get("effectiveInstant"))
+            or text(inner(observation, "effectivePeriod", "start"))
+            or text(inner(observation, "effectivePeriod", "end"))
+            or (timing[0] if len(timing) == 1 else "")
+            or text(inner(specimen, "collection", "collectedDateTime"))
+        )
+
+    def _specimen(self, observation: Json) -> str:
+        reference = inner(observation, "specimen", "reference")
+        found = contained(observation, reference)
+        if found is not None:
+            return specimen_word(found)
+        if shown := text(inner(observation, "specimen", "display")):
+            return shown
+        return self.index().specimens.get(target_of(reference, "Specimen"), "") if reference else ""
+
+    def _clinic(self, observation: Json) -> str:
+        """The organisation that provided the encounter, where the encounter can be looked up."""
+        reference = inner(observation, "encounter", "reference")
+        if not reference:
+            return ""
+        found = contained(observation, reference)
+        if found is not None:
+            return organisation(found.get("serviceProvider"))
+        return self.index().clinics.get(target_of(reference, "Encounter"), "")
+
+    def _performer(self, observation: Json) -> str:
+        """The laboratory that the settings name for a performer; blank where that is not clear."""
+        found = {
+            self._performers.get(text(one.get("reference")), "")
+            for one in objects(observation.get("performer"))
+        } - {""}
+        return found.pop() if len(found) == 1 else ""
+
+    # People
+
+    def person(self, subject: Any, resource: Json) -> str | None:
+        """The patient_id of a reference; blank where there is none, None where it stays unknown."""
+        if not isinstance(subject, dict):
+            return ""
+        reference = text(subject.get("reference"))
+        given = identifier({"identifier": [subject.get("identifier")]}, self._patient_system)
+        if self._patient_system is not None and given:
+            return given
+        if reference.startswith("#"):
+            found = contained(resource, reference)
+            return self._contained_person(found) if found is not None else None
+        if reference:
+            key = target_of(reference, "Patient")
+            if not key:
+                return None
+            if self._patient_system is None and not key.startswith("urn:"):
+                return key
+            return self.index().patients.get(key)
+        pair = identifier_pair(subject.get("identifier"))
+        if pair is not None:
+            return self.index().identified.get(pair)
+        return ""
+
+    def _contained_person(self, patient: Json) -> str | None:
+        """Who a contained patient is: its id holds only inside its resource, its identifiers do."""
+        if self._patient_system is not None:
+            return identifier(patient, self._patient_system) or None
+        known = self.index().identified
+        found = {
+            known[pair]
+            for one in objects(patient.get("identifier"))
+            if (pair := identifier_pair(one)) is not None and pair in known
+        }
+        return found.pop() if len(found) == 1 else None
+
+    def patient_key(self, patient: Json) -> str:
+        """A patient's own key: the identifier that the settings name, else the id."""
+        if self._patient_system is not None:
+            return identifier(patient, self._patient_system)
+        return text(patient.get("id"))
+
+    def _patient(self, patient: Json, place: str) -> Outcome:
+        born = text(patient.get("birthDate"))
+        if PARTIAL_DAY.fullmatch(born):
+            self.notes["birth"] += 1
+            born = ""
+        return Row(
+            "patients",
+            place,
+            {
+                "patient_id": self.patient_key(patient),
+                "birth_date": born,
+                "sex": text(patient.get("gender")),
+                "clinic_id": organisation(patient.get("managingOrganization")),
+            }
+            | self._deceased(patient),
+        )
+
+    def _deceased(self, patient: Json) -> dict[str, str]:
+        """The day of death. Somebody known dead without a day has died by the day that says so."""
+        died = text(patient.get("deceasedDateTime"))
+        if not died and patient.get("deceasedBoolean") is not True:
+            said = "deceasedBoolean" in patient or "deceasedDateTime" in patient
+            return {"deceased_on": ""} if said else {}
+        if died and not PARTIAL_DAY.fullmatch(died):
+            return {"deceased_on": died}
+        self.notes["deceased"] += 1
+        last = last_day(died) or day_of(updated(patient)) or self.as_of
+        return {"deceased_on": min(last, self.as_of).isoformat()}
+
+    # Conditions
+
+    def _condition(self, condition: Json, place: str) -> Outcome:
+        person = self.person(condition.get("subject"), condition)
+        if person is None:
+            return Refused("conditions", place, "subject")
+        code_system, code, _ = self._known_code(
+            condition.get("code"), CONDITION_SYSTEMS, "condition"
+        )
+        recorded = (
+            text(condition.get("recordedDate"))
+            or text(condition.get("onsetDateTime"))
+            or text(inner(condition, "onsetPeriod", "start"))
+        )
+        cells = {
+            "patient_id": person,
+            "code": code,
+            "code_system": code_system,
+            "recorded_on": recorded,
+        }
+        verified = word_of(condition.get("verificationStatus"))
+        if verified in ("refuted", "entered-in-error"):
+            # A condition has no id in the store: its person, code and day are its key.
+            if not all(cells.values()):
+                return Refused("conditions", place, "deleted")
+            return Gone("conditions", place, cells)
+        return Row(
+            "conditions", place, cells | {"resolved_on": self._resolved(condition, recorded)}
+        )
+
+    def _resolved(self, condition: Json, recorded: str) -> str:
+        """The day it ended; where only the end is known, the day that told of it."""
+        ended = (
+            text(condition.get("abatementDateTime"))
+            or text(inner(condition, "abatementPeriod", "end"))
+            or text(inner(condition, "abatementPeriod", "start"))
+        )
+        if ended:
+            return ended
+        if word_of(condition.get("clinicalStatus")) not in ("resolved", "inactive", "remission"):
+            return ""
+        return updated(condition) or recorded
+
+    def _known_code(
+        self, concept: Any, systems: dict[str, str], table: str
+    ) -> tuple[str, str, str]:
+        """System, code and name: the first coding that a map names, else the first of ours."""
+        codings = objects(inner(concept, "coding"))
+        read = [
+            (systems[uri], code, text(one.get("display")))
+            for one in codings
+            if (uri := text(one.get("system"))) in systems and (code := text(one.get("code")))
+        ]
+        read += [
+            (text(one.get("system")), text(one.get("code")), text(one.get("display")))
+            for one in codings[:1]
+        ]
+        name = text(inner(concept, "text"))
+        if not read:
+            return "", "", name
+        system, code, shown = next(
+            (one for one in read if self._is_named(table, one[0], one[1])), read[0]
+        )
+        return system, code, name or shown
+
+    def _is_named(self, table: str, system: str, code: str) -> bool:
+        """Whether a condition or drug map has a row for a code."""
+        key = (table, system, code)
+        if key not in self._named:
+            plain = code.upper().replace(".", "")
+            self._named[key] = any(
+                of_system == system and (plain == known or (prefix and plain.startswith(known)))
+                for of_system, known, prefix in self._mapped[table]
+            )
+        return self._named[key]
+
+    # Medications
+
+    def _medication(self, resource: Json, name: str, place: str) -> Outcome:
+        person = self.person(resource.get("subject"), resource)
+        if person is None:
+            return Refused("medications", place, "subject")
+        given = name == "MedicationAdministration"
+        concept = resource.get("medicationCodeableConcept")
+        reference = inner(resource, "medicationReference", "reference")
+        if concept is None and (found := contained(resource, reference)) is not None:
+            concept = found.get("code")
+        code_system, code, drug = self._known_code(concept, DRUG_SYSTEMS, "drug")
+        key = text(resource.get("id"))
+        status = text(resource.get("status"))
+        cells = {
+            "medication_id": f"{name}/{key}" if key else "",
+            "patient_id": person,
+            "code": code,
+            "code_system": code_system,
+            "kind": "administration" if given else "prescription",
+            "name": drug,
+        }
+        if given:
+            cells["started_on"] = text(resource.get("effectiveDateTime")) or text(
+                inner(resource, "effectivePeriod", "start")
+            )
+            stands = status in GIVEN
+            cells |= administered(resource.get("dosage"))
+        else:
+            cells["started_on"] = text(resource.get("authoredOn"))
+            cells["ended_on"] = text(inner(resource, "dispenseRequest", "validityPeriod", "end"))
+            if status == "stopped":
+                cells["ended_on"] = updated(resource) or cells["started_on"]
+            stands = (
+                status in PRESCRIBED
+                and text(resource.get("intent")) not in NO_ORDER
+                and resource.get("doNotPerform") is not True
+            )
+            cells |= prescribed(objects(resource.get("dosageInstruction")))
+        if not stands:
+            return Gone("medications", place, {"medication_id": cells["medication_id"]})
+        return Row("medications", place, cells)
+
+
+# Elements
+
+
+def text(element: Any) -> str:
+    """A string, or a number as sent; blank for anything else."""
+    return element if isinstance(element, str) else ""
+
+
+def inner(element: Any, *names: str) -> Any:
+    """The element at the end of a path of names, or None."""
+    for name in names:
+        element = element.get(name) if isinstance(element, dict) else None
+    return element
+
+
+def objects(element: Any) -> list[Json]:
+    """The objects of a list."""
+    return [one for one in element if isinstance(one, dict)] if isinstance(element, list) else []
+
+
+def objects_or_texts(element: Any) -> list[str]:
+    """The texts of a list."""
+    return [one for one in element if isinstance(one, str)] if isinstance(element, list) else []
+
+
+def updated(resource: Json) -> str:
+    """When this version was stored."""
+    return text(inner(resource, "meta", "lastUpdated"))
+
+
+def contained(resource: Json, reference: Any) -> Json | None:
+    """The contained resource that a reference beginning with # names."""
+    if not text(reference).startswith("#"):
+        return None
+    return next(
+        (
+            one
+            for one in objects(resource.get("contained"))
+            if text(one.get("id")) == text(reference)[1:]
+        ),
+        None,
+    )
+
+
+def target_of(reference: Any, name: str) -> str:
+    """The id that a reference to a type names, or its whole ``urn:``; blank for anything else."""
+    if text(reference).startswith("urn:"):
+        return text(reference)
+    found = REFERENCE.fullmatch(text(reference))
+    return found[2] if found is not None and found[1] == name else ""
+
+
+def organisation(reference: Any) -> str:
+    """The id of an organisation that is referred to."""
+    found = target_of(inner(reference, "reference"), "Organization")
+    return "" if found.startswith("urn:") else found
+
+
+def identifier(resource: Json, system: str | None) -> str:
+    """The value of the identifier of a system."""
+    if system is None:
+        return ""
+    return next(
+        (
+            text(one.get("value"))
+            for one in objects(resource.get("identifier"))
+            if text(one.get("system")) == system and text(one.get("value"))
+        ),
+        "",
+    )
+
+
+def identifier_pair(element: Any) -> tuple[str, str] | None:
+    """System and value of an identifier that has both."""
+    system, found = text(inner(element, "system")), text(inner(element, "value"))
+    return (system, found) if system and found else None
+
+
+def word_of(concept: Any) -> str:
+    """The code of a concept with one coding, as a closed word."""
+    return next((text(one.get("code")) for one in objects(inner(concept, "coding"))), "")
+
+
+def specimen_word(specimen: Json) -> str:
+    """What a specimen is called: the word of a known concept, else its name."""
+    codings = objects(inner(specimen, "type", "coding"))
+    for coding in codings:
+        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in SPECIMENS:
+            return SPECIMENS[text(coding.get("code"))]
+    return text(inner(specimen, "type", "text")) or next(
+        (text(one.get("display")) or text(one.get("code")) for one in codings), ""
+    )
+
+
+def value(element: Json) -> str:
+    """The value of an observation or component as text; the reason where one is absent."""
+    name = next((name for name in VALUES if name in element), None)
+    if name is None:
+        return concept_text(element.get("dataAbsentReason"))
+    found = element[name]
+    if name == "valueQuantity":
+        number, comparator = text(inner(found, "value")), text(inner(found, "comparator"))
+        if not number:
+            return ""
+        return f"{comparator}{' ' if comparator.isalnum() else ''}{number}"
+    if name == "valueCodeableConcept":
+        return concept_text(found)
+    if isinstance(found, str):
+        return found
+    return json.dumps(found)
+
+
+def concept_text(concept: Any) -> str:
+    """A concept in words."""
+    codings = objects(inner(concept, "coding"))
+    return text(inner(concept, "text")) or next(
+        (text(one.get("display")) or text(one.get("code")) for one in codings), ""
+    )
+
+
+def contradicts_range(element: Json) -> bool:
+    """Whether a result called low lies above its range, or one called high below it."""
+    called = {
+        text(coding.get("code"))[:1]
+        for concept in objects(element.get("interpretation"))
+        for coding in objects(concept.get("coding"))
+    }
+    number = decimal(inner(element, "valueQuantity", "value"))
+    if number is None or not called & {"L", "H"}:
+        return False
+    for limits in objects(element.get("referenceRange")):
+        low, high = decimal(inner(limits, "low", "value")), decimal(inner(limits, "high", "value"))
+        if "L" in called and high is not None and number > high:
+            return True
+        if "H" in called and low is not None and number < low:
+            return True
+    return False
+
+
+def decimal(element: Any) -> Decimal | None:
+    """A number as it was sent, exactly."""
+    try:
+        found = Decimal(text(element))
+    except InvalidOperation:
+        return None
+    # Beyond these no quantity of a laboratory or a pharmacy lies, and arithmetic stays small.
+    return found if found.is_finite() and abs(found.adjusted()) < 16 else None
+
+
+# Days
+
+
+def later(one: str, other: str) -> str:
+    """The later of two instants; the second where one cannot be read."""
+    try:
+        first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)
+        return one if first > second else other
+    except (ValueError, TypeError):
+        return other
+
+
+def day_of(moment: str) -> date | None:
+    """The day that a moment names, in its own offset."""
+    try:
+        return date.fromisoformat(moment[:10]) if FULL_DAY.match(moment) else None
+    except ValueError:
+        return None
+
+
+def last_day(partial: str) -> date | None:
+    """The last day of a year or of a month of a year."""
+    try:
+        year, _, month = partial.partition("-")
+        if not month:
+            return date(int(year), 12, 31) if year else None
+        first = date(int(year), int(month), 1)
+        return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+# Doses
+
+
+def administered(dosage: Any) -> dict[str, str]:
+    """Dose, unit and route of an administration."""
+    return dose_cells(inner(dosage, "dose")) | {"route": route(inner(dosage, "route"))}
+
+
+def prescribed(instructions: list[Json]) -> dict[str, str]:
+    """Dose of a day, unit and route of a prescription that has one instruction."""
+    if len(instructions) != 1:
+        return {}
+    (instruction,) = instructions
+    cells = {"route": route(instruction.get("route"))}
+    doses = objects(instruction.get("doseAndRate"))
+    repeat = inner(instruction, "timing", "repeat")
+    times = decimal(inner(repeat, "frequency"))
+    period = decimal(inner(repeat, "period"))
+    days = DAYS_OF.get(text(inner(repeat, "periodUnit")))
+    if len(doses) != 1 or times is None or not period or days is None:
+        return cells
+    dose = dose_cells(doses[0].get("doseQuantity"))
+    number = decimal(dose.get("dose"))
+    if number is None:
+        return cells
+    dose["dose"] = format(round(number * times / (period * days), 6).normalize(), "f")
+    return cells | dose
+
+
+def dose_cells(quantity: Any) -> dict[str, str]:
+    """A dose of mass; a dose of tablets or millilitres says nothing of the substance."""
+    unit = DOSE_UNITS.get(fold_unit(text(inner(quantity, "code")))) or DOSE_UNITS.get(
+        fold_unit(text(inner(quantity, "unit")))
+    )
+    number = decimal(inner(quantity, "value"))
+    if unit is None or number is None or number < 0:
+        return {}
+    return {"dose": text(inner(quantity, "value")), "dose_unit": unit}
+
+
+def route(concept: Any) -> str:
+    """The contract's word for a route; blank where it is none of ours."""
+    for coding in objects(inner(concept, "coding")):
+        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in ROUTES:
+            return ROUTES[text(coding.get("code"))]
+    shown = [text(inner(concept, "text"))]
+    shown += [text(one.get("display")) for one in objects(inner(concept, "coding"))]
+    return next(
+        (ROUTE_WORDS[word] for one in shown if (word := fold_words(one)) in ROUTE_WORDS), ""
+    )
