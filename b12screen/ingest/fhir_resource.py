@@ -64,6 +64,9 @@ GIVEN = ("completed", "in-progress")
 PRESCRIBED = ("active", "on-hold", "completed", "stopped", "unknown")
 NO_ORDER = ("proposal", "plan", "option")
 
+# What is remembered of names and codes; a feed has some hundreds.
+MOST_NAMES = 10_000
+
 VALUES = (
     "valueQuantity", "valueString", "valueInteger", "valueCodeableConcept", "valueBoolean",
     "valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
@@ -297,6 +300,7 @@ class Reader:
             for name, table in (("condition", self.maps.condition), ("drug", self.maps.drug))
         }
         self._named: dict[tuple[str, str, str], bool] = {}
+        self._contradictions: dict[tuple[str, str], bool] = {}
 
     def outcomes(self, resource: Any, segment: str = "") -> list[Outcome]:
         """The rows of a resource, at least one; ``segment`` is where it lies in its line."""
@@ -464,9 +468,18 @@ class Reader:
         name = names[0] if names else ""
         if analyte:
             # Any of the names may give the wrong code away.
-            name = next((one for one in names if self.maps.contradicts(analyte, one)), name)
+            name = next((one for one in names if self._contradicts(analyte, one)), name)
         contradictory = len(analytes) > 1 or (refused and bool(analytes))
         return Coded(system, code, name, laboratory, analyte, contradictory)
+
+    def _contradicts(self, analyte: str, name: str) -> bool:
+        """Whether a name says another test; a feed has few names, and comparing one is slow."""
+        key = (analyte, name)
+        if key not in self._contradictions:
+            if len(self._contradictions) >= MOST_NAMES:
+                self._contradictions.clear()
+            self._contradictions[key] = self.maps.contradicts(analyte, name)
+        return self._contradictions[key]
 
     def unit(self, quantity: Any, analyte: str) -> str | None:
         """The unit of a quantity, its UCUM code first; None where code and unit are two units."""
@@ -661,6 +674,8 @@ class Reader:
         """Whether a condition or drug map has a row for a code."""
         key = (table, system, code)
         if key not in self._named:
+            if len(self._named) >= MOST_NAMES:
+                self._named.clear()
             plain = code.upper().replace(".", "")
             self._named[key] = any(
                 of_system == system and (plain == known or (prefix and plain.startswith(known)))

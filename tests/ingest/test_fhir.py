@@ -1,0 +1,905 @@
+"""What FHIR resources become: rows of the extracts, refused rows with their place, withdrawals."""
+
+import gzip
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from b12screen.ingest import accounts, checks
+from b12screen.ingest.delimited import FileRefused
+from b12screen.ingest.fhir import FhirFile, fhir_rows
+from b12screen.ingest.recognise import Extract
+from b12screen.ingest.take import Site, exactly, kept, prepare, set_night, versions
+from b12screen.maps import Maps, load_maps
+from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
+from b12screen.warehouse import Warehouse
+from schemas.extracts import extract_columns
+
+NIGHT = date(2026, 11, 22)
+UCUM = "http://unitsofmeasure.org"
+REAL = Path(__file__).resolve().parents[3] / "shared/data/fhir/ecqm_lab_observations.ndjson.gz"
+
+
+class Feed:
+    """Files of one site, read one by one; what they gave as plain dictionaries."""
+
+    def __init__(self, folder: Path, maps: Maps, settings: Settings | None = None) -> None:
+        self.folder = folder
+        self.maps = maps
+        self.settings = settings or Settings()
+        self.warehouse = Warehouse.open(
+            folder / "history.duckdb", temp_dir=folder / "spill", timezone=self.settings.timezone
+        )
+        self.warehouse.attach(folder / "private.duckdb", "private")
+        self.site = Site(self.warehouse, self.settings, NIGHT, folder, lambda line: None)
+        prepare(self.site, maps)
+        self.n_file = 0
+
+    def read(self, content: bytes) -> FhirFile:
+        """Read one file of these bytes."""
+        self.n_file += 1
+        self.path = self.folder / f"{self.n_file}.ndjson"
+        self.path.write_bytes(content)
+        self.out = self.folder / f"parts-{self.n_file}"
+        self.out.mkdir()
+        self.found = fhir_rows(self.warehouse, self.path, self.settings, self.maps, NIGHT, self.out)
+        for kind, counts in self.found.kinds.items():
+            assert len(self.rows(kind)) == counts.n_row
+            assert len(self.broken(kind)) == counts.n_broken
+            records = [row["record"] for row in self.rows(kind) + self.broken(kind)]
+            assert len(set(records)) == len(records), "a record number stands twice"
+        return self.found
+
+    def say(self, *resources: Any) -> FhirFile:
+        """Read one file of these resources, a line each."""
+        return self.read("".join(json.dumps(one) + "\n" for one in resources).encode())
+
+    def frame(self, kind: str, title: str) -> list[dict[str, Any]]:
+        parts = sorted((self.out / kind).glob(f"{title}-*.parquet"))
+        frames = [pl.read_parquet(part) for part in parts]
+        return pl.concat(frames, how="vertical").sort("record").to_dicts() if frames else []
+
+    def rows(self, kind: str = "labs") -> list[dict[str, Any]]:
+        return self.frame(kind, "rows")
+
+    def broken(self, kind: str = "labs") -> list[dict[str, Any]]:
+        return self.frame(kind, "broken")
+
+    def row(self, kind: str = "labs") -> dict[str, Any]:
+        """The only row."""
+        assert self.broken(kind) == []
+        (row,) = self.rows(kind)
+        return row
+
+    def fault(self, kind: str = "labs") -> str:
+        """The check of the only row, which is broken."""
+        assert self.rows(kind) == []
+        (row,) = self.broken(kind)
+        return str(row["check_name"])
+
+    def take(self, kind: str = "labs") -> accounts.FileAccount:
+        """Bring one kind of the file just read into the store, as a taking does."""
+        extract = Extract(self.path, self.path.name, kind, "ndjson", "")
+        set_night(self.site, extract)
+        counts = self.found.kinds[kind]
+        scanned = exactly(
+            self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
+        )
+        account = accounts.FileAccount(extract.name, kind, str(self.n_file), 1, NIGHT)
+        account = kept(self.site, extract, account, scanned)
+        accounts.audit(account)
+        return account
+
+    def scanned(self) -> list[tuple[Any, ...]]:
+        """The checks that rows of a labs file failed in the scan, ``scope`` among them."""
+        extract = Extract(self.path, self.path.name, "labs", "ndjson", "")
+        set_night(self.site, extract)
+        counts = self.found.kinds["labs"]
+        exactly(self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / "labs")
+        return self.warehouse.rows("SELECT record, fault FROM core.taken ORDER BY record")
+
+
+@pytest.fixture
+def feed(tmp_path: Path, maps: Maps) -> Iterator[Feed]:
+    feed = Feed(tmp_path, maps)
+    yield feed
+    feed.warehouse.close()
+
+
+def other(feed: Feed, settings: Settings) -> Feed:
+    """The same feed at a site that is set otherwise."""
+    feed.settings = settings
+    feed.site = replace(feed.site, settings=settings)
+    return feed
+
+
+def coding(code: str, system: str = "http://loinc.org", **more: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code, **more}]}
+
+
+def quantity(value: Any = 412, unit: str = "pmol/L", **more: Any) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "system": UCUM, "code": unit, **more}
+
+
+def observation(**more: Any) -> dict[str, Any]:
+    """A total B12 of patient 1; an element given as None is left out."""
+    said = {
+        "resourceType": "Observation",
+        "id": "o1",
+        "status": "final",
+        "code": coding("14685-2"),
+        "subject": {"reference": "Patient/1"},
+        "effectiveDateTime": "2026-11-01T08:00:00+01:00",
+        "issued": "2026-11-02T08:00:00Z",
+        "valueQuantity": quantity(),
+    } | more
+    return {name: element for name, element in said.items() if element is not None}
+
+
+def patient(**more: Any) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": "1", "birthDate": "1950-02-03", "gender": "female"} | (
+        more
+    )
+
+
+def condition(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Condition",
+        "id": "c1",
+        "code": coding("D51.0", "http://hl7.org/fhir/sid/icd-10-cm"),
+        "subject": {"reference": "Patient/1"},
+        "recordedDate": "2020-05-06",
+    } | more
+
+
+def dose(**more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": "m1",
+        "status": "completed",
+        "medicationCodeableConcept": coding("B03BA03", "http://www.whocc.no/atc"),
+        "subject": {"reference": "Patient/1"},
+        "effectiveDateTime": "2026-10-01",
+    } | more
+
+
+def prescription(**more: Any) -> dict[str, Any]:
+    said = dose(resourceType="MedicationRequest", status="active", intent="order", **more)
+    del said["effectiveDateTime"]
+    return {"authoredOn": "2026-10-01"} | said
+
+
+# Observations
+
+
+def test_a_plain_observation_is_one_row(feed: Feed) -> None:
+    feed.say(observation())
+    assert feed.row() == {
+        "record": 1, "line": 1, "segment": "Observation", "result_id": "o1", "patient_id": "1",
+        "collected_at": "2026-11-01T08:00:00+01:00", "reported_at": "2026-11-02T08:00:00Z",
+        "code": "14685-2", "code_system": "loinc", "test_name": "", "specimen": "",
+        "value": "412", "unit": "pmol/L", "status": "final", "clinic_id": "", "laboratory": "",
+    }  # fmt: skip
+    assert feed.found.kinds["labs"].sent == tuple(extract_columns("labs"))
+
+
+@pytest.mark.parametrize("sent", ["1.50", "1.5", "0.10", "412", "412.0", "1e2", "-3", "7.000"])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_number_stays_the_text_it_was_sent_as(feed: Feed, sent: str, plain: bool) -> None:
+    other(feed, Settings(fhir=Fhir(plain=plain)))
+    feed.read(json.dumps(observation(valueQuantity=quantity("@"))).replace('"@"', sent).encode())
+    assert feed.row()["value"] == sent
+
+
+@pytest.mark.parametrize(
+    ("comparator", "value", "fault"),
+    [("<", "<50", None), (">", ">50", None), ("<=", "<=50", "val_sign"), (">=", ">=50", "val_sign"),
+     ("ad", "ad 50", "val_text")],
+)  # fmt: skip
+def test_a_comparator_stands_before_the_value_and_others_than_two_are_rejected(
+    feed: Feed, comparator: str, value: str, fault: str | None
+) -> None:
+    feed.say(observation(valueQuantity=quantity(50, comparator=comparator)))
+    assert feed.row()["value"] == value
+    assert feed.scanned() == [(1, fault)]
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [("registered", None), ("preliminary", None), ("final", None), ("amended", None),
+     ("corrected", None), ("cancelled", None), ("entered-in-error", None), ("unknown", "status"),
+     (None, "status_blank")],
+)  # fmt: skip
+def test_every_status_is_handed_on_and_an_unknown_one_is_rejected(
+    feed: Feed, status: str | None, fault: str | None
+) -> None:
+    feed.say(observation(status=status))
+    assert feed.row()["status"] == (status or "")
+    assert feed.scanned() == [(1, fault)]
+
+
+def test_the_ucum_code_of_a_quantity_counts_before_its_unit(feed: Feed) -> None:
+    feed.say(observation(valueQuantity=quantity(unit="picomole", code="pmol/L")))
+    assert feed.row()["unit"] == "pmol/L"
+    feed.say(observation(valueQuantity={"value": 412, "unit": "pmol/L"}))
+    assert feed.row()["unit"] == "pmol/L"
+    feed.say(observation(valueQuantity=quantity(code="XYZ", system="http://local.example")))
+    assert feed.row()["unit"] == "pmol/L"
+
+
+def test_a_unit_that_contradicts_its_code_is_rejected(feed: Feed) -> None:
+    feed.say(observation(valueQuantity=quantity(unit="pg/mL", code="pmol/L")))
+    assert feed.fault() == "unit_pair"
+
+
+def test_the_coding_that_a_map_names_counts_whatever_its_place(feed: Feed) -> None:
+    local = {"system": "http://lab.example", "code": "B12X", "display": "Vitamin B12"}
+    second = {"system": "http://loinc.org", "code": "2132-9"}
+    first = {"system": "http://loinc.org", "code": "99999-9"}
+    feed.say(observation(code={"coding": [local, first, second]}))
+    assert (feed.row()["code_system"], feed.row()["code"]) == ("loinc", "2132-9")
+    feed.say(observation(code={"coding": [local, first]}))
+    assert (feed.row()["code_system"], feed.row()["code"]) == ("loinc", "99999-9")
+    feed.say(observation(code={"coding": [local]}))
+    assert (feed.row()["code_system"], feed.row()["code"]) == ("http://lab.example", "B12X")
+    assert feed.scanned() == [(1, "scope")]
+
+
+@pytest.mark.parametrize("second", ["13964-2", "2171-7"])
+def test_codings_that_name_different_tests_are_rejected(feed: Feed, second: str) -> None:
+    both = coding("14685-2")["coding"] + coding(second)["coding"]
+    feed.say(observation(code={"coding": both}))
+    assert feed.fault() == "coding"
+
+
+def test_a_name_that_says_another_test_rejects_the_row_whichever_name_it_is(feed: Feed) -> None:
+    both = [*coding("14685-2")["coding"], {"code": "X", "display": "Vitamin B12 binding capacity"}]
+    feed.say(observation(code={"text": "Vitamin B12", "coding": both}))
+    assert feed.scanned() == [(1, "test_name")]
+
+
+def test_a_laboratorys_own_system_and_performer_say_which_laboratory_it_is(
+    tmp_path: Path, maps: Maps
+) -> None:
+    mma = LocalTest(analyte="mma", unit="nmol/L")
+    laboratories = {
+        "main": Laboratory(fhir_performers=("Organization/7",)),
+        "east": Laboratory(
+            code_system="east", fhir_system="https://east.example/codes", tests={"MMAS": mma}
+        ),
+    }
+    feed = Feed(tmp_path, maps, Settings(laboratories=laboratories))
+    local = coding("MMAS", "https://east.example/codes")
+    feed.say(
+        observation(code=local, valueQuantity={"value": 300}),
+        observation(id="o2", performer=[{"reference": "Organization/7"}]),
+        observation(id="o3", performer=[{"reference": "Organization/8"}]),
+    )
+    assert [(row["laboratory"], row["code_system"]) for row in feed.rows()] == [
+        ("east", "east"), ("main", "loinc"), ("", "loinc"),
+    ]  # fmt: skip
+    assert feed.scanned() == [(1, None), (2, None), (3, None)]
+    feed.warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("timing", "collected", "fault"),
+    [
+        ({"effectiveDateTime": "2026-11"}, "2026-11", "coll"),
+        ({"effectiveDateTime": "2026"}, "2026", "coll"),
+        ({"effectiveDateTime": "2026-11-01"}, "2026-11-01", None),
+        ({"effectiveInstant": "2026-11-01T08:00:00.123Z"}, "2026-11-01T08:00:00.123Z", None),
+        ({"effectivePeriod": {"start": "2026-11-01", "end": "2026-11-02"}}, "2026-11-01", None),
+        ({"effectivePeriod": {"end": "2026-11-02"}}, "2026-11-02", None),
+        ({"effectiveTiming": {"event": ["2026-11-03"]}}, "2026-11-03", None),
+        ({}, "", "coll_blank"),
+    ],
+)
+def test_the_effective_time_is_when_the_sample_was_taken_and_is_never_guessed(
+    feed: Feed, timing: dict[str, Any], collected: str, fault: str | None
+) -> None:
+    feed.say(observation(**({"effectiveDateTime": None} | timing)))
+    assert feed.row()["collected_at"] == collected
+    assert feed.scanned() == [(1, fault)]
+
+
+def test_an_offset_is_converted_to_the_sites_timezone(tmp_path: Path, maps: Maps) -> None:
+    feed = Feed(tmp_path, maps, Settings(timezone="Europe/Helsinki"))
+    feed.say(observation(effectiveDateTime="2026-11-01T23:30:00Z"))
+    feed.take()
+    assert feed.warehouse.rows("SELECT CAST(collected_at AS VARCHAR) FROM core.taken") == [
+        ("2026-11-02 01:30:00",)
+    ]
+    feed.warehouse.close()
+
+
+def test_the_issue_orders_versions_and_the_last_update_stands_in(feed: Feed) -> None:
+    meta = {"versionId": "2", "lastUpdated": "2026-11-05T00:00:00Z"}
+    feed.say(observation(meta=meta))
+    assert feed.row()["reported_at"] == "2026-11-02T08:00:00Z"
+    feed.say(observation(meta=meta, issued=None))
+    assert feed.row()["reported_at"] == "2026-11-05T00:00:00Z"
+    # A withdrawal keeps the first issue, and must not lose against it.
+    feed.say(observation(meta=meta, status="entered-in-error"))
+    assert feed.row()["reported_at"] == "2026-11-05T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("element", "value"),
+    [
+        ({"valueString": "haemolysed"}, "haemolysed"),
+        ({"valueInteger": 412}, "412"),
+        ({"valueBoolean": True}, "true"),
+        ({"valueCodeableConcept": {"text": "not done"}}, "not done"),
+        ({"valueCodeableConcept": coding("260385009", display="Negative")}, "Negative"),
+        ({"dataAbsentReason": coding("not-performed")}, "not-performed"),
+        ({}, ""),
+    ],
+)
+def test_other_values_and_the_reason_for_none_are_text(
+    feed: Feed, element: dict[str, Any], value: str
+) -> None:
+    feed.say(observation(valueQuantity=None, **element))
+    assert feed.row()["value"] == value
+
+
+def test_each_component_is_a_row_beside_the_observations_own(feed: Feed) -> None:
+    parts = [
+        {"code": coding("14685-2"), "valueQuantity": quantity()},
+        {"code": coding("13964-2"), "valueQuantity": quantity(300, "nmol/L")},
+        {"code": coding("13964-2"), "valueQuantity": quantity(310, "nmol/L")},
+    ]
+    feed.say(observation(component=parts), observation(id="o2"))
+    assert [(row["record"], row["line"], row["segment"], row["result_id"]) for row in feed.rows()] == [
+        (1, 1, "Observation", "o1"),
+        (2, 1, "Observation.component[0]", "o1#14685-2"),
+        (3, 1, "Observation.component[1]", "o1#13964-2"),
+        (4, 1, "Observation.component[2]", "o1#13964-2#2"),
+        (5, 2, "Observation", "o2"),
+    ]  # fmt: skip
+    feed.say(observation(component=parts[:1], valueQuantity=None, code=coding("panel")))
+    assert feed.row()["segment"] == "Observation.component[0]"
+
+
+# References
+
+
+@pytest.mark.parametrize(
+    ("reference", "person"),
+    [
+        ("Patient/12", "12"),
+        ("Patient/12/_history/3", "12"),
+        ("https://server.example/fhir/Patient/12", "12"),
+        ("https://server.example/fhir/Patient/12/_history/1", "12"),
+    ],
+)
+def test_a_person_is_referred_to_by_id(feed: Feed, reference: str, person: str) -> None:
+    feed.say(observation(subject={"reference": reference}))
+    assert feed.row()["patient_id"] == person
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [{"reference": "Group/1"}, {"reference": "#nobody"}, {"reference": "urn:uuid:0"},
+     {"reference": "12"}, {"identifier": {"system": "s", "value": "12"}}],
+)  # fmt: skip
+def test_a_subject_that_cannot_be_followed_is_nobody(feed: Feed, subject: dict[str, Any]) -> None:
+    feed.say(observation(subject=subject))
+    assert feed.fault() == "subject"
+
+
+def test_without_a_subject_the_person_is_blank_and_the_row_rejected(feed: Feed) -> None:
+    feed.say(observation(subject=None))
+    assert feed.scanned() == [(1, "patient_id")]
+
+
+def test_a_urn_is_followed_within_the_file(feed: Feed) -> None:
+    feed.say(
+        observation(subject={"reference": "urn:uuid:aa-bb"}),
+        patient(id="aa-bb"),
+        {
+            "resourceType": "Bundle",
+            "entry": [
+                {"fullUrl": "urn:uuid:cc", "resource": patient(id="77")},
+                {"resource": observation(id="o2", subject={"reference": "urn:uuid:cc"})},
+            ],
+        },
+    )
+    assert [(row["patient_id"], row["segment"]) for row in feed.rows()] == [
+        ("aa-bb", "Observation"), ("77", "Bundle.entry[1].Observation"),
+    ]  # fmt: skip
+
+
+def test_a_contained_person_is_known_by_an_identifier_and_never_by_its_local_id(feed: Feed) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    inside = [{"resourceType": "Patient", "id": "p", "identifier": [number]}]
+    said = observation(subject={"reference": "#p"}, contained=inside)
+    feed.say(said)
+    assert feed.fault() == "subject"
+    feed.say(said, patient(id="12", identifier=[number]))
+    assert feed.row()["patient_id"] == "12"
+    other(feed, Settings(fhir=Fhir(patient_identifier="https://numbers.example")))
+    feed.say(said)
+    assert feed.row()["patient_id"] == "900"
+
+
+def test_where_the_settings_name_a_system_people_are_known_by_that_identifier(feed: Feed) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    other(feed, Settings(fhir=Fhir(patient_identifier="https://numbers.example")))
+    feed.say(
+        patient(id="12", identifier=[{"system": "else", "value": "1"}, number]),
+        observation(subject={"reference": "Patient/12"}),
+        observation(id="o2", subject={"identifier": number}),
+        observation(id="o3", subject={"reference": "Patient/13"}),
+    )
+    assert feed.row("patients")["patient_id"] == "900"
+    assert [row["patient_id"] for row in feed.rows()] == ["900", "900"]
+    assert [row["check_name"] for row in feed.broken()] == ["subject"]
+
+
+def test_an_identifier_that_two_people_carry_names_neither(feed: Feed) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    feed.say(
+        patient(id="1", identifier=[number]),
+        patient(id="2", identifier=[number]),
+        observation(subject={"identifier": number}),
+    )
+    assert feed.rows()[0]["patient_id"] == "" or feed.broken()
+
+
+def test_the_encounters_organisation_is_the_clinic_where_it_can_be_looked_up(feed: Feed) -> None:
+    provider = {"reference": "Organization/north"}
+    encounter = {"resourceType": "Encounter", "id": "e1", "serviceProvider": provider}
+    feed.say(
+        observation(encounter={"reference": "Encounter/e1"}),
+        observation(id="o2", encounter={"reference": "Encounter/e2"}),
+        encounter,
+        observation(id="o3", encounter={"reference": "#e"}, contained=[encounter | {"id": "e"}]),
+    )
+    assert [row["clinic_id"] for row in feed.rows()] == ["north", "", "north"]
+
+
+def test_a_specimen_is_named_by_its_type_wherever_it_stands(feed: Feed) -> None:
+    serum = {"coding": [{"system": "http://snomed.info/sct", "code": "119364003"}]}
+    urine = {"resourceType": "Specimen", "id": "s1", "type": {"text": "Urine"}}
+    feed.say(
+        observation(
+            specimen={"reference": "#s"},
+            contained=[{"resourceType": "Specimen", "id": "s", "type": serum}],
+        ),
+        observation(id="o2", specimen={"reference": "Specimen/s1"}),
+        observation(id="o3", specimen={"display": "Plasma"}),
+        urine,
+    )
+    assert [row["specimen"] for row in feed.rows()] == ["serum", "Urine", "Plasma"]
+    assert [fault for _, fault in feed.scanned()] == [None, "specimen", None]
+
+
+def test_a_result_is_known_by_its_id_or_by_the_identifier_that_the_settings_name(
+    feed: Feed,
+) -> None:
+    key = [{"system": "https://results.example", "value": "R9"}]
+    feed.say(observation(identifier=key), observation(identifier=key, id=None))
+    assert [row["result_id"] for row in feed.rows()] == ["o1", "R9"]
+    other(feed, Settings(fhir=Fhir(result_identifier="https://results.example")))
+    feed.say(observation(identifier=key))
+    assert feed.row()["result_id"] == "R9"
+
+
+def test_a_result_called_low_above_its_range_is_taken_and_told(feed: Feed) -> None:
+    limits = [{"low": {"value": 140}, "high": {"value": 300}}]
+    low = [{"coding": [{"code": "L"}]}]
+    feed.say(
+        observation(interpretation=low, referenceRange=limits),
+        observation(id="o2", interpretation=low, referenceRange=limits, valueQuantity=quantity(90)),
+    )
+    assert [row["value"] for row in feed.rows()] == ["412", "90"]
+    assert [note[:2] for note in feed.found.notes] == ["1 "]
+
+
+# People
+
+
+def test_a_patient_is_a_row_of_patients(feed: Feed) -> None:
+    feed.say(patient(managingOrganization={"reference": "Organization/north"}))
+    row = feed.row("patients")
+    assert (row["patient_id"], row["birth_date"], row["sex"], row["clinic_id"]) == (
+        "1", "1950-02-03", "female", "north",
+    )  # fmt: skip
+
+
+def test_a_partial_date_of_birth_is_left_blank_and_told(feed: Feed) -> None:
+    feed.say(patient(birthDate="1950"), patient(id="2", birthDate="1950-03"))
+    assert [row["birth_date"] for row in feed.rows("patients")] == ["", ""]
+    assert feed.found.notes == ["2 dates of birth are partial and were left blank"]
+
+
+@pytest.mark.parametrize(
+    ("element", "died"),
+    [
+        ({"deceasedDateTime": "2024-03-05"}, "2024-03-05"),
+        ({"deceasedDateTime": "2024-02"}, "2024-02-29"),
+        ({"deceasedDateTime": "2026"}, "2026-11-22"),
+        ({"deceasedBoolean": True}, "2026-11-22"),
+        ({"deceasedBoolean": True, "meta": {"lastUpdated": "2026-01-02T10:00:00Z"}}, "2026-01-02"),
+        ({"deceasedBoolean": False}, ""),
+    ],
+)
+def test_somebody_known_dead_without_a_day_is_dead_by_the_night(
+    feed: Feed, element: dict[str, Any], died: str
+) -> None:
+    feed.say(patient(**element))
+    assert feed.row("patients")["deceased_on"] == died
+    assert "deceased_on" in feed.found.kinds["patients"].sent
+
+
+def test_a_file_that_says_nothing_of_deaths_leaves_what_is_known(feed: Feed) -> None:
+    feed.say(patient())
+    assert not {"deceased_on", "opted_out"} & set(feed.found.kinds["patients"].sent)
+
+
+# Conditions
+
+
+@pytest.mark.parametrize(
+    ("uri", "word"),
+    [
+        ("http://hl7.org/fhir/sid/icd-10-cm", "icd10cm"),
+        ("http://hl7.org/fhir/sid/icd-10", "icd10"),
+        ("http://snomed.info/sct", "snomed"),
+    ],
+)
+def test_a_condition_is_a_row_of_conditions(feed: Feed, uri: str, word: str) -> None:
+    feed.say(condition(code=coding("D51.0", uri)))
+    row = feed.row("conditions")
+    assert (row["patient_id"], row["code"], row["code_system"], row["recorded_on"]) == (
+        "1", "D51.0", word, "2020-05-06",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("element", "resolved"),
+    [
+        ({}, ""),
+        ({"abatementDateTime": "2021-01-02"}, "2021-01-02"),
+        ({"abatementPeriod": {"start": "2021-01-01", "end": "2021-01-03"}}, "2021-01-03"),
+        ({"clinicalStatus": coding("resolved")}, "2020-05-06"),
+        ({"clinicalStatus": coding("active")}, ""),
+        (
+            {"clinicalStatus": coding("remission"), "meta": {"lastUpdated": "2022-02-02"}},
+            "2022-02-02",
+        ),
+    ],
+)
+def test_a_condition_that_ended_is_resolved(
+    feed: Feed, element: dict[str, Any], resolved: str
+) -> None:
+    feed.say(condition(**element))
+    assert feed.row("conditions")["resolved_on"] == resolved
+
+
+def test_the_onset_stands_in_for_the_day_recorded(feed: Feed) -> None:
+    feed.say(condition(recordedDate=None, onsetDateTime="2019-01-02"))
+    assert feed.row("conditions")["recorded_on"] == "2019-01-02"
+
+
+@pytest.mark.parametrize("word", ["refuted", "entered-in-error"])
+def test_a_refuted_condition_is_no_fact_and_ends_an_earlier_one(feed: Feed, word: str) -> None:
+    refuted = condition(verificationStatus=coding(word))
+    feed.say(refuted)
+    assert feed.fault("conditions") == "scope"
+    feed.say(condition())
+    feed.take("conditions")
+    feed.say(refuted)
+    assert feed.row("conditions")["resolved_on"] == "2020-05-06"
+    feed.take("conditions")
+    assert feed.warehouse.rows("SELECT CAST(resolved_on AS VARCHAR) FROM core.condition") == [
+        ("2020-05-06",)
+    ]
+
+
+# Medications
+
+
+def test_an_administration_is_a_row_of_medications(feed: Feed) -> None:
+    given_by = {"coding": [{"system": "http://snomed.info/sct", "code": "78421000"}]}
+    feed.say(dose(dosage={"dose": {"value": 1.0, "unit": "mg", "code": "mg"}, "route": given_by}))
+    row = feed.row("medications")
+    assert [row[name] for name in ("medication_id", "kind", "code", "code_system", "started_on")] == [
+        "MedicationAdministration/m1", "administration", "B03BA03", "atc", "2026-10-01",
+    ]  # fmt: skip
+    assert [row[name] for name in ("dose", "dose_unit", "route")] == ["1.0", "mg", "im"]
+
+
+def test_a_dose_that_is_no_mass_and_a_route_unknown_to_us_are_blank(feed: Feed) -> None:
+    feed.say(dose(dosage={"dose": {"value": 1, "unit": "mL"}, "route": {"text": "by ear"}}))
+    row = feed.row("medications")
+    assert [row[name] for name in ("dose", "dose_unit", "route")] == ["", "", ""]
+
+
+def test_a_prescription_has_the_dose_of_a_day(feed: Feed) -> None:
+    daily = {
+        "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+        "doseAndRate": [{"doseQuantity": {"value": 0.5, "unit": "mg"}}],
+        "route": {"text": "Oral"},
+    }
+    end = {"validityPeriod": {"end": "2027-01-01"}}
+    feed.say(prescription(dosageInstruction=[daily], dispenseRequest=end))
+    row = feed.row("medications")
+    assert [row[name] for name in ("kind", "dose", "dose_unit", "route", "ended_on")] == [
+        "prescription", "1", "mg", "oral", "2027-01-01",
+    ]  # fmt: skip
+
+
+def test_a_stopped_prescription_ends_on_the_day_that_tells_of_it(feed: Feed) -> None:
+    feed.say(prescription(status="stopped", meta={"lastUpdated": "2026-11-01"}))
+    assert feed.row("medications")["ended_on"] == "2026-11-01"
+
+
+def test_the_drug_may_be_contained(feed: Feed) -> None:
+    drug = {
+        "resourceType": "Medication",
+        "id": "d",
+        "code": coding("317106", "http://www.nlm.nih.gov/research/umls/rxnorm"),
+    }
+    said = dose(medicationReference={"reference": "#d"}, contained=[drug])
+    del said["medicationCodeableConcept"]
+    feed.say(said)
+    assert (feed.row("medications")["code_system"], feed.row("medications")["code"]) == (
+        "rxnorm", "317106",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        dose(status="not-done"),
+        dose(status="entered-in-error"),
+        {"resourceType": "MedicationAdministration", "id": "m1", "meta": {"tag": [{"code": "DELETED"}]}},
+    ],
+)  # fmt: skip
+def test_what_was_not_given_is_no_dose_and_takes_an_earlier_one_back(feed: Feed, said: Any) -> None:
+    feed.say(said)
+    assert feed.fault("medications") == "scope"
+    feed.say(dose())
+    feed.take("medications")
+    feed.say(said)
+    feed.take("medications")
+    assert feed.warehouse.rows("SELECT medication_id, code FROM core.medication") == [
+        ("MedicationAdministration/m1", "withdrawn")
+    ]
+
+
+@pytest.mark.parametrize(
+    "element", [{"status": "cancelled"}, {"status": "draft"}, {"intent": "proposal"},
+                {"doNotPerform": True}],
+)  # fmt: skip
+def test_what_was_not_prescribed_is_no_prescription(feed: Feed, element: dict[str, Any]) -> None:
+    feed.say(prescription() | element)
+    assert feed.fault("medications") == "scope"
+
+
+# Deletes
+
+TOMBSTONE = {
+    "resourceType": "Observation",
+    "id": "o1",
+    "meta": {"lastUpdated": "2026-11-10T00:00:00Z", "tag": [{"code": "DELETED"}]},
+}
+DELETION = {
+    "resourceType": "Bundle",
+    "type": "transaction",
+    "meta": {"lastUpdated": "2026-11-10T00:00:00Z"},
+    "entry": [{"request": {"method": "DELETE", "url": "Observation/o1"}}],
+}
+EMPTIED = {
+    "resourceType": "Observation",
+    "id": "o1",
+    "status": "entered-in-error",
+    "issued": "2026-11-10T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize("said", [TOMBSTONE, DELETION, EMPTIED])
+def test_a_deleted_result_is_entered_in_error_where_its_id_is_known(feed: Feed, said: Any) -> None:
+    feed.say(said)
+    assert feed.fault() == "scope"
+    part = {"code": coding("13964-2"), "valueQuantity": quantity(300, "nmol/L")}
+    feed.say(observation(component=[part]), said)
+    withdrawn = [row for row in feed.rows() if row["line"] == 2]
+    assert [(row["result_id"], row["status"], row["code"]) for row in withdrawn] == [
+        ("o1", "entered-in-error", "14685-2"), ("o1#13964-2", "entered-in-error", "13964-2"),
+    ]  # fmt: skip
+    assert feed.take().n_accepted == 4
+    # Tonight's earlier file is known, too.
+    feed.say(said)
+    assert [row["status"] for row in feed.rows()] == ["entered-in-error"] * 2
+    assert all(row["reported_at"].startswith("2026-11-10") for row in feed.rows())
+
+
+def test_a_deletion_without_a_time_is_as_new_as_what_it_withdraws(feed: Feed) -> None:
+    feed.say(observation(), TOMBSTONE | {"meta": {"tag": [{"code": "DELETED"}]}})
+    assert feed.rows()[1]["reported_at"].startswith("2026-11-02")
+
+
+@pytest.mark.parametrize("name", ["Patient", "Condition"])
+def test_a_deletion_that_nothing_can_express_is_rejected_and_seen(feed: Feed, name: str) -> None:
+    feed.say(TOMBSTONE | {"resourceType": name})
+    kind = {"Patient": "patients", "Condition": "conditions"}[name]
+    assert feed.fault(kind) == "deleted"
+
+
+# Lines
+
+
+def test_an_empty_file_is_refused(feed: Feed) -> None:
+    with pytest.raises(FileRefused):
+        feed.read(b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        (b"{", "json"),
+        (b'{"resourceType": "Observation"} {}', "json"),
+        (b'{"resourceType": "Observation",}', "json"),
+        (b'{"resourceType": "Observation", "valueInteger": NaN}', "json"),
+        (b'{"resourceType": "Observation", "id": "\\ud800"}', "json"),
+        (b'{"resourceType": "Observation", "id": "a", "id": "b"}', "json_name"),
+        (b'{"resourceType": "Observation", "id": "\xff"}', "encoding"),
+        (b'{"resourceType": "Observation", "id": "\0"}', "nul_byte"),
+        (b'{"resourceType": "Observation", "id": "\\u0000"}', "nul_byte"),
+        (b"[" * 100_000, "json"),
+        (b"5", "resource"),
+        (b'{"id": "o1"}', "resource"),
+    ],
+)
+def test_a_malformed_line_costs_one_row_and_keeps_its_place(
+    feed: Feed, line: bytes, check: str
+) -> None:
+    good = json.dumps(observation()).encode()
+    feed.read(b"\n".join([good, b"", line, good, b""]))
+    (broken,) = feed.broken()
+    assert (broken["line"], broken["check_name"]) == (3, check)
+    assert broken["raw"]
+    assert [row["line"] for row in feed.rows()] == [1, 4]
+    assert check in checks.SHAPES
+
+
+def test_other_resources_are_out_of_scope_and_named(feed: Feed) -> None:
+    feed.say(
+        observation(), {"resourceType": "Claim"}, {"resourceType": "Claim"},
+        {"resourceType": "Smith"}, {"resourceType": "Bundle", "entry": []},
+    )  # fmt: skip
+    assert [row["check_name"] for row in feed.broken()] == ["scope"] * 4
+    assert feed.found.notes == [
+        "resources that are no extract of ours are out of scope: 1 Bundle, 2 Claim, 1 another type"
+    ]
+    assert feed.take().n_out_of_scope == 4
+
+
+def test_lines_of_no_kind_count_with_what_most_of_the_file_is(feed: Feed) -> None:
+    feed.read(json.dumps(patient()).encode() + b"\n{")
+    assert [row["check_name"] for row in feed.broken("patients")] == ["json"]
+    assert set(feed.found.kinds) == {"patients"}
+
+
+def test_line_ends_and_a_byte_order_mark_do_not_matter(feed: Feed) -> None:
+    good = json.dumps(observation()).encode()
+    feed.read(b"\xef\xbb\xbf" + good + b"\r\n" + good + b"\r\n")
+    assert [row["line"] for row in feed.rows()] == [1, 2]
+
+
+# Any file
+
+WORDS = st.sampled_from(
+    ["final", "corrected", "entered-in-error", "Patient/1", "urn:uuid:1", "#c", "14685-2", "13964-2",
+     "http://loinc.org", "pmol/L", "pg/mL", "2026-11-01", "2026-11", "<", "L", "", "é", "o1"]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 900) | st.floats(0, 900, width=16) | WORDS,
+    lambda inside: (
+        st.lists(inside, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["value", "unit", "code", "system", "coding", "reference", "text", "id"]
+            ),
+            inside,
+            max_size=3,
+        )
+    ),
+    max_leaves=5,
+)
+
+
+def twisted(base: Any, changes: dict[str, Any]) -> Any:
+    return {name: changes.get(name, base.get(name)) for name in [*base, *changes]}
+
+
+RESOURCES = st.one_of(
+    st.builds(
+        twisted,
+        st.sampled_from([observation(), observation(id="o2"), patient(), condition(), dose(),
+                         prescription(), TOMBSTONE, DELETION]),
+        st.dictionaries(
+            st.sampled_from(["status", "code", "subject", "effectiveDateTime", "issued", "id",
+                             "valueQuantity", "component", "contained", "performer", "meta",
+                             "encounter", "specimen", "interpretation", "referenceRange", "entry",
+                             "resourceType", "dosage", "birthDate", "identifier"]),
+            ANYTHING,
+            max_size=2,
+        ),
+    ),
+    st.builds(
+        lambda value, unit, more: observation(valueQuantity=quantity(value, unit)) | more,
+        st.integers(1, 900) | st.floats(0, 900, width=16),
+        st.sampled_from(["pmol/L", "pg/mL", "x"]),
+        st.sampled_from([{}, {"id": "o3"}, {"status": "preliminary"},
+                         {"interpretation": [{"coding": [{"code": "L"}]}],
+                          "referenceRange": [{"high": {"value": 300}}]}]),
+    ),
+)  # fmt: skip
+LINES = st.one_of(
+    RESOURCES.map(lambda one: json.dumps(one, ensure_ascii=False).encode()),
+    st.binary(max_size=12),
+)
+
+
+@examples(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.lists(LINES, min_size=1, max_size=6))
+def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
+    lines: list[bytes],
+) -> None:
+    content = b"\n".join(lines)
+    if not content:
+        return
+    said = []
+    for plain in (True, False):
+        with tempfile.TemporaryDirectory() as folder:
+            feed = Feed(Path(folder), load_maps(), Settings(fhir=Fhir(plain=plain)))
+            feed.read(content)
+            rows = {
+                kind: (feed.rows(kind), feed.broken(kind), counts.sent)
+                for kind, counts in feed.found.kinds.items()
+            }
+            said.append((rows, feed.found.notes))
+            placed = {row["line"] for found in rows.values() for row in found[0] + found[1]}
+            sent = {
+                number
+                for number, line in enumerate(content.split(b"\n"), 1)
+                if line.removeprefix(b"\xef\xbb\xbf").strip()
+            }
+            assert placed == sent
+            for kind in feed.found.kinds:
+                feed.take(kind)
+            feed.warehouse.close()
+    assert said[0] == said[1]
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not beside the checkout")
+def test_real_observations_are_read_the_same_either_way_and_add_up(feed: Feed) -> None:
+    with gzip.open(REAL) as file:
+        resources = [json.loads(line)["resource"] for line in file]
+    feed.say(*resources)
+    plain = (feed.rows(), feed.broken())
+    other(feed, Settings(fhir=Fhir(plain=False)))
+    feed.say(*resources)
+    assert (feed.rows(), feed.broken()) == plain
+    assert len(plain[0]) + len(plain[1]) == len(resources)
+    faults = [fault for _, fault in feed.scanned()]
+    assert faults.count(None) > 100
