@@ -5,6 +5,7 @@ every other line is read here, slowly and exactly, so that a malformed one costs
 numbers count the rows of a file, so that the components of a resource keep their order.
 """
 
+import codecs
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from b12screen.ingest.fhir_resource import (
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
-from b12screen.warehouse import Warehouse
+from b12screen.warehouse import Warehouse, WarehouseError
 from schemas import ddl
 
 # A line is a resource of many elements, or a bundle of many resources.
@@ -117,7 +118,11 @@ def fhir_rows(
     gaps = [(1, shape.n_line)]
     if shape.beyond_doubt and settings.fhir.plain:
         plain.parent.mkdir(parents=True, exist_ok=True)
-        gaps = plain_lines(warehouse, path, shape, reader, plain)
+        try:
+            gaps = plain_lines(warehouse, path, shape, reader, plain)
+        except (WarehouseError, pl.exceptions.PolarsError):
+            # What the engine stumbles over is read exactly, all of it.
+            plain.unlink(missing_ok=True)
     shifts = exact_lines(path, gaps, reader, written, most_bytes, shape)
     n_plain = renumbered(plain, shifts)
     if n_plain:
@@ -143,13 +148,15 @@ def notes_of(counts: Counter[str]) -> list[str]:
 def shaped(path: Path) -> Shape:
     """One pass over the bytes: lines, and whether the engine's own reader may number them."""
     n_newline = 0
-    clean, has_encounter, has_specimen = True, False, False
+    has_encounter, has_specimen = False, False
+    decoder = codecs.getincrementaldecoder("utf-8")()
     tail = b"\n"
     with path.open("rb") as file:
         clean = file.read(len(BOM)) != BOM
         file.seek(0)
         while chunk := file.read(CHUNK):
             n_newline += chunk.count(b"\n")
+            clean = clean and decodes(decoder, chunk)
             seam = tail + chunk
             # Blank lines are no records there, and what it is lenient with is refused here.
             clean = clean and not any(
@@ -159,8 +166,18 @@ def shaped(path: Path) -> Shape:
             has_encounter = has_encounter or b'"Encounter"' in seam
             has_specimen = has_specimen or b'"Specimen"' in seam
             tail = chunk[-64:]
+    clean = clean and decodes(decoder, b"", final=True)
     n_line = n_newline + (0 if tail.endswith(b"\n") else 1)
     return Shape(n_line, clean, has_encounter, has_specimen)
+
+
+def decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bool:
+    """Whether the bytes go on being UTF-8."""
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # The engine's part

@@ -555,7 +555,7 @@ class Reader:
             return self.index().patients.get(key)
         pair = identifier_pair(subject.get("identifier"))
         if pair is not None:
-            return self.index().identified.get(pair)
+            return self.index().identified.get(pair) or None
         return ""
 
     def _contained_person(self, patient: Json) -> str | None:
@@ -566,7 +566,7 @@ class Reader:
         found = {
             known[pair]
             for one in objects(patient.get("identifier"))
-            if (pair := identifier_pair(one)) is not None and pair in known
+            if (pair := identifier_pair(one)) is not None and known.get(pair)
         }
         return found.pop() if len(found) == 1 else None
 

@@ -1,0 +1,125 @@
+"""FHIR observations a second beside bare JSON reading (`python -m tests.bench.fhir`).
+
+The floor is the engine's `read_ndjson_objects` over the same file: every line parsed, nothing taken
+out of it. Ours ends with text rows in Parquet parts, before the store. Figures are CPU seconds
+(user and system) of whole processes, in turn; nothing here asserts a time.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from tests.bench.bench import measured
+
+FLOOR = """
+import sys
+import duckdb
+
+connection = duckdb.connect(config={"threads": 2})
+connection.execute("SET enable_progress_bar = false")
+connection.execute(
+    "SELECT count(*), sum(length(json)) FROM read_ndjson_objects(?)", [sys.argv[1]]
+).fetchall()
+"""
+TESTS = (
+    ("14685-2", "Cobalamin (Vitamin B12) [Moles/volume] in Serum or Plasma", "pmol/L", 900, 0),
+    ("13964-2", "Methylmalonate [Moles/volume] in Serum or Plasma", "nmol/L", 900, 0),
+    ("14682-9", "Creatinine [Moles/volume] in Serum or Plasma", "umol/L", 200, 1),
+    ("718-7", "Hemoglobin [Mass/volume] in Blood", "g/dL", 17, 2),
+)
+LONG_AGO = "2026-11-01T08:00:00+00:00"
+REPORTED = "2026-11-02T08:00:00.000+00:00"
+
+
+def observations(path: Path, n: int, share_of_panels: float, seed: int) -> None:
+    """Write a feed: plain observations, and among them some with components."""
+    chance = random.Random(seed)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(n):
+            code, name, unit, most, digits = TESTS[number % len(TESTS)]
+            value = f"{chance.uniform(most / 9, most):.{digits}f}"
+            coded = {
+                "coding": [{"system": "http://loinc.org", "code": code, "display": name}],
+                "text": name,
+            }
+            quantity = {
+                "value": "@",
+                "unit": unit,
+                "system": "http://unitsofmeasure.org",
+                "code": unit,
+            }
+            said = {
+                "resourceType": "Observation",
+                "id": f"o-{number}",
+                "meta": {"versionId": "1", "lastUpdated": REPORTED},
+                "status": "final",
+                "category": [{"coding": [{"code": "laboratory"}]}],
+                "code": coded,
+                "subject": {"reference": f"Patient/p{number // 8}"},
+                "effectiveDateTime": LONG_AGO,
+                "issued": REPORTED,
+                "performer": [{"reference": "Organization/lab"}],
+                "valueQuantity": quantity,
+                "referenceRange": [{"low": {"value": 1}, "high": {"value": 9000}}],
+            }
+            if chance.random() < share_of_panels:
+                said["component"] = [{"code": coded, "valueQuantity": quantity}]
+            file.write(json.dumps(said, separators=(",", ":")).replace('"@"', value) + "\n")
+
+
+def read(path: Path, plain: bool) -> None:
+    """Parse one file to parts, as a taking does before its scan."""
+    from b12screen.ingest.fhir import fhir_rows
+    from b12screen.ingest.take import Site, prepare
+    from b12screen.maps import load_maps
+    from b12screen.settings import Fhir, Settings
+    from b12screen.warehouse import Warehouse
+
+    settings, maps, night = Settings(fhir=Fhir(plain=plain)), load_maps(), date(2026, 11, 22)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with Warehouse.open(work / "history.duckdb", temp_dir=work / "spill") as warehouse:
+            warehouse.attach(work / "private.duckdb", "private")
+            prepare(Site(warehouse, settings, night, work, lambda line: None), maps)
+            fhir_rows(warehouse, path, settings, maps, night, work / "parts")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Observations a second beside bare JSON reading.")
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--panels", type=float, default=0.01, help="share with components")
+    parser.add_argument("--exactly", action="store_true", help="without the engine's reader")
+    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.read is not None:
+        read(options.read, plain=not options.exactly)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "observations.ndjson"
+        observations(path, options.rows, options.panels, seed=1)
+        size = path.stat().st_size / 1e6
+        print(f"{options.rows:,} observations, {size:,.0f} MB, {options.panels:.0%} with components")
+        print("pair   JSON cpu s   obs/s   rows cpu s   obs/s   ratio  peak GB")
+        ratios = []
+        for pair in range(1, options.pairs + 1):
+            least = measured([sys.executable, "-c", FLOOR, str(path)])
+            command = [sys.executable, "-m", "tests.bench.fhir", "--read", str(path)]
+            ours = measured(command + (["--exactly"] if options.exactly else []))
+            ratios.append(ours.cpu / least.cpu)
+            print(
+                f"{pair:4} {least.cpu:12.2f} {options.rows / least.cpu:9,.0f} {ours.cpu:10.2f} "
+                f"{options.rows / ours.cpu:9,.0f} {ratios[-1]:7.2f} {ours.peak_gb:8.2f}",
+                flush=True,
+            )
+        print(f"median ratio {statistics.median(ratios):.2f} of {options.pairs}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
