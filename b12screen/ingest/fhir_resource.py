@@ -383,11 +383,11 @@ class Reader:
         components = objects(observation.get("component"))
         own = any(name in observation for name in VALUES) or not components
         coded = self.coded(observation.get("code"))
-        if status in WITHDRAWN and key and not (coded.analyte and person and collected):
+        emptied = not (coded.analyte and person and collected)
+        if status in WITHDRAWN and key and emptied and self._result_system is None:
             # Withdrawn results may be emptied: only what is known of them says what they were.
-            if self._result_system is None:
-                yield Gone("labs", place, {"result_id": key, "reported_at": reported})
-                return
+            yield Gone("labs", place, {"result_id": key, "reported_at": reported})
+            return
         if own:
             yield self._result(observation, place, key, coded, shared, performer, person)
         seen: Counter[str] = Counter()
