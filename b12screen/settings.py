@@ -83,14 +83,10 @@ class Hl7v2(Section):
 
 
 class Fhir(Section):
-    """Whose key a FHIR resource carries: its id, or the identifier of a system that is named here.
-
-    ``plain`` false reads every line exactly; the rows are the same.
-    """
+    """Whose key a FHIR resource carries: its id, or the identifier of a system that is named here."""
 
     patient_identifier: str | None = None
     result_identifier: str | None = None
-    plain: bool = True
 
 
 class LocalTest(Section):

@@ -168,52 +168,12 @@ def places_parquet(pattern: str) -> str:
     )
 
 
-# What a plain observation is read from: by name, the type that the engine reads it as.
-OBSERVATION = {
-    "resourceType": "VARCHAR",
-    "id": "VARCHAR",
-    "meta": "STRUCT(lastUpdated VARCHAR, tag VARCHAR)",
-    "status": "VARCHAR",
-    "code": "VARCHAR",
-    "subject": "STRUCT(reference VARCHAR)",
-    "encounter": "STRUCT(reference VARCHAR)",
-    "specimen": "STRUCT(reference VARCHAR, display VARCHAR)",
-    "performer": "STRUCT(reference VARCHAR)[]",
-    "contained": "VARCHAR",
-    "component": "VARCHAR",
-    "effectiveDateTime": "VARCHAR",
-    "issued": "VARCHAR",
-    "valueQuantity": "STRUCT(value VARCHAR, comparator VARCHAR, unit VARCHAR, system VARCHAR, "
-    "code VARCHAR)",
-    "interpretation": "STRUCT(coding STRUCT(code VARCHAR)[])[]",
-    "referenceRange": "STRUCT(low STRUCT(value DOUBLE), high STRUCT(value DOUBLE))[]",
-}
-
-
-def incoming_ndjson(path: str) -> str:
-    """The view ``taking.fhir_line``: a row for every line, all NULL where it is no object."""
-    struct = ", ".join(
-        f"{quoted_text(name)}: {quoted_text(kind)}" for name, kind in OBSERVATION.items()
-    )
-    names = ", ".join(quoted_name(name) for name in OBSERVATION)
-    return (
-        'CREATE OR REPLACE VIEW "taking"."fhir_line" AS '
-        f"SELECT row_number() OVER () AS record, {names} FROM read_json({quoted_text(path)}, "
-        f"format = 'newline_delimited', ignore_errors = true, columns = {{{struct}}})"
-    )
-
-
 def parquet_view(name: str, pattern: str) -> str:
     """A view over Parquet parts."""
     return (
         f"CREATE OR REPLACE VIEW {quoted_name(name)} AS "
         f"SELECT * FROM read_parquet({quoted_text(pattern)})"
     )
-
-
-def copy_to_parquet(select: str, path: str) -> str:
-    """The rows of one SELECT of the ``sql`` folder as a Parquet file."""
-    return f"COPY (\n{select}\n) TO {quoted_text(path)} (FORMAT parquet)"
 
 
 def insert_by_name(name: str, select: str) -> str:

@@ -1,11 +1,10 @@
 """FHIR R4 NDJSON as the text rows that delimited extracts give, a folder for each kind.
 
-The engine's own reader takes the plain observations, which are nearly all of a laboratory's feed;
-every other line is read here, slowly and exactly, so that a malformed one costs one row. Record
-numbers count the rows of a file, so that the components of a resource keep their order.
+Every line is loaded by itself, so that a malformed one costs one row, but for the plain observations
+that differ from one loaded before only in its texts and numbers (``fhir_shape``). Record numbers
+count the rows of a file, so that the components of a resource keep their order.
 """
 
-import codecs
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from b12screen.ingest.delimited import BOM, CHUNK, FileRefused, Lines, Parts
+from b12screen.ingest.delimited import BATCH_ROWS, BOM, CHUNK, FileRefused, Parts
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
+    URN,
     DoubledName,
     Gone,
     Index,
@@ -32,17 +32,20 @@ from b12screen.ingest.fhir_resource import (
     specimen_word,
     text,
 )
+from b12screen.ingest.fhir_shape import Shapes
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
-from b12screen.warehouse import Warehouse, WarehouseError
+from b12screen.warehouse import Warehouse
 from schemas import ddl
 
 # A line is a resource of many elements, or a bundle of many resources.
 CELLS_OF_A_LINE = 16
-# Parts of a file in which the codes and units of its plain lines are looked for.
-SAMPLES = 48
-SAMPLE_BYTES = 64 * 1024
+# Structures of observations that are remembered; one exporting system writes a few dozen.
+MOST_SHAPES = 64
+# People, encounters and specimens that one file may tell of, some 300 MB of them.
+MOST_KNOWN = 1_000_000
+INDEXED = (b'"Patient"', b'"Encounter"', b'"Specimen"')
 
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
@@ -52,15 +55,12 @@ GONE = {
 }
 PLACE = ("record", "line", "segment")
 
-# A number whose text a reader of numbers does not give back: 1.50, 1e2, more digits than it keeps.
-UNUSUAL_NUMBER = r"-?(?:\d+\.\d*0|[\d.]*[eE][-+\d]+|[\d.]{16,}|0\d+|0)"
-SENT_NUMBER = rf'valueQuantity"\s*:\s*\{{[^{{}}]*"value"\s*:\s*({UNUSUAL_NUMBER})\s*[,}}]'
-
 NOTES = {
     "birth": "dates of birth are partial and were left blank",
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
+    "unknown": "withdrawals name nothing that is known, or not yet; they are out of scope",
 }
 
 
@@ -81,16 +81,6 @@ class FhirFile:
     notes: list[str]
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What one pass over the bytes tells of a file."""
-
-    n_line: int
-    beyond_doubt: bool
-    has_encounter: bool
-    has_specimen: bool
-
-
 def fhir_rows(
     warehouse: Warehouse,
     path: Path,
@@ -98,6 +88,7 @@ def fhir_rows(
     maps: Maps,
     as_of: date,
     folder: Path,
+    most_shapes: int = MOST_SHAPES,
 ) -> FhirFile:
     """Read a file into ``folder/<kind>/rows-*.parquet`` and ``folder/<kind>/broken-*.parquet``.
 
@@ -105,32 +96,19 @@ def fhir_rows(
     segment, check_name and raw. A broken row of the check ``scope`` is out of scope: a resource of
     another type, or the withdrawal of what is not known. Rows that do not tell their kind count
     with the kind that most rows of the file are of, labs where there is none. The grammar and the
-    ``taking`` schema are there, and the store's tables. FileRefused for 0 bytes.
+    ``taking`` schema are there, and the store's tables. With ``most_shapes`` 0 every line is loaded
+    by itself; the rows are the same. FileRefused for 0 bytes, and where it tells of too many people.
     """
     if path.stat().st_size == 0:
         raise FileRefused("it is empty (0 bytes); a feed without resources sends no file")
     most_bytes = settings.limits.max_cell_bytes * CELLS_OF_A_LINE
     reader = Reader(settings, maps, as_of)
     reader.index = Indexed(path, reader, most_bytes)
-    shape = shaped(path)
     written = Written(folder, settings.limits.max_cell_bytes)
-    plain = folder / "labs" / "rows-plain.parquet"
-    gaps = [(1, shape.n_line)]
-    if shape.beyond_doubt and settings.fhir.plain:
-        plain.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            gaps = plain_lines(warehouse, path, shape, reader, plain)
-        except (WarehouseError, pl.exceptions.PolarsError):
-            # What the engine stumbles over is read exactly, all of it.
-            plain.unlink(missing_ok=True)
-    shifts = exact_lines(path, gaps, reader, written, most_bytes, shape)
-    n_plain = renumbered(plain, shifts)
-    if n_plain:
-        written.kinds.setdefault("labs", Kind()).n_row += n_plain
-        written.kinds["labs"].sent = COLUMNS["labs"]
+    read_lines(path, reader, written, most_bytes, most_shapes)
     written.close()
     for kind in GONE:
-        find_withdrawn(warehouse, kind, written, settings)
+        find_withdrawn(warehouse, kind, written, reader)
     written.settle()
     return FhirFile(written.kinds, notes_of(reader.notes))
 
@@ -145,187 +123,45 @@ def notes_of(counts: Counter[str]) -> list[str]:
     return told
 
 
-def shaped(path: Path) -> Shape:
-    """One pass over the bytes: lines, and whether the engine's own reader may number them."""
-    n_newline = 0
-    has_encounter, has_specimen = False, False
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    tail = b"\n"
-    with path.open("rb") as file:
-        clean = file.read(len(BOM)) != BOM
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            n_newline += chunk.count(b"\n")
-            clean = clean and decodes(decoder, chunk)
-            seam = tail + chunk
-            # Blank lines are no records there, and what it is lenient with is refused here.
-            clean = clean and not any(
-                mark in seam
-                for mark in (b"\n\n", b"\n ", b"\n\t", b"\r", b"\0", b"\\u0000", b",}", b",]")
-            )
-            has_encounter = has_encounter or b'"Encounter"' in seam
-            has_specimen = has_specimen or b'"Specimen"' in seam
-            tail = chunk[-64:]
-    clean = clean and decodes(decoder, b"", final=True)
-    n_line = n_newline + (0 if tail.endswith(b"\n") else 1)
-    return Shape(n_line, clean, has_encounter, has_specimen)
-
-
-def decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> bool:
-    """Whether the bytes go on being UTF-8."""
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-# The engine's part
-
-
-def plain_lines(
-    warehouse: Warehouse, path: Path, shape: Shape, reader: Reader, target: Path
-) -> list[tuple[int, int]]:
-    """Write the rows of plain observations; the ranges of lines that are left for exact reading."""
-    sample = target.with_name("sample.ndjson")
-    sample.write_bytes(sampled(path))
-    warehouse.execute(ddl.incoming_ndjson(str(sample)))
-    seen = warehouse.frame(sql_text("core/fhir_code_sent.sql"))
-    sample.unlink()
-    warehouse.write("taking.fhir_code", codes_read(seen, reader))
-    laboratories = [
-        (performer, name)
-        for name, laboratory in reader.settings.laboratories.items()
-        for performer in laboratory.fhir_performers
-    ]
-    text_columns = {"reference": pl.String, "laboratory": pl.String}
-    warehouse.write(
-        "taking.fhir_performer", pl.DataFrame(laboratories, schema=text_columns, orient="row")
-    )
-    flags = {"has_encounter": [shape.has_encounter], "has_specimen": [shape.has_specimen]}
-    warehouse.write("taking.fhir_shape", pl.DataFrame(flags))
-    warehouse.write("taking.fhir_number", unusual_numbers(path))
-    warehouse.execute(ddl.incoming_ndjson(str(path)))
-    warehouse.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-    warehouse.execute("SET preserve_insertion_order = true")
-    try:
-        warehouse.execute(ddl.copy_to_parquet(sql_text("core/fhir_plain.sql"), str(target)))
-    finally:
-        warehouse.execute("RESET disabled_optimizers")
-        warehouse.execute("SET preserve_insertion_order = false")
-    return gaps_of(pl.read_parquet(target, columns=["record"])["record"], shape.n_line)
-
-
-def sampled(path: Path) -> bytes:
-    """Whole lines from all over a file."""
-    size = path.stat().st_size
-    pieces = []
-    with path.open("rb") as file:
-        for start in sorted({size * nth // SAMPLES for nth in range(SAMPLES)}):
-            file.seek(start)
-            piece = file.read(SAMPLE_BYTES)
-            if start:
-                piece = piece.partition(b"\n")[2]
-            pieces.append(piece[: piece.rfind(b"\n") + 1])
-    return b"".join(pieces)
-
-
-def codes_read(seen: pl.DataFrame, reader: Reader) -> pl.DataFrame:
-    """What the code elements and units of a file mean, read once each instead of once a line."""
-    rows = []
-    for code_text, unit, unit_code, unit_system in seen.iter_rows():
-        try:
-            coded = reader.coded(loaded(code_text.encode()))
-        except ValueError:
+def read_lines(
+    path: Path, reader: Reader, written: "Written", most_bytes: int, most_shapes: int
+) -> None:
+    """Every line's rows in turn: of a shape met before, or loaded by itself."""
+    shapes = Shapes(reader, most_shapes)
+    for number, line in numbered_lines(path, most_bytes):
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if not line.strip():
             continue
-        quantity = {"unit": unit, "code": unit_code, "system": unit_system}
-        unit_word = reader.unit(quantity, coded.analyte)
-        if not coded.contradictory and unit_word is not None:
-            rows.append(
-                (
-                    code_text, unit, unit_code, unit_system, coded.code, coded.code_system,
-                    coded.test_name, unit_word, coded.laboratory,
-                )
-            )  # fmt: skip
-    columns = (
-        "code_text", "unit", "unit_code", "unit_system", "code", "code_system", "test_name",
-        "unit_word", "laboratory",
-    )  # fmt: skip
-    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+        cells = shapes.cells(line) if len(line) <= written.max_cell_bytes else None
+        if cells is not None:
+            written.add_plain(number, cells)
+            continue
+        too_long = len(line) >= most_bytes
+        outcomes = line_outcomes(line, too_long, reader)
+        if len(line) <= written.max_cell_bytes:
+            shapes.learn(line, outcomes)
+        for outcome in outcomes:
+            written.add(number, outcome, line)
 
 
-def unusual_numbers(path: Path) -> pl.DataFrame:
-    """By line, the value of a quantity as it was sent, where reading it as a number changes it."""
-    return (
-        pl.scan_lines(path, row_index_name="record")
-        .select(pl.col("record").cast(pl.Int64) + 1, sent=pl.col("line").str.extract(SENT_NUMBER))
-        .filter(pl.col("sent").is_not_null())
-        .collect()
-    )
-
-
-def gaps_of(records: pl.Series, n_line: int) -> list[tuple[int, int]]:
-    """The ranges of lines from 1 to ``n_line`` that rising record numbers leave out."""
-    edges = pl.concat([pl.Series([0]), records, pl.Series([n_line + 1])])
-    before = edges.shift(1)
-    holes = pl.DataFrame({"first": before + 1, "last": edges - 1}).slice(1)
-    return holes.filter(pl.col("last") >= pl.col("first")).rows()
-
-
-def renumbered(plain: Path, shifts: list[tuple[int, int]]) -> int:
-    """How many plain rows there are; moved on where lines before them gave several rows or none."""
-    if not plain.exists():
-        return 0
-    if shifts:
-        moved = pl.LazyFrame(
-            [(0, 0), *shifts], schema={"line": pl.Int64, "shift": pl.Int64}, orient="row"
-        )
-        target = plain.with_name("rows-moved.parquet")
-        pl.scan_parquet(plain).join_asof(moved.set_sorted("line"), on="line").with_columns(
-            pl.col("record") + pl.col("shift")
-        ).drop("shift").sink_parquet(target)
-        target.replace(plain)
-    return int(pl.scan_parquet(plain).select(pl.len()).collect().item())
-
-
-# The exact part
-
-
-def exact_lines(
-    path: Path,
-    gaps: list[tuple[int, int]],
-    reader: Reader,
-    written: "Written",
-    most_bytes: int,
-    shape: Shape,
-) -> list[tuple[int, int]]:
-    """Read the lines in the ranges; by how much the records behind a line are moved on."""
-    shifts = []
-    shift = 0
-    ranges = iter(gaps)
-    first, last = next(ranges, (0, 0))
-    if not last:
-        return []
+def numbered_lines(path: Path, most_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Lines without their line end, from 1 on; of one of ``most_bytes`` or more only the beginning."""
+    number = 0
     with path.open("rb") as file:
-        lines = Lines(file, most_bytes)
-        while lines.number < gaps[-1][1]:
-            line, too_long = lines.next()
-            if not line:
-                break
-            if lines.number > last:
-                first, last = next(ranges)
-            if lines.number < first:
-                continue
-            if lines.number == 1:
-                line = line.removeprefix(BOM)
-            outcomes = [] if not line.strip() else line_outcomes(line, too_long, reader)
-            for nth, outcome in enumerate(outcomes):
-                written.add(lines.number + shift + nth, lines.number, outcome, line)
-            if len(outcomes) != 1:
-                shift += len(outcomes) - 1
-                shifts.append((lines.number, shift))
-    written.n_record = shape.n_line + shift
-    return shifts
+        while block := file.read(CHUNK):
+            if not block.endswith(b"\n"):
+                block += file.readline(most_bytes)
+            lines = block.split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            elif len(lines[-1]) >= most_bytes:
+                # What is behind the limit is passed over.
+                while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):
+                    pass
+            for line in lines:
+                number += 1
+                yield number, line
 
 
 def line_outcomes(line: bytes, too_long: bool, reader: Reader) -> list[Outcome]:
@@ -354,11 +190,36 @@ class Written:
     kinds: dict[str, Kind] = field(default_factory=dict)
     n_record: int = 0
     _parts: dict[tuple[str, str], Parts] = field(default_factory=dict)
+    _plain: list[tuple[str | int, ...]] = field(default_factory=list)
+    _n_plain: int = 0
     _deceased: bool = False
 
-    def add(self, record: int, line: int, outcome: Outcome, raw: bytes) -> None:
+    def add_plain(self, line: int, cells: tuple[str, ...]) -> None:
+        """One row of labs, its cells in the contract's order."""
+        self.n_record += 1
+        self._plain.append((self.n_record, line, "Observation", *cells))
+        if len(self._plain) == BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Plain rows by columns, which is a third of the time that rows take."""
+        if not self._plain:
+            return
+        place = self.folder / "labs"
+        place.mkdir(parents=True, exist_ok=True)
+        names = (*PLACE, *COLUMNS["labs"])
+        columns = dict(zip(names, zip(*self._plain, strict=True), strict=True))
+        kinds = {name: pl.Int64 if name in ("record", "line") else pl.String for name in names}
+        frame = pl.DataFrame(columns, schema=kinds)
+        self._n_plain += 1
+        frame.write_parquet(place / f"rows-plain-{self._n_plain:06}.parquet")
+        self.kinds.setdefault("labs", Kind()).n_row += frame.height
+        self._plain = []
+
+    def add(self, line: int, outcome: Outcome, raw: bytes) -> None:
         """One row to its part; a row with cells that are no text is broken."""
-        place: list[str | int] = [record, line, outcome.segment]
+        self.n_record += 1
+        place: list[str | int] = [self.n_record, line, outcome.segment]
         if isinstance(outcome, Refused):
             self._broken(place, outcome, raw)
             return
@@ -395,6 +256,7 @@ class Written:
 
     def close(self) -> None:
         """Write what is open, and count it."""
+        self._flush()
         for (kind, title), part in self._parts.items():
             n = part.close()
             found = self.kinds.setdefault(kind, Kind())
@@ -442,7 +304,7 @@ def unfit(cells: dict[str, str], max_cell_bytes: int) -> str:
     return ""
 
 
-def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, settings: Settings) -> None:
+def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, reader: Reader) -> None:
     """Complete what was withdrawn from the store and from the file; the unknown is out of scope."""
     folder = written.folder / kind
     if not list(folder.glob("gone-*.parquet")):
@@ -451,7 +313,7 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, settings: 
     columns = (*PLACE, *COLUMNS[kind])
     Parts(folder, "rows-none", columns).close()
     warehouse.execute(ddl.parquet_view("taking.fhir_row", str(folder / "rows-*.parquet")))
-    warehouse.write("taking.fhir_zone", pl.DataFrame({"timezone": [settings.timezone]}))
+    warehouse.write("taking.fhir_zone", pl.DataFrame({"timezone": [reader.settings.timezone]}))
     if kind == "labs":
         warehouse.execute("DROP TABLE IF EXISTS taking.fhir_known")
         warehouse.execute(
@@ -474,7 +336,9 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, settings: 
     written.kinds[kind].n_row += known.height
     places = warehouse.rows("SELECT record, line, segment FROM taking.fhir_gone ORDER BY record")
     found = set(known["record"].to_list())
-    written.broken(kind, [row for row in places if row[0] not in found], "scope")
+    unknown = [row for row in places if row[0] not in found]
+    reader.notes["unknown"] += len(unknown)
+    written.broken(kind, unknown, "scope")
 
 
 @dataclass
@@ -484,6 +348,7 @@ class Indexed:
     path: Path
     reader: Reader
     most_bytes: int
+    most_known: int = MOST_KNOWN
     _index: Index | None = None
 
     def __call__(self) -> Index:
@@ -491,27 +356,26 @@ class Indexed:
             self._index = Index({}, {}, {}, {})
             for resource, url in self._resources():
                 self._note(resource, url)
+                if self._index.n_known() > self.most_known:
+                    raise FileRefused(
+                        f"it tells of more than {self.most_known} people, encounters and specimens "
+                        "that its other resources refer to; send it in parts"
+                    )
         return self._index
 
     def _resources(self) -> Iterator[tuple[dict[str, Any], str]]:
-        marks = (b'"Patient"', b'"Encounter"', b'"Specimen"')
-        with self.path.open("rb") as file:
-            lines = Lines(file, self.most_bytes)
-            while True:
-                line, too_long = lines.next()
-                if not line:
-                    return
-                if too_long or not any(mark in line for mark in marks):
-                    continue
-                try:
-                    resource = loaded(line.removeprefix(BOM))
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(resource, dict):
-                    yield resource, ""
-                    for entry in objects(resource.get("entry")):
-                        if isinstance(entry.get("resource"), dict):
-                            yield entry["resource"], text(entry.get("fullUrl"))
+        for _, line in numbered_lines(self.path, self.most_bytes):
+            if not any(mark in line for mark in INDEXED) or len(line) >= self.most_bytes:
+                continue
+            try:
+                resource = loaded(line.removeprefix(BOM))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(resource, dict):
+                yield resource, ""
+                for entry in objects(resource.get("entry")):
+                    if isinstance(entry.get("resource"), dict):
+                        yield entry["resource"], text(entry.get("fullUrl"))
 
     def _note(self, resource: dict[str, Any], url: str) -> None:
         index = self._index
@@ -530,6 +394,6 @@ class Indexed:
             said, found = organisation(inner(resource, "serviceProvider")), index.clinics
         else:
             said, found = specimen_word(resource), index.specimens
-        for reference in (key, f"urn:uuid:{key}" if key else "", url):
-            if reference and said:
+        for reference in {key, url.removeprefix(URN)} - {""}:
+            if said:
                 found[reference] = said

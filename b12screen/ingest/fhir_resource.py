@@ -138,7 +138,7 @@ OTHER_TYPES = frozenset(
     ]
 )
 
-RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+URN = "urn:uuid:"
 REFERENCE = re.compile(
     r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
@@ -218,12 +218,18 @@ class Coded:
 
 @dataclass(frozen=True)
 class Index:
-    """What a file says of the resources that others refer to, by id and by ``urn:``."""
+    """What a file says of the resources that others refer to, by id and by the URL of an entry."""
 
     patients: dict[str, str]
     identified: dict[tuple[str, str], str]
     clinics: dict[str, str]
     specimens: dict[str, str]
+
+    def n_known(self) -> int:
+        """How many entries it holds."""
+        return (
+            len(self.patients) + len(self.identified) + len(self.clinics) + len(self.specimens)
+        )
 
 
 NOTHING = Index({}, {}, {}, {})
@@ -376,8 +382,8 @@ class Reader:
             "collected_at": collected,
             "reported_at": reported,
             "status": status,
-            "clinic_id": self._clinic(observation),
-            "specimen": self._specimen(observation),
+            "clinic_id": self.clinic(observation),
+            "specimen": self.specimen(observation),
         }
         performer = self._performer(observation)
         components = objects(observation.get("component"))
@@ -506,7 +512,8 @@ class Reader:
             or text(inner(specimen, "collection", "collectedDateTime"))
         )
 
-    def _specimen(self, observation: Json) -> str:
+    def specimen(self, observation: Json) -> str:
+        """What the sample is called, by the observation or by what it refers to."""
         reference = inner(observation, "specimen", "reference")
         found = contained(observation, reference)
         if found is not None:
@@ -515,7 +522,7 @@ class Reader:
             return shown
         return self.index().specimens.get(target_of(reference, "Specimen"), "") if reference else ""
 
-    def _clinic(self, observation: Json) -> str:
+    def clinic(self, observation: Json) -> str:
         """The organisation that provided the encounter, where the encounter can be looked up."""
         reference = inner(observation, "encounter", "reference")
         if not reference:
@@ -550,7 +557,7 @@ class Reader:
             key = target_of(reference, "Patient")
             if not key:
                 return None
-            if self._patient_system is None and not key.startswith("urn:"):
+            if self._patient_system is None and not reference.startswith("urn:"):
                 return key
             return self.index().patients.get(key)
         pair = identifier_pair(subject.get("identifier"))
@@ -772,17 +779,17 @@ def contained(resource: Json, reference: Any) -> Json | None:
 
 
 def target_of(reference: Any, name: str) -> str:
-    """The id that a reference to a type names, or its whole ``urn:``; blank for anything else."""
+    """The id that a reference to a type or a ``urn:`` names; blank for anything else."""
     if text(reference).startswith("urn:"):
-        return text(reference)
+        return text(reference).removeprefix(URN)
     found = REFERENCE.fullmatch(text(reference))
     return found[2] if found is not None and found[1] == name else ""
 
 
 def organisation(reference: Any) -> str:
     """The id of an organisation that is referred to."""
-    found = target_of(inner(reference, "reference"), "Organization")
-    return "" if found.startswith("urn:") else found
+    named = inner(reference, "reference")
+    return "" if text(named).startswith("urn:") else target_of(named, "Organization")
 
 
 def identifier(resource: Json, system: str | None) -> str:

@@ -72,21 +72,22 @@ def observations(path: Path, n: int, share_of_panels: float, seed: int) -> None:
             file.write(json.dumps(said, separators=(",", ":")).replace('"@"', value) + "\n")
 
 
-def read(path: Path, plain: bool) -> None:
+def read(path: Path, exactly: bool) -> None:
     """Parse one file to parts, as a taking does before its scan."""
-    from b12screen.ingest.fhir import fhir_rows
+    from b12screen.ingest.fhir import MOST_SHAPES, fhir_rows
     from b12screen.ingest.take import Site, prepare
     from b12screen.maps import load_maps
-    from b12screen.settings import Fhir, Settings
+    from b12screen.settings import Settings
     from b12screen.warehouse import Warehouse
 
-    settings, maps, night = Settings(fhir=Fhir(plain=plain)), load_maps(), date(2026, 11, 22)
+    settings, maps, night = Settings(), load_maps(), date(2026, 11, 22)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         with Warehouse.open(work / "history.duckdb", temp_dir=work / "spill") as warehouse:
             warehouse.attach(work / "private.duckdb", "private")
             prepare(Site(warehouse, settings, night, work, lambda line: None), maps)
-            fhir_rows(warehouse, path, settings, maps, night, work / "parts")
+            most = 0 if exactly else MOST_SHAPES
+            fhir_rows(warehouse, path, settings, maps, night, work / "parts", most)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,11 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--panels", type=float, default=0.01, help="share with components")
-    parser.add_argument("--exactly", action="store_true", help="without the engine's reader")
+    parser.add_argument("--exactly", action="store_true", help="every line by itself")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.read is not None:
-        read(options.read, plain=not options.exactly)
+        read(options.read, options.exactly)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "observations.ndjson"
