@@ -83,7 +83,7 @@ class Hl7v2(Section):
 
 
 class Fhir(Section):
-    """Whose key a FHIR resource carries: its id, or the identifier of a system that is named here."""
+    """Whose key a FHIR resource carries: its id, or the identifier of a system named here."""
 
     patient_identifier: str | None = None
     result_identifier: str | None = None

@@ -1,8 +1,8 @@
 """FHIR R4 NDJSON as the text rows that delimited extracts give, a folder for each kind.
 
-Every line is loaded by itself, so that a malformed one costs one row, but for the plain observations
-that differ from one loaded before only in its texts and numbers (``fhir_shape``). Record numbers
-count the rows of a file, so that the components of a resource keep their order.
+Every line is loaded by itself, so that a malformed one costs one row, but for plain observations
+that differ from one loaded before only in texts and numbers (``fhir_shape``). Record numbers count
+the rows of a file, so that the components of a resource keep their order.
 """
 
 from collections import Counter
@@ -96,8 +96,8 @@ def fhir_rows(
     segment, check_name and raw. A broken row of the check ``scope`` is out of scope: a resource of
     another type, or the withdrawal of what is not known. Rows that do not tell their kind count
     with the kind that most rows of the file are of, labs where there is none. The grammar and the
-    ``taking`` schema are there, and the store's tables. With ``most_shapes`` 0 every line is loaded
-    by itself; the rows are the same. FileRefused for 0 bytes, and where it tells of too many people.
+    ``taking`` schema are there, and the store's tables. With ``most_shapes`` 0 every line is
+    loaded by itself; the rows are the same. FileRefused for 0 bytes, and for too many people.
     """
     if path.stat().st_size == 0:
         raise FileRefused("it is empty (0 bytes); a feed without resources sends no file")
@@ -146,7 +146,7 @@ def read_lines(
 
 
 def numbered_lines(path: Path, most_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Lines without their line end, from 1 on; of one of ``most_bytes`` or more only the beginning."""
+    """Lines without their end, from 1 on; of one of ``most_bytes`` or more only the beginning."""
     number = 0
     with path.open("rb") as file:
         while block := file.read(CHUNK):

@@ -227,16 +227,14 @@ class Index:
 
     def n_known(self) -> int:
         """How many entries it holds."""
-        return (
-            len(self.patients) + len(self.identified) + len(self.clinics) + len(self.specimens)
-        )
+        return len(self.patients) + len(self.identified) + len(self.clinics) + len(self.specimens)
 
 
 NOTHING = Index({}, {}, {}, {})
 
 
 def loaded(line: bytes) -> Any:
-    """The JSON of a line, numbers as sent. ``ValueError`` where it is none, or names stand twice."""
+    """The JSON of a line, numbers as sent. ``ValueError`` where it is none or a name stands twice."""
     found = json.loads(
         line.decode("utf-8"),
         parse_float=Number,

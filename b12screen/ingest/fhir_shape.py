@@ -42,6 +42,7 @@ OWN = {
     "meta.lastUpdated": "changed",
     "valueQuantity.value": "number",
 }
+NUMBERS = list(OWN.values()).index("number")
 # Elements of many different texts, each read by itself.
 REFERRED = ("subject", "encounter", "specimen")
 # Elements that together say what a result is; a quantity but for its number is one of them.
@@ -55,7 +56,7 @@ MOST_TRIES = 2_000
 
 @dataclass(frozen=True)
 class Said:
-    """What the texts of a shape say together: cells, and what a number is compared with, if at all."""
+    """What the texts of a shape say together: cells, and what its numbers are compared with."""
 
     code: str
     code_system: str
@@ -72,13 +73,9 @@ class Shape:
     """The pattern of a line's text, which of its groups are what, and what was read of it."""
 
     pattern: re.Pattern[str]
-    own: dict[str, int]
+    own: Callable[[tuple[str, ...]], tuple[str, ...]]
     key: Callable[[tuple[str, ...]], Any]
     said: dict[Any, Said] = field(default_factory=dict)
-
-    def text(self, groups: tuple[str, ...], name: str) -> str:
-        """The text of a group; blank where the shape has none of the name."""
-        return groups[self.own[name]] if name in self.own else ""
 
 
 class Shapes:
@@ -100,27 +97,27 @@ class Shapes:
         said = shape.said.get(shape.key(groups))
         if said is None:
             return None
-        person = self._followed("subject", shape.text(groups, "subject"))
+        key, collected, issued, changed, number, subject, encounter, specimen = shape.own(groups)
+        person = self._followed("subject", subject)
         if person is None:
             return None
-        number = shape.text(groups, "number")
         if said.ranged is not None and contradicts_range(
             said.ranged | {"valueQuantity": {"value": Number(number)}}
         ):
             self._reader.notes["contradiction"] += 1
         return (
-            shape.text(groups, "id"),
+            key,
             person,
-            shape.text(groups, "collected"),
-            shape.text(groups, "issued") or shape.text(groups, "changed"),
+            collected,
+            issued or changed,
             said.code,
             said.code_system,
             said.test_name,
-            self._followed("specimen", shape.text(groups, "specimen")) or "",
+            (self._followed("specimen", specimen) or "") if specimen else "",
             said.comparator + number,
             said.unit,
             said.status,
-            self._followed("encounter", shape.text(groups, "encounter")) or "",
+            (self._followed("encounter", encounter) or "") if encounter else "",
             said.laboratory,
         )
 
@@ -155,7 +152,7 @@ class Shapes:
             row.cells["code"],
             row.cells["code_system"],
             row.cells["test_name"],
-            row.cells["value"].removesuffix(shape.text(groups, "number")),
+            row.cells["value"].removesuffix(shape.own(groups)[NUMBERS]),
             row.cells["unit"],
             row.cells["status"],
             row.cells["laboratory"],
@@ -172,7 +169,8 @@ class Shapes:
                 return None, ()
             for shape in candidates:
                 if found := shape.pattern.fullmatch(text):
-                    return shape, found.groups()
+                    # A blank at the end stands for what the shape has not.
+                    return shape, (*found.groups(), "")
         return None, ()
 
     def _followed(self, name: str, element: str) -> str | None:
@@ -193,7 +191,7 @@ class Shapes:
 
 
 def shape_of(line: str) -> Shape | None:
-    """The shape of a line that is an observation; None where its like has to be loaded each time."""
+    """The shape of a line that is an observation; None where its like is loaded each time."""
     observation = loaded(line.encode())
     if any(name in observation for name in NOT_PLAIN) or inner(observation, "meta", "tag"):
         return None
@@ -229,11 +227,15 @@ def shape_of(line: str) -> Shape | None:
         else:
             pattern += slot(".".join(names), word, whole)
     compiled = re.compile(pattern + re.escape(line[end:]))
-    own = {name: place - 1 for name, place in compiled.groupindex.items()}
-    if not {"id", "collected", "number", "code", "status"} <= set(own):
+    places = {name: place - 1 for name, place in compiled.groupindex.items()}
+    if not {"id", "collected", "number", "code", "status"} <= set(places):
         return None
-    free = {*OWN.values(), *REFERRED}
-    return Shape(compiled, own, itemgetter(*[n for name, n in own.items() if name not in free]))
+    free = (*OWN.values(), *REFERRED)
+    return Shape(
+        compiled,
+        itemgetter(*[places.get(name, -1) for name in free]),
+        itemgetter(*[place for name, place in places.items() if name not in free]),
+    )
 
 
 def slot(path: str, word: str, whole: str) -> str:

@@ -1,5 +1,6 @@
 -- One row per record of a conditions extract: typed, with the first check that it fails. A file
--- without resolved_on leaves what is known of it.
+-- without resolved_on leaves what is known of it. `withdrawn` in resolved_on takes the condition back,
+-- as if it had not been recorded; it is kept as a day that no row may hold, the one before the earliest.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -9,7 +10,10 @@ WITH cell AS (
         incoming.recorded_on AS recorded_text,
         CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
         incoming.resolved_on AS resolved_text,
-        CAST(moment_of(trim(incoming.resolved_on), night.timezone) AS DATE) AS resolved_on,
+        CASE
+            WHEN trim(incoming.resolved_on) = 'withdrawn' THEN CAST(night.earliest AS DATE) - 1
+            ELSE CAST(moment_of(trim(incoming.resolved_on), night.timezone) AS DATE)
+        END AS resolved_on,
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
@@ -31,7 +35,7 @@ judged AS (
             WHEN cell.recorded_on < cell.earliest THEN 'recd_early'
             WHEN cell.recorded_on >= cell.latest THEN 'recd_late'
             WHEN cell.resolved_on IS NULL AND trim(cell.resolved_text) <> '' THEN 'res'
-            WHEN cell.resolved_on < cell.earliest THEN 'res_early'
+            WHEN cell.resolved_on < cell.earliest AND trim(cell.resolved_text) <> 'withdrawn' THEN 'res_early'
             WHEN cell.resolved_on >= cell.latest THEN 'res_late'
         END AS fault
     FROM cell

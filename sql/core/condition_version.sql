@@ -1,6 +1,7 @@
 -- One row per version of the rows of one conditions extract and of what was known of the same keys:
 -- its bucket, and whether it is the current version. The order of versions is night taken, file,
--- record; a later row replaces an earlier one.
+-- record; a later row replaces an earlier one. A withdrawal, resolved before the earliest day, is the
+-- current version of nothing: it and what it withdraws are set aside.
 WITH version AS (
     SELECT
         'core' AS origin,
@@ -88,5 +89,6 @@ SELECT
     END AS bucket,
     NOT ordered.is_repeat AND ordered.nth = count(*) OVER (
         PARTITION BY ordered.patient_id, ordered.code_system, ordered.code, ordered.recorded_on, ordered.is_repeat
-    ) AS is_current
+    ) AND (ordered.resolved_on IS NULL OR ordered.resolved_on >= CAST(night.earliest AS DATE)) AS is_current
 FROM ordered
+CROSS JOIN taking.night

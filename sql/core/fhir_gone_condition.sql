@@ -1,5 +1,5 @@
 -- One row per condition that was refuted or entered in error and is known: from the store or from
--- this file. It ends on the day it was recorded, so that it stands on none.
+-- this file.
 WITH gone AS (
     SELECT
         withdrawn.record,
@@ -23,7 +23,7 @@ SELECT
     gone.code,
     gone.code_system,
     gone.recorded_text AS recorded_on,
-    CAST(gone.recorded_on AS VARCHAR) AS resolved_on
+    'withdrawn' AS resolved_on
 FROM gone
 WHERE EXISTS (
     SELECT 1

@@ -105,7 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
         path = Path(folder) / "observations.ndjson"
         observations(path, options.rows, options.panels, seed=1)
         size = path.stat().st_size / 1e6
-        print(f"{options.rows:,} observations, {size:,.0f} MB, {options.panels:.0%} with components")
+        print(
+            f"{options.rows:,} observations, {size:,.0f} MB, {options.panels:.0%} with components"
+        )
         print("pair   JSON cpu s   obs/s   rows cpu s   obs/s   ratio  peak GB")
         ratios = []
         for pair in range(1, options.pairs + 1):

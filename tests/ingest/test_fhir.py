@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from b12screen.ingest import accounts, checks
 from b12screen.ingest.delimited import FileRefused
-from b12screen.ingest.fhir import MOST_SHAPES, FhirFile, fhir_rows
+from b12screen.ingest.fhir import MOST_SHAPES, FhirFile, Indexed, fhir_rows, line_outcomes
+from b12screen.ingest.fhir_resource import Reader, Row
+from b12screen.ingest.fhir_shape import Shapes
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.take import Site, exactly, kept, prepare, set_night, versions
+from b12screen.ingest.take import Site, exactly, kept, prepare, set_night
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -604,18 +606,33 @@ def test_the_onset_stands_in_for_the_day_recorded(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("word", ["refuted", "entered-in-error"])
-def test_a_refuted_condition_is_no_fact_and_ends_an_earlier_one(feed: Feed, word: str) -> None:
+@pytest.mark.parametrize("same_file", [True, False])
+def test_a_refuted_condition_is_no_fact_and_takes_an_earlier_row_back(
+    feed: Feed, word: str, same_file: bool
+) -> None:
     refuted = condition(verificationStatus=coding(word))
     feed.say(refuted)
     assert feed.fault("conditions") == "scope"
+    if same_file:
+        feed.say(condition(), refuted)
+        account = feed.take("conditions")
+    else:
+        feed.say(condition())
+        feed.take("conditions")
+        feed.say(refuted)
+        account = feed.take("conditions")
+    # Codes whose facts never end, an inborn error for one, have to be gone, not only resolved.
+    assert feed.warehouse.scalar("SELECT count(*) FROM core.condition") == 0
+    assert feed.warehouse.scalar("SELECT count(*) FROM private.condition") == 2
+    assert account.n_accepted == account.n_read
+
+
+def test_a_condition_that_is_stated_again_after_its_withdrawal_stands_again(feed: Feed) -> None:
+    feed.say(condition(), condition(verificationStatus=coding("refuted")), condition())
+    feed.take("conditions")
     feed.say(condition())
     feed.take("conditions")
-    feed.say(refuted)
-    assert feed.row("conditions")["resolved_on"] == "2020-05-06"
-    feed.take("conditions")
-    assert feed.warehouse.rows("SELECT CAST(resolved_on AS VARCHAR) FROM core.condition") == [
-        ("2020-05-06",)
-    ]
+    assert feed.warehouse.rows("SELECT resolved_on FROM core.condition") == [(None,)]
 
 
 # Medications
@@ -810,8 +827,70 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(feed: Feed) -> None:
     assert [row["line"] for row in feed.rows()] == [1, 2]
 
 
+def test_a_file_that_tells_of_too_many_people_is_refused_before_memory_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_text("".join(json.dumps(patient(id=f"p{n}")) + "\n" for n in range(3)))
+    reader = Reader(Settings(), load_maps(), NIGHT)
+    assert Indexed(path, reader, 1000, most_known=3)().n_known() == 3
+    with pytest.raises(FileRefused, match="more than 2 people"):
+        Indexed(path, reader, 1000, most_known=2)()
+
+
+@pytest.mark.parametrize(
+    "twisted_text",
+    [
+        ('"status": "final"', '"status": "final", "status": "final"'),
+        ('"value": 412', '"value": 412, "value": 41'),
+        ('"value": 412', '"value": 412, '),
+        ('"value": 412', '"value": 0412'),
+        ('"value": 412', '"value": 412.'),
+        ('"id": "o1"', '"id": "o\\ud8001"'),
+        ('"id": "o1"', '"id": "o\t1"'),
+    ],
+)
+def test_a_line_that_is_no_clean_json_is_refused_though_its_neighbours_are_plain(
+    feed: Feed, twisted_text: tuple[str, str]
+) -> None:
+    good = json.dumps(observation())
+    bad = good.replace(*twisted_text)
+    assert bad != good
+    feed.read("\n".join([good, good, bad, good]).encode())
+    assert [row["line"] for row in feed.rows()] == [1, 2, 4]
+    assert [row["line"] for row in feed.broken()] == [3]
+
+
+def test_observations_of_one_shape_keep_what_is_their_own(feed: Feed) -> None:
+    """Person, clinic, specimen, range and unit of each line, whichever line the shape came from."""
+    provider = {"reference": "Organization/north"}
+    limits = [{"low": {"value": 140}, "high": {"value": 300}}]
+    lines = [
+        observation(
+            id=f"o{n}",
+            subject={"reference": f"Patient/{n % 3}"},
+            encounter={"reference": f"Encounter/e{n % 2}"},
+            specimen={"display": ("Serum", "Plasma")[n % 2]},
+            interpretation=[{"coding": [{"code": "LH"[n % 2]}]}],
+            referenceRange=limits,
+            valueQuantity=quantity(100 + n * 50, ("pmol/L", "pg/mL")[n // 4]),
+        )
+        for n in range(8)
+    ]
+    encounter = {"resourceType": "Encounter", "id": "e1", "serviceProvider": provider}
+    said = []
+    for feed.most_shapes in (MOST_SHAPES, 0):
+        feed.say(encounter, *lines)
+        said.append((feed.rows(), feed.broken(), feed.found.notes))
+    assert said[0] == said[1]
+    columns = ("patient_id", "clinic_id", "specimen", "value", "unit")
+    assert [tuple(row[name] for name in columns) for row in said[0][0]][6:] == [
+        ("0", "", "Serum", "400", "pg/mL"), ("1", "north", "Plasma", "450", "pg/mL"),
+    ]  # fmt: skip
+    assert said[0][2][0].startswith("2 results are called low")
+
+
 # Any file
 
+READER = Reader(Settings(), load_maps(), NIGHT)
 WORDS = st.sampled_from(
     ["final", "corrected", "entered-in-error", "Patient/1", "urn:uuid:1", "#c", "14685-2", "13964-2",
      "http://loinc.org", "pmol/L", "pg/mL", "2026-11-01", "2026-11", "<", "L", "", "é", "o1"]
@@ -899,6 +978,28 @@ def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
                 feed.take(kind)
             feed.warehouse.close()
     assert said[0] == said[1]
+
+
+CUTS = st.tuples(st.integers(0, 420), st.integers(0, 4), st.binary(max_size=3))
+
+
+@examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(CUTS, min_size=1, max_size=4), st.binary(max_size=40))
+def test_any_cut_in_a_line_is_read_as_it_is_by_itself(
+    cuts: list[tuple[int, int, bytes]], rest: bytes
+) -> None:
+    """Lines beside a plain one with some of their bytes changed: the shape takes none of them amiss."""
+    good = json.dumps(observation()).encode()
+    shapes = Shapes(READER, MOST_SHAPES)
+    shapes.learn(good, line_outcomes(good, False, READER))
+    assert shapes.cells(good) is not None
+    lines = [good[:start] + put + good[start + n :] for start, n, put in cuts] + [good + rest]
+    for line in lines:
+        cells = shapes.cells(line)
+        if cells is not None:
+            (row,) = line_outcomes(line, False, READER)
+            assert isinstance(row, Row)
+            assert tuple(row.cells.get(name, "") for name in extract_columns("labs")) == cells
 
 
 @pytest.mark.realdata
