@@ -123,9 +123,9 @@ class Shapes:
 
     def learn(self, line: bytes, outcomes: list[Outcome]) -> None:
         """Remember what a line that was loaded turned out to say."""
-        if len(outcomes) != 1 or not isinstance(outcomes[0], Row):
+        row = outcomes[0]
+        if len(outcomes) != 1 or not isinstance(row, Row):
             return
-        (row,) = outcomes
         if row.segment != "Observation" or row.cells["status"] in LATER_VERSIONS:
             return
         shape, groups = self._fitting(line)

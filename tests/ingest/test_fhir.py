@@ -372,7 +372,8 @@ def test_each_component_is_a_row_beside_the_observations_own(feed: Feed) -> None
         {"code": coding("13964-2"), "valueQuantity": quantity(310, "nmol/L")},
     ]
     feed.say(observation(component=parts), observation(id="o2"))
-    assert [(row["record"], row["line"], row["segment"], row["result_id"]) for row in feed.rows()] == [
+    columns = ("record", "line", "segment", "result_id")
+    assert [tuple(row[name] for name in columns) for row in feed.rows()] == [
         (1, 1, "Observation", "o1"),
         (2, 1, "Observation.component[0]", "o1#14685-2"),
         (3, 1, "Observation.component[1]", "o1#13964-2"),
@@ -642,7 +643,8 @@ def test_an_administration_is_a_row_of_medications(feed: Feed) -> None:
     given_by = {"coding": [{"system": "http://snomed.info/sct", "code": "78421000"}]}
     feed.say(dose(dosage={"dose": {"value": 1.0, "unit": "mg", "code": "mg"}, "route": given_by}))
     row = feed.row("medications")
-    assert [row[name] for name in ("medication_id", "kind", "code", "code_system", "started_on")] == [
+    columns = ("medication_id", "kind", "code", "code_system", "started_on")
+    assert [row[name] for name in columns] == [
         "MedicationAdministration/m1", "administration", "B03BA03", "atc", "2026-10-01",
     ]  # fmt: skip
     assert [row[name] for name in ("dose", "dose_unit", "route")] == ["1.0", "mg", "im"]
@@ -692,7 +694,7 @@ def test_the_drug_may_be_contained(feed: Feed) -> None:
     [
         dose(status="not-done"),
         dose(status="entered-in-error"),
-        {"resourceType": "MedicationAdministration", "id": "m1", "meta": {"tag": [{"code": "DELETED"}]}},
+        dose(meta={"tag": [{"code": "DELETED"}]}),
     ],
 )  # fmt: skip
 def test_what_was_not_given_is_no_dose_and_takes_an_earlier_one_back(feed: Feed, said: Any) -> None:
@@ -885,15 +887,15 @@ def test_observations_of_one_shape_keep_what_is_their_own(feed: Feed) -> None:
     assert [tuple(row[name] for name in columns) for row in said[0][0]][6:] == [
         ("0", "", "Serum", "400", "pg/mL"), ("1", "north", "Plasma", "450", "pg/mL"),
     ]  # fmt: skip
-    assert said[0][2][0].startswith("2 results are called low")
+    assert said[0][2][0].startswith("1 results are called low")
 
 
 # Any file
 
 READER = Reader(Settings(), load_maps(), NIGHT)
 WORDS = st.sampled_from(
-    ["final", "corrected", "entered-in-error", "Patient/1", "urn:uuid:1", "#c", "14685-2", "13964-2",
-     "http://loinc.org", "pmol/L", "pg/mL", "2026-11-01", "2026-11", "<", "L", "", "é", "o1"]
+    ["final", "corrected", "entered-in-error", "Patient/1", "urn:uuid:1", "#c", "14685-2",
+     "13964-2", "http://loinc.org", "pmol/L", "pg/mL", "2026-11-01", "2026-11", "<", "L", "", "é", "o1"]
 )  # fmt: skip
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 900) | st.floats(0, 900, width=16) | WORDS,
@@ -974,7 +976,8 @@ def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
                 if line.removeprefix(b"\xef\xbb\xbf").strip()
             }
             assert placed == sent
-            for kind in feed.found.kinds:
+            # Labs last: what was taken of them waits for the end of the night.
+            for kind in sorted(feed.found.kinds, key="labs".__eq__):
                 feed.take(kind)
             feed.warehouse.close()
     assert said[0] == said[1]
@@ -988,7 +991,7 @@ CUTS = st.tuples(st.integers(0, 420), st.integers(0, 4), st.binary(max_size=3))
 def test_any_cut_in_a_line_is_read_as_it_is_by_itself(
     cuts: list[tuple[int, int, bytes]], rest: bytes
 ) -> None:
-    """Lines beside a plain one with some of their bytes changed: the shape takes none of them amiss."""
+    """A plain line with some of its bytes changed: the shape takes none amiss."""
     good = json.dumps(observation()).encode()
     shapes = Shapes(READER, MOST_SHAPES)
     shapes.learn(good, line_outcomes(good, False, READER))
