@@ -234,7 +234,7 @@ NOTHING = Index({}, {}, {}, {})
 
 
 def loaded(line: bytes) -> Any:
-    """The JSON of a line, numbers as sent. ``ValueError`` where it is none or a name stands twice."""
+    """The JSON of a line, numbers as sent. ``ValueError`` for none, and for a name twice."""
     found = json.loads(
         line.decode("utf-8"),
         parse_float=Number,

@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Observations a second beside bare JSON reading.")
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--panels", type=float, default=0.01, help="share panels")
+    parser.add_argument("--panels", type=float, default=0.01, help="share with components")
     parser.add_argument("--exactly", action="store_true", help="every line by itself")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
