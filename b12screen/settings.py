@@ -111,7 +111,7 @@ class Laboratory(Section):
     code_system: str | None = None
     sending_facilities: list[str] = []
     fhir_system: str | None = None
-    fhir_performers: tuple[str, ...] = ()
+    fhir_performers: list[str] = []
     tests: dict[str, LocalTest] = {}
     default_units: dict[str, str] = {}
 

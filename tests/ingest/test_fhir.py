@@ -287,7 +287,7 @@ def test_a_laboratorys_own_system_and_performer_say_which_laboratory_it_is(
 ) -> None:
     mma = LocalTest(analyte="mma", unit="nmol/L")
     laboratories = {
-        "main": Laboratory(fhir_performers=("Organization/7",)),
+        "main": Laboratory(fhir_performers=["Organization/7"]),
         "east": Laboratory(
             code_system="east", fhir_system="https://east.example/codes", tests={"MMAS": mma}
         ),
