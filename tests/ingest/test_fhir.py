@@ -21,7 +21,7 @@ from b12screen.ingest.fhir import MOST_SHAPES, FhirFile, Indexed, fhir_rows, lin
 from b12screen.ingest.fhir_resource import Reader, Row
 from b12screen.ingest.fhir_shape import Shapes
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.take import Site, exactly, kept, prepare, set_night
+from b12screen.ingest.take import PERSONS, Site, exactly, kept, prepare, set_night
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -97,7 +97,7 @@ class Feed:
     def take(self, kind: str = "labs") -> accounts.FileAccount:
         """Bring one kind of the file just read into the store, as a taking does."""
         extract = Extract(self.path, self.path.name, kind, "ndjson", "")
-        set_night(self.site, extract)
+        self._turn_of(kind, extract)
         counts = self.found.kinds[kind]
         scanned = exactly(
             self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
@@ -109,10 +109,17 @@ class Feed:
         accounts.audit(account)
         return account
 
+    def _turn_of(self, kind: str, extract: Extract) -> None:
+        """What a taking does before the scan of a file."""
+        set_night(self.site, extract)
+        if kind == "labs":
+            self.warehouse.execute("DROP TABLE IF EXISTS taking.person")
+            self.warehouse.execute(PERSONS)
+
     def scanned(self) -> list[tuple[Any, ...]]:
         """The checks that rows of a labs file failed in the scan, ``scope`` among them."""
         extract = Extract(self.path, self.path.name, "labs", "ndjson", "")
-        set_night(self.site, extract)
+        self._turn_of("labs", extract)
         counts = self.found.kinds["labs"]
         exactly(self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / "labs")
         return self.warehouse.rows("SELECT record, fault FROM core.taken ORDER BY record")
