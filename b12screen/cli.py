@@ -380,7 +380,7 @@ def check(arguments: argparse.Namespace) -> int:
     if not taking.accounts:
         print(
             "No extract was found. Drop labs*, patients*, conditions*, medications* files, or "
-            "messages as *.hl7."
+            "messages as *.hl7, or FHIR resources as *.ndjson."
         )
     print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE

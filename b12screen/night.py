@@ -193,8 +193,8 @@ def take(night: Night, progress: Progress) -> Taking:
         raise NothingUsable(
             f"nothing usable in the inbox ({len({file.file_name for file in taking.files})} files "
             "seen) nor in the store: nothing was published; drop labs*, patients*, conditions*, "
-            "medications* extracts or *.hl7 messages into the inbox, and look with "
-            "`b12screen check`"
+            "medications* extracts, *.hl7 messages or *.ndjson resources into the inbox, and "
+            "look with `b12screen check`"
         )
     return taking
 

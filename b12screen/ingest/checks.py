@@ -151,6 +151,6 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
 }
 
 # The check of a row whose bytes already make no record; it has no column.
-SHAPES: dict[str, tuple[str | None, str, str]] = {
-    name: (None, name, reason) for name, reason in BROKEN_ROWS.items()
-} | MESSAGES | RESOURCES
+SHAPES: dict[str, tuple[str | None, str, str]] = (
+    {name: (None, name, reason) for name, reason in BROKEN_ROWS.items()} | MESSAGES | RESOURCES
+)

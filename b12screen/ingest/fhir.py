@@ -60,8 +60,8 @@ NOTES = {
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
-    "unknown": "withdrawals name nothing that is known, or not yet; they are out of scope",
 }
+UNKNOWN = "withdrawals of {kind} name nothing that is known, or not yet; they are out of scope"
 
 
 @dataclass
@@ -77,12 +77,30 @@ class Kind:
 class FhirFile:
     """What a file gave: by kind, and what is worth knowing of it, without values."""
 
-    kinds: dict[str, Kind]
-    notes: list[str]
+    written: "Written"
+    reader: Reader
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The rows of each kind that the file holds."""
+        return self.written.kinds
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the resources, in words."""
+        return notes_of(self.reader.notes)
+
+    def look_for_withdrawn(self, warehouse: Warehouse, kind: str) -> list[str]:
+        """Complete what the file withdrew of a kind, in its turn; remarks on what is unknown.
+
+        Before that turn tonight's earlier files are not yet in the store.
+        """
+        n_unknown = find_withdrawn(warehouse, kind, self.written, self.reader.settings.timezone)
+        self.written.close()
+        return [f"{n_unknown} {UNKNOWN.format(kind=kind)}"] if n_unknown else []
 
 
 def fhir_rows(
-    warehouse: Warehouse,
     path: Path,
     settings: Settings,
     maps: Maps,
@@ -95,9 +113,10 @@ def fhir_rows(
     Rows hold record, line, segment and the contract's columns as text; broken ones record, line,
     segment, check_name and raw. A broken row of the check ``scope`` is out of scope: a resource of
     another type, or the withdrawal of what is not known. Rows that do not tell their kind count
-    with the kind that most rows of the file are of, labs where there is none. The grammar and the
-    ``taking`` schema are there, and the store's tables. With ``most_shapes`` 0 every line is
-    loaded by itself; the rows are the same. FileRefused for 0 bytes, and for too many people.
+    with the kind that most rows of the file are of, labs where there is none; a file without any
+    row gives labs none. What was withdrawn is looked for later, with the grammar, the ``taking``
+    schema and the store's tables. With ``most_shapes`` 0 every line is loaded by itself; the rows
+    are the same. FileRefused for 0 bytes, and for too many people.
     """
     if path.stat().st_size == 0:
         raise FileRefused("it is empty (0 bytes); a feed without resources sends no file")
@@ -106,11 +125,8 @@ def fhir_rows(
     reader.index = Indexed(path, reader, most_bytes)
     written = Written(folder, settings.limits.max_cell_bytes)
     read_lines(path, reader, written, most_bytes, most_shapes)
-    written.close()
-    for kind in GONE:
-        find_withdrawn(warehouse, kind, written, reader)
     written.settle()
-    return FhirFile(written.kinds, notes_of(reader.notes))
+    return FhirFile(written, reader)
 
 
 def notes_of(counts: Counter[str]) -> list[str]:
@@ -276,6 +292,8 @@ class Written:
             for part in sorted((self.folder / "unplaced").iterdir()):
                 part.rename(self.folder / most / f"broken-unplaced-{part.name}")
             self.kinds.setdefault(most, Kind()).n_broken += unplaced.n_broken
+        if not self.kinds:
+            self.kinds["labs"] = Kind()
         for kind, found in self.kinds.items():
             place = self.folder / kind
             place.mkdir(parents=True, exist_ok=True)
@@ -304,16 +322,18 @@ def unfit(cells: dict[str, str], max_cell_bytes: int) -> str:
     return ""
 
 
-def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, reader: Reader) -> None:
-    """Complete what was withdrawn from the store and from the file; the unknown is out of scope."""
+def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: str) -> int:
+    """Complete what was withdrawn from the store and from the file; how much of it is unknown.
+
+    The unknown is out of scope.
+    """
     folder = written.folder / kind
     if not list(folder.glob("gone-*.parquet")):
-        return
+        return 0
     warehouse.execute(ddl.parquet_view("taking.fhir_gone", str(folder / "gone-*.parquet")))
     columns = (*PLACE, *COLUMNS[kind])
-    Parts(folder, "rows-none", columns).close()
     warehouse.execute(ddl.parquet_view("taking.fhir_row", str(folder / "rows-*.parquet")))
-    warehouse.write("taking.fhir_zone", pl.DataFrame({"timezone": [reader.settings.timezone]}))
+    warehouse.write("taking.fhir_zone", pl.DataFrame({"timezone": [timezone]}))
     if kind == "labs":
         warehouse.execute("DROP TABLE IF EXISTS taking.fhir_known")
         warehouse.execute(
@@ -337,8 +357,8 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, reader: Re
     places = warehouse.rows("SELECT record, line, segment FROM taking.fhir_gone ORDER BY record")
     found = set(known["record"].to_list())
     unknown = [row for row in places if row[0] not in found]
-    reader.notes["unknown"] += len(unknown)
     written.broken(kind, unknown, "scope")
+    return len(unknown)
 
 
 @dataclass

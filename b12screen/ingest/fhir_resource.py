@@ -636,9 +636,11 @@ class Reader:
             if not all(cells.values()):
                 return Refused("conditions", place, "deleted")
             return Gone("conditions", place, cells)
-        return Row(
-            "conditions", place, cells | {"resolved_on": self._resolved(condition, recorded)}
-        )
+        resolved = self._resolved(condition, recorded)
+        if resolved.strip() == "withdrawn":
+            # The word of a row that takes a condition back is no date of a resource.
+            return Refused("conditions", place, "res")
+        return Row("conditions", place, cells | {"resolved_on": resolved})
 
     def _resolved(self, condition: Json, recorded: str) -> str:
         """The day it ended; where only the end is known, the day that told of it."""

@@ -9,9 +9,12 @@ from pathlib import Path
 from schemas.words import KINDS
 
 FIRST_WORD = re.compile(r"[a-z]*")
-FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7)$")
+FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7|ndjson|ndjson\.gz)$")
 # Forms that are read by content: one file gives rows of several kinds, whatever its name.
-MESSAGE_KINDS = {"hl7": ("patients", "labs")}
+MESSAGE_KINDS = {
+    "hl7": ("patients", "labs"),
+    "ndjson": ("patients", "conditions", "medications", "labs"),
+}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from b12screen.ingest.delimited import (
     rows_as_parquet,
     unpacked,
 )
+from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
 from b12screen.ingest.recognise import Extract, Stamp, found, recognised, stamp
@@ -194,6 +195,7 @@ class Site:
     scratch: Path
     progress: Callable[[str], None]
     dialect: Dialect
+    maps: Maps
 
 
 @dataclass(frozen=True)
@@ -209,11 +211,14 @@ class Parsed:
     """A file of messages, parsed into a sub-folder for each kind, which takes it in its turn.
 
     ``account`` says nothing of rows yet, or why the file was turned away; None: taken before.
+    ``columns`` are what its rows of each kind have. ``resources`` knows what is withdrawn by id.
     """
 
     account: FileAccount | None
     folder: Path
-    written: Mapping[str, Written]
+    written: Mapping[str, Written | Kind]
+    columns: Mapping[str, tuple[str, ...]]
+    resources: FhirFile | None = None
 
 
 def take(
@@ -230,9 +235,9 @@ def take(
     The main database of ``warehouse`` holds core and run, the attached ``private`` what nobody
     queries. Raises AuditFailed when rows do not add up; what was taken is then not to be kept.
     """
-    site = Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps))
+    site = Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps)
     extracts, left_alone, findings = found(inbox)
-    return taken_in(site, maps, extracts, left_alone, findings)
+    return taken_in(site, extracts, left_alone, findings)
 
 
 def check(
@@ -255,8 +260,7 @@ def check(
     ) as warehouse:
         warehouse.attach(scratch / "check-private.duckdb", "private")
         return taken_in(
-            Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps)),
-            maps,
+            Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps),
             [extract for _, promised in extracts for extract in promised],
             [path.as_posix() for path, promised in extracts if not promised],
             [],
@@ -264,11 +268,11 @@ def check(
 
 
 def taken_in(
-    site: Site, maps: Maps, extracts: list[Extract], left_alone: list[str], findings: list[str]
+    site: Site, extracts: list[Extract], left_alone: list[str], findings: list[str]
 ) -> Taking:
     """Take the extracts kind by kind, in file order; account for each."""
     warehouse = site.warehouse
-    prepare(site, maps)
+    prepare(site)
     accounts: list[FileAccount] = []
     known: set[str] = set()
     notes: list[str] = []
@@ -279,13 +283,16 @@ def taken_in(
             warehouse.execute(PERSONS)
         for extract in (extract for extract in extracts if extract.kind == kind):
             if extract.name in parsed:
-                account = taken_part(site, extract, parsed[extract.name])
+                account = taken_part(site, extract, parsed[extract.name], notes)
             else:
                 account = taken_file(site, extract, parsed, notes, findings)
-            if extract.holds_messages and (account is None or account.reason):
-                parsed[extract.name] = Parsed(account, site.scratch, {})
+            turned_away = account is not None and account.reason is not None
+            if extract.holds_messages and (turned_away or extract.name not in parsed):
+                parsed[extract.name] = Parsed(account, site.scratch, {}, {})
             if account is None:
-                known.add(extract.name)
+                # A file of messages that holds none of this kind has no account of it.
+                if extract.name not in parsed or parsed[extract.name].account is None:
+                    known.add(extract.name)
                 continue
             site.progress(told(account))
             accounts.append(account)
@@ -305,9 +312,9 @@ def taken_in(
     return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), len(known))
 
 
-def prepare(site: Site, maps: Maps) -> None:
+def prepare(site: Site) -> None:
     """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
-    warehouse, settings = site.warehouse, site.settings
+    warehouse, settings, maps = site.warehouse, site.settings, site.maps
     warehouse.create(
         [*STORED.values(), *WORD_TABLES, "core.reject", "core.unmapped_code", "run.source_file"]
     )
@@ -387,7 +394,8 @@ def taken_file(
         account = replace(account, sha256=sha256)
         unchanged(extract, before)
         remember(site, extract, before, sha256)
-        if (taken := was_taken(site, sha256)) is not None:
+        taken = was_taken(site, sha256) or was_parsed(parsed, sha256)
+        if taken is not None:
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
             )
@@ -398,7 +406,7 @@ def taken_file(
             parsed[extract.name] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
-            return taken_part(site, extract, file)
+            return taken_part(site, extract, file, notes)
         scanned, extra = scan(site, extract, shape, folder)
         if extra:
             notes.append(f"{extract.name}: columns that are not used were dropped: {extra}")
@@ -441,10 +449,30 @@ def parse(
 ) -> Parsed:
     """Parse a file of messages once, for all its kinds; what it is worth to know of it."""
     folder = site.scratch / MESSAGES / str(number)
+    if extract.form == "ndjson":
+        return parse_resources(site, extract, account, folder, notes)
     written, remarks, complaints = messages_as_parquet(extract.path, site.dialect, folder)
     notes += [f"{extract.name}: {remark}" for remark in remarks]
     findings += [f"{extract.name}: {complaint}" for complaint in complaints]
-    return Parsed(account, folder, written)
+    return Parsed(account, folder, written, MESSAGE_COLUMNS)
+
+
+def parse_resources(
+    site: Site, extract: Extract, account: FileAccount, folder: Path, notes: list[str]
+) -> Parsed:
+    """Parse a file of FHIR resources once; it has the kinds that its rows are of."""
+    path = extract.path
+    if extract.packing:
+        folder.mkdir(parents=True)
+        path = folder / "unpacked.ndjson"
+        most = int(site.settings.limits.max_decompressed_gb * GIGABYTE)
+        unpacked(extract.path, extract.packing, path, most)
+    file = fhir_rows(path, site.settings, site.maps, site.as_of, folder)
+    if extract.packing:
+        path.unlink()
+    notes += [f"{extract.name}: {note}" for note in file.notes]
+    columns = {kind: counts.sent for kind, counts in file.kinds.items()}
+    return Parsed(account, folder, file.kinds, columns, file)
 
 
 def too_many_of_any(site: Site, extract: Extract, file: Parsed) -> str | None:
@@ -468,19 +496,27 @@ def scan_part(site: Site, extract: Extract, file: Parsed) -> Scanned:
     """The rows of one kind of a file of messages into ``core.taken``."""
     set_night(site, extract)
     written = file.written[extract.kind]
-    columns = MESSAGE_COLUMNS[extract.kind]
+    columns = file.columns[extract.kind]
     folder = file.folder / extract.kind
     return exactly(site, extract, columns, written.n_row, written.n_broken, folder)
 
 
-def taken_part(site: Site, extract: Extract, file: Parsed) -> FileAccount | None:
-    """Take one kind of a file of messages that was parsed; its account, None where it was taken."""
+def taken_part(site: Site, extract: Extract, file: Parsed, notes: list[str]) -> FileAccount | None:
+    """Take one kind of a file of messages that was parsed; its account.
+
+    None where it was taken before, and of a kind that it does not hold.
+    """
     if file.account is None:
         return None
     account = replace(file.account, kind=extract.kind)
     if account.reason:
         return account
+    if extract.kind not in file.written:
+        return None
     try:
+        if file.resources is not None:
+            remarks = file.resources.look_for_withdrawn(site.warehouse, extract.kind)
+            notes += [f"{extract.name}: {remark}" for remark in remarks]
         scanned = scan_part(site, extract, file)
         return kept(site, extract, account, scanned, faults_of(site))
     finally:
@@ -509,6 +545,14 @@ def was_taken(site: Site, sha256: str) -> str | None:
         "SELECT file_name FROM private.taken_file WHERE sha256 = ?", (sha256,)
     )
     return str(rows[0][0]) if rows else None
+
+
+def was_parsed(parsed: Mapping[str, Parsed], sha256: str) -> str | None:
+    """The name of a file of messages with this content that waits for the turns of its kinds."""
+    for name, file in parsed.items():
+        if file.account is not None and file.account.sha256 == sha256 and not file.account.reason:
+            return name
+    return None
 
 
 def remember(site: Site, extract: Extract, at: Stamp, sha256: str) -> None:

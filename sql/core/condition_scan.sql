@@ -1,6 +1,7 @@
 -- One row per record of a conditions extract: typed, with the first check that it fails. A file
--- without resolved_on leaves what is known of it. `withdrawn` in resolved_on takes the condition back,
--- as if it had not been recorded; it is kept as a day that no row may hold, the one before the earliest.
+-- without resolved_on leaves what is known of it. `withdrawn` in resolved_on, which only resources can
+-- say, takes the condition back as if it had not been recorded; it is kept as a day that no row may
+-- hold, the one before the earliest.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -11,13 +12,15 @@ WITH cell AS (
         CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
         incoming.resolved_on AS resolved_text,
         CASE
-            WHEN trim(incoming.resolved_on) = 'withdrawn' THEN CAST(night.earliest AS DATE) - 1
+            WHEN night.in_messages AND incoming.resolved_on = 'withdrawn'
+                THEN CAST(night.earliest AS DATE) - 1
             ELSE CAST(moment_of(trim(incoming.resolved_on), night.timezone) AS DATE)
         END AS resolved_on,
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
+        night.in_messages,
         night.as_of
     FROM taking.incoming
     CROSS JOIN taking.night
@@ -35,7 +38,9 @@ judged AS (
             WHEN cell.recorded_on < cell.earliest THEN 'recd_early'
             WHEN cell.recorded_on >= cell.latest THEN 'recd_late'
             WHEN cell.resolved_on IS NULL AND trim(cell.resolved_text) <> '' THEN 'res'
-            WHEN cell.resolved_on < cell.earliest AND trim(cell.resolved_text) <> 'withdrawn' THEN 'res_early'
+            WHEN cell.resolved_on < cell.earliest
+                AND NOT (cell.in_messages AND cell.resolved_text = 'withdrawn')
+                THEN 'res_early'
             WHEN cell.resolved_on >= cell.latest THEN 'res_late'
         END AS fault
     FROM cell

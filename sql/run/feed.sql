@@ -22,7 +22,7 @@ WITH newest AS (
         'patients' AS kind,
         max(patient.taken_for) AS newest_on,
     FROM core.patient AS patient
-    WHERE NOT suffix(lower(patient.file_name), '.hl7')
+    WHERE NOT regexp_matches(lower(patient.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
     UNION ALL
     SELECT
         'conditions' AS kind,
@@ -48,7 +48,7 @@ delivered AS (
         coalesce(
             max(file.taken_for) FILTER (
                 WHERE (file.n_read = 0 OR file.kind = 'patients')
-                AND NOT suffix(lower(file.file_name), '.hl7')
+                AND NOT regexp_matches(lower(file.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
             ),
             max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > 0)
         ) AS newest_on,

@@ -75,19 +75,13 @@ def observations(path: Path, n: int, share_of_panels: float, seed: int) -> None:
 def read(path: Path, exactly: bool) -> None:
     """Parse one file to parts, as a taking does before its scan."""
     from b12screen.ingest.fhir import MOST_SHAPES, fhir_rows
-    from b12screen.ingest.take import Site, prepare
     from b12screen.maps import load_maps
     from b12screen.settings import Settings
-    from b12screen.warehouse import Warehouse
 
-    settings, maps, night = Settings(), load_maps(), date(2026, 11, 22)
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        with Warehouse.open(work / "history.duckdb", temp_dir=work / "spill") as warehouse:
-            warehouse.attach(work / "private.duckdb", "private")
-            prepare(Site(warehouse, settings, night, work, lambda line: None), maps)
-            most = 0 if exactly else MOST_SHAPES
-            fhir_rows(warehouse, path, settings, maps, night, work / "parts", most)
+        most = 0 if exactly else MOST_SHAPES
+        night = date(2026, 11, 22)
+        fhir_rows(path, Settings(), load_maps(), night, Path(folder) / "parts", most)
 
 
 def main(arguments: list[str] | None = None) -> int:

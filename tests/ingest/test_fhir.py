@@ -20,8 +20,9 @@ from b12screen.ingest.delimited import FileRefused
 from b12screen.ingest.fhir import MOST_SHAPES, FhirFile, Indexed, fhir_rows, line_outcomes
 from b12screen.ingest.fhir_resource import Reader, Row
 from b12screen.ingest.fhir_shape import Shapes
+from b12screen.ingest.hl7v2_cells import dialect
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.take import PERSONS, Site, exactly, kept, prepare, set_night
+from b12screen.ingest.take import PERSONS, Site, exactly, faults_of, kept, prepare, set_night
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -46,8 +47,16 @@ class Feed:
             folder / "history.duckdb", temp_dir=folder / "spill", timezone=self.settings.timezone
         )
         self.warehouse.attach(folder / "private.duckdb", "private")
-        self.site = Site(self.warehouse, self.settings, NIGHT, folder, lambda line: None)
-        prepare(self.site, maps)
+        self.site = Site(
+            self.warehouse,
+            self.settings,
+            NIGHT,
+            folder,
+            lambda line: None,
+            dialect(self.settings, maps),
+            maps,
+        )
+        prepare(self.site)
         self.n_file = 0
 
     def read(self, content: bytes) -> FhirFile:
@@ -58,8 +67,10 @@ class Feed:
         self.out = self.folder / f"parts-{self.n_file}"
         self.out.mkdir()
         self.found = fhir_rows(
-            self.warehouse, self.path, self.settings, self.maps, NIGHT, self.out, self.most_shapes
+            self.path, self.settings, self.maps, NIGHT, self.out, self.most_shapes
         )
+        for kind in self.found.kinds:
+            self.found.look_for_withdrawn(self.warehouse, kind)
         for kind, counts in self.found.kinds.items():
             assert len(self.rows(kind)) == counts.n_row
             assert len(self.broken(kind)) == counts.n_broken
@@ -105,7 +116,7 @@ class Feed:
         # A content hash is known once; here every kind has its own.
         content_hash = f"{self.n_file}-{kind}"
         account = accounts.FileAccount(extract.name, kind, content_hash, 1, NIGHT)
-        account = kept(self.site, extract, account, scanned)
+        account = kept(self.site, extract, account, scanned, faults_of(self.site))
         accounts.audit(account)
         return account
 

@@ -1,0 +1,215 @@
+"""Files of FHIR resources in the inbox: parsed once, every kind taken in its turn."""
+
+import gzip
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b12screen.ingest import check
+from b12screen.maps import Maps
+from b12screen.settings import Settings
+
+from .inbox import NIGHT, Box, buckets
+from .test_fhir import condition, dose, observation, patient
+
+NEXT = date(2026, 11, 23)
+REAL = Path(__file__).resolve().parents[3] / "shared/data/fhir/ecqm_lab_observations.ndjson.gz"
+WITHDRAWN_RESULT = {"status": "entered-in-error", "issued": "2026-11-10T00:00:00Z"}
+WITHDRAWN_BY_ID = {"resourceType": "Observation", "id": "o1"} | WITHDRAWN_RESULT
+
+
+def lines(*resources: Any) -> str:
+    return "".join(json.dumps(one) + "\n" for one in resources)
+
+
+EVERYTHING = lines(patient(), observation(), condition(), dose())
+
+
+def counts(box: Box, night: date = NIGHT) -> dict[tuple[str, str], tuple[int, ...]]:
+    return {
+        (account.file_name, account.kind): buckets(account) for account in box.take(night).accounts
+    }
+
+
+def stored(box: Box) -> list[tuple[object, ...]]:
+    return box.rows(
+        "SELECT 'patients', patient_id FROM core.patient "
+        "UNION ALL SELECT 'labs', result_id FROM core.lab_result "
+        "UNION ALL SELECT 'conditions', code FROM core.condition "
+        "UNION ALL SELECT 'medications', code FROM core.medication ORDER BY ALL"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "labs.NDJSON", "a.ndjson.gz"])
+def test_one_file_gives_rows_of_every_kind_that_it_holds(box: Box, name: str) -> None:
+    content = EVERYTHING.encode()
+    box.put(name, gzip.compress(content) if name.endswith("gz") else content)
+    one = (1, 1, 0, 0, 0, 0)
+    assert counts(box) == {
+        (name, kind): one for kind in ("conditions", "labs", "medications", "patients")
+    }
+    assert stored(box) == [
+        ("conditions", "D51.0"), ("labs", "o1"), ("medications", "B03BA03"), ("patients", "1"),
+    ]  # fmt: skip
+    assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
+
+
+def test_a_kind_that_a_file_does_not_hold_has_no_account(box: Box) -> None:
+    box.put("a.ndjson", lines(observation()))
+    taking = box.take()
+    assert [account.kind for account in taking.accounts] == ["labs"]
+    assert taking.n_known == 0
+
+
+def test_a_file_without_any_row_has_an_account(box: Box) -> None:
+    box.put("a.ndjson", "\n\n")
+    assert counts(box) == {("a.ndjson", "labs"): (0,) * 6}
+
+
+def test_a_file_that_lies_there_the_next_night_is_known(box: Box) -> None:
+    box.put("a.ndjson", lines(observation()))
+    box.take()
+    box.put("b.ndjson", lines(observation()))
+    taking = box.take(NEXT)
+    assert (taking.accounts, taking.n_known) == ((), 2)
+    assert taking.notes == ("b.ndjson has the content of a.ndjson, taken before; not taken again",)
+
+
+def test_the_same_content_twice_in_one_night_is_taken_once(box: Box) -> None:
+    # Nothing of it is in the store before the last turn, so its name alone is not enough.
+    box.put("a.ndjson", lines(observation()))
+    box.put("b.ndjson", lines(observation()))
+    taking = box.take()
+    assert [account.file_name for account in taking.accounts] == ["a.ndjson"]
+    assert (taking.n_known, len(taking.notes)) == (1, 1)
+
+
+def test_a_malformed_line_is_one_rejected_row_with_its_place_and_reason(box: Box) -> None:
+    box.put("a.ndjson", lines(observation()) + "{broken\n" + lines(observation(id="o2")))
+    assert counts(box) == {("a.ndjson", "labs"): (3, 2, 0, 0, 0, 1)}
+    assert box.rows(
+        "SELECT file_name, kind, record, line, segment, check_name, reason FROM core.reject"
+    ) == [
+        (
+            "a.ndjson", "labs", 2, 2, "line", "json",
+            "the line is no JSON; every line of NDJSON is one whole object",
+        )
+    ]  # fmt: skip
+    assert box.rows("SELECT line, raw FROM private.reject_row") == [(2, "{broken")]
+
+
+def test_a_row_that_fails_in_the_scan_keeps_its_line_and_resource(box: Box) -> None:
+    box.put("a.ndjson", lines(patient(), observation(valueQuantity={"value": 4, "unit": "miles"})))
+    box.take()
+    assert box.rows("SELECT line, segment, check_name FROM core.reject") == [
+        (2, "Observation", "known_unit")
+    ]
+
+
+@pytest.mark.parametrize("withdrawal", [observation(**WITHDRAWN_RESULT), WITHDRAWN_BY_ID])
+@pytest.mark.parametrize("same_night", [True, False])
+def test_a_later_file_withdraws_a_result(
+    box: Box, withdrawal: dict[str, Any], same_night: bool
+) -> None:
+    box.put("a.ndjson", lines(patient(), observation()))
+    if not same_night:
+        box.take()
+    box.put("b.ndjson", lines(withdrawal))
+    taking = box.take(NEXT)
+    assert box.rows("SELECT result_id, status, value FROM core.lab_result") == [
+        ("o1", "entered-in-error", None)
+    ]
+    assert taking.notes == ()
+
+
+@pytest.mark.parametrize("same_night", [True, False])
+def test_a_later_file_takes_a_condition_and_a_dose_back(box: Box, same_night: bool) -> None:
+    refuted = condition(verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    box.put("a.ndjson", lines(condition(), dose()))
+    if not same_night:
+        box.take()
+    box.put("b.ndjson", lines(refuted, dose(status="entered-in-error")))
+    box.take(NEXT)
+    assert stored(box) == [("medications", "withdrawn")]
+
+
+def test_a_withdrawal_of_what_nobody_knows_is_out_of_scope_and_noted(box: Box) -> None:
+    box.put("a.ndjson", lines(WITHDRAWN_BY_ID))
+    taking = box.take()
+    assert [buckets(account) for account in taking.accounts] == [(1, 0, 0, 0, 1, 0)]
+    assert taking.notes == (
+        "a.ndjson: 1 withdrawals of labs name nothing that is known, or not yet; they are out of "
+        "scope",
+    )
+
+
+def test_only_a_resource_can_take_a_condition_back(box: Box) -> None:
+    header = "patient_id,code,code_system,recorded_on,resolved_on\n"
+    box.put("conditions.csv", header + "1,D51.0,icd10cm,2020-05-06,withdrawn\n")
+    box.put("a.ndjson", lines(condition(), condition(abatementDateTime=" withdrawn")))
+    box.take()
+    assert stored(box) == [("conditions", "D51.0")]
+    assert box.rows("SELECT file_name, column_name FROM core.reject ORDER BY ALL") == [
+        ("a.ndjson", "resolved_on"),
+        ("conditions.csv", "resolved_on"),
+    ]
+
+
+def test_too_many_rejected_rows_of_one_kind_hold_the_whole_file(box: Box) -> None:
+    bad = [observation(id=f"x{n}", valueQuantity={"value": 4, "unit": "miles"}) for n in range(20)]
+    path = box.put("a.ndjson", lines(patient(), condition(), *bad))
+    box.put("b.ndjson", lines(observation()))
+    taking = box.take()
+    assert {account.file_name for account in taking.accounts if account.held} == {"a.ndjson"}
+    (finding,) = taking.findings
+    assert finding.startswith("a.ndjson was held: of its labs, 20 of 20 rows were rejected")
+    assert stored(box) == [("labs", "o1")]
+    path.write_text(lines(patient(), condition()))
+    box.take(NEXT)
+    assert stored(box) == [("conditions", "D51.0"), ("labs", "o1"), ("patients", "1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.ndjson", b""), ("a.ndjson.gz", gzip.compress(b"")), ("a.ndjson.gz", b"no archive")],
+)
+def test_a_file_that_cannot_be_read_is_rejected_and_the_others_are_taken(
+    box: Box, name: str, content: bytes
+) -> None:
+    box.put(name, content)
+    box.put("b.ndjson", EVERYTHING)
+    taking = box.take()
+    assert len(taking.findings) == 1
+    assert taking.findings[0].startswith(f"{name} was rejected: it")
+    assert len(stored(box)) == 4
+    assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
+
+
+def test_check_tells_what_a_file_of_resources_would_give(tmp_path: Path, maps: Maps) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_text(EVERYTHING + "{broken\n" + lines(observation(id="o2")))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    taking = check([path], Settings(), maps, NIGHT, scratch, lambda line: None)
+    one = (1, 1, 0, 0, 0, 0)
+    assert {account.kind: buckets(account) for account in taking.accounts} == {
+        "patients": one, "conditions": one, "medications": one, "labs": (3, 2, 0, 0, 0, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not beside the checkout")
+def test_every_row_of_the_real_observations_ends_in_a_bucket(box: Box) -> None:
+    with gzip.open(REAL) as file:
+        resources = [json.loads(line)["resource"] for line in file]
+    box.put("ecqm.ndjson.gz", gzip.compress(lines(*resources).encode()))
+    (account,) = box.take().accounts
+    assert account.reason is None
+    # The decks repeat a case from measure to measure, and most of its tests are none of ours.
+    assert buckets(account) == (len(resources), 62, 62, 0, 443, 0)
+    assert box.rows("SELECT count(*), count(line), count(segment) FROM core.reject") == [
+        (account.n_rejected,) * 3
+    ]
