@@ -12,19 +12,6 @@ WITH gone AS (
     CROSS JOIN taking.fhir_zone AS zone
 ),
 
-known AS (
-    SELECT
-        stored.result_id,
-        stored.patient_id,
-        stored.word_id,
-        stored.collected_at,
-        stored.reported_at,
-        stored.clinic_id,
-        stored.origin,
-        stored.record
-    FROM taking.fhir_known AS stored
-),
-
 spelled AS (
     SELECT
         known.result_id,
@@ -37,7 +24,7 @@ spelled AS (
         word.laboratory,
         known.origin,
         known.record
-    FROM known
+    FROM taking.fhir_known AS known
     INNER JOIN core.lab_word AS word
         ON word.word_id = known.word_id
     UNION ALL
