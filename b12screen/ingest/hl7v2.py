@@ -68,8 +68,15 @@ SEGMENTS = frozenset((
 BATCH = (b"FHS", b"BHS", b"BTS", b"FTS")
 
 SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
-IDENTIFIER_TYPE = re.compile(r"[A-Z]{1,5}|several")
-MESSAGE_TYPE = re.compile(r"[A-Z]{3}(\^[A-Z][A-Z0-9]{2})?")
+# Words of the tables 0203 and 0076. No other word is told: in a message whose fields
+# have shifted, a surname may stand there.
+IDENTIFIER_TYPE = re.compile(
+    r"AN|ANON|DL|EN|MA|MC|MI|MR|MRT|NH|NI|NIIP|PE|PEN|PI|PN|PPN|PT|RI|SS|U|VN|VS|WP|XX|several"
+)
+MESSAGE_TYPE = re.compile(
+    r"(ACK|ADT|BAR|DFT|MDM|MFK|MFN|OMG|OMI|OML|OMP|ORL|ORM|ORR|ORU|OUL|PPR|QBP|RAS|RDE|RDS|RGV"
+    r"|RSP|SIU|VXQ|VXU)(\^[A-Z][0-9]{2})?"
+)
 LATIN = re.compile(r"8859[/-](1?\d)")
 Row = list[Any]
 
