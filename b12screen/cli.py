@@ -342,6 +342,7 @@ def check(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.site)
     as_of = night_of(arguments.as_of, now_at(settings))
     from b12screen.ingest import check as check_extracts
+    from b12screen.publish import Site
     from b12screen.site_maps import maps_of
     from b12screen.warehouse import Warehouse
 
@@ -352,9 +353,12 @@ def check(arguments: argparse.Namespace) -> int:
     absent = [path for path in files if not path.is_file()]
     if absent:
         raise UsageError(f"{len(absent)} of {len(files)} files are not there. Nothing was checked.")
+    listed = Site(arguments.site.resolve()).current / "b12screen.duckdb"
     # The rows pass through a private folder outside the site, which is gone afterwards.
     with tempfile.TemporaryDirectory(prefix="b12screen-") as scratch, shown_progress() as progress:
-        taking = check_extracts(files, settings, maps_of(settings), as_of, Path(scratch), progress)
+        taking = check_extracts(
+            files, settings, maps_of(settings), as_of, Path(scratch), progress, listed
+        )
         with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
             reasons = warehouse.rows(REASONS)
     files_read = {account.file_name for account in taking.accounts}
@@ -379,8 +383,8 @@ def check(arguments: argparse.Namespace) -> int:
     print("Compared with an empty store: rows that were taken before would be duplicates.")
     if not taking.accounts:
         print(
-            "No extract was found. Drop labs*, patients*, conditions*, medications* files, or "
-            "messages as *.hl7, or FHIR resources as *.ndjson."
+            "No extract was found. Drop labs*, patients*, conditions*, medications*, feedback* "
+            "files, or messages as *.hl7, or FHIR resources as *.ndjson."
         )
     print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE

@@ -72,6 +72,14 @@ class Night:
         """The file that analysts will open."""
         return self.folder / "b12screen.duckdb"
 
+    @property
+    def last(self) -> Path | None:
+        """The file that the night before this one published, where it still lies there."""
+        if self.previous is None:
+            return None
+        path = self.site.generation(self.previous) / self.database.name
+        return path if path.exists() else None
+
     def open(self, path: Path, read_only: bool = False) -> Warehouse:
         """Open a database with the site's limits; it spills below the store only."""
         limits = self.settings.limits
@@ -178,6 +186,7 @@ def take(night: Night, progress: Progress) -> Taking:
             night.as_of,
             night.site.scratch,
             progress,
+            night.last,
         )
         accounts = warehouse.frame(_ACCOUNTS, (night.as_of,)).rows(named=True)
         usable = warehouse.scalar(
@@ -342,12 +351,9 @@ def _write_night(night: Night, taking: Taking, ruleset: str, warehouse: Warehous
 
 def _carry_history(night: Night, warehouse: Warehouse) -> None:
     """Bring the nights before this one over from the last published file."""
-    if night.previous is None:
+    if night.last is None:
         return
-    last = night.site.generation(night.previous) / night.database.name
-    if not last.exists():
-        return
-    warehouse.attach(last, "last", read_only=True)
+    warehouse.attach(night.last, "last", read_only=True)
     for name in HISTORY:
         schema, _, relation = name.partition(".")
         warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))

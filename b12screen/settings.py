@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -87,6 +87,12 @@ class Fhir(Section):
 
     patient_identifier: str | None = None
     result_identifier: str | None = None
+
+
+class Feedback(Section):
+    """How the clinics' spreadsheets write a day of which both day and month could be the month."""
+
+    date_order: Literal["day-first", "month-first"] | None = None
 
 
 class LocalTest(Section):
@@ -175,6 +181,7 @@ class Settings(Section):
     freshness: Freshness = Freshness()
     hl7v2: Hl7v2 = Hl7v2()
     fhir: Fhir = Fhir()
+    feedback: Feedback = Feedback()
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
     conditions: dict[str, dict[str, OwnCondition]] = {}
     drugs: dict[str, dict[str, OwnDrug]] = {}
@@ -284,6 +291,11 @@ ruleset = "praxis-2025"
 # patient_identifier = "https://example.org/patient-number"
 # result_identifier = "https://example.org/result-number"
 
+[feedback]
+# Spreadsheets write days their own way. 28/11/2026 can only be one day; 05/11/2026 is refused
+# unless this says how the clinics' spreadsheets write it: "day-first" or "month-first".
+# date_order = "day-first"
+
 # One table for each laboratory; the first is meant where an extract names none.
 # Codes are LOINC and units are UCUM unless the laboratory says otherwise.
 [laboratories.main]
@@ -377,6 +389,7 @@ def known_keys(path: list[str]) -> list[str]:
         "freshness": Freshness,
         "hl7v2": Hl7v2,
         "fhir": Fhir,
+        "feedback": Feedback,
     }
     match path:
         case []:

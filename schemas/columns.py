@@ -16,7 +16,7 @@ SHARED: dict[str, str] = {
     "file_name": "The extract, as a path below the inbox",
     "record": "Number of the record in that file, the first one after the header being 1",
     "taken_for": "The night whose run took the row in",
-    "kind": "The extract the row came in: labs, patients, conditions or medications",
+    "kind": "The extract the row came in: labs, patients, conditions, medications or feedback",
     "code": "The code as sent",
     "code_system": "The system the code belongs to",
     "analyte": "What was measured, one of the project's own words",

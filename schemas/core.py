@@ -171,6 +171,31 @@ class Medication(pa.DataFrameModel):
         strict = True
 
 
+@relation("core.feedback")
+class Feedback(pa.DataFrameModel):
+    """One row per answer of a clinic to an item, in all its history.
+
+    An answer to the same sheet of the same day replaces the one before it where its decision is
+    another; every other one stands beside it.
+    """
+
+    item_id: str = shared("item_id")
+    decision: str = column("What the clinic decided", words=words.DECISIONS)
+    decision_note: str = column("The clinic's remark, as sent", nullable=True)
+    decided_on: pl.Date = column("The day of the decision; the night where none was sent")
+    until: pl.Date = column(
+        "The day to which deferred or declined holds; no other decision has a use for it",
+        nullable=True,
+    )
+    sheet_on: pl.Date = column("The night of the sheet that was answered", nullable=True)
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
 @relation("core.reject")
 class Reject(pa.DataFrameModel):
     """One row per rejected row of an extract; the row itself stays in the private store."""
@@ -179,7 +204,7 @@ class Reject(pa.DataFrameModel):
     record: int = column("Number of the record, where it is known", nullable=True)
     line: int = column("Physical line, where the record could not be read", nullable=True)
     segment: str = column("Segment of the message, for message formats", nullable=True)
-    kind: str = shared("kind", words=words.KINDS)
+    kind: str = shared("kind", words=words.EXTRACT_KINDS)
     column_name: str = column("The column that fails", nullable=True)
     check_name: str = column("The check that fails")
     reason: str = column("What is wrong and what to do, without the row's values")

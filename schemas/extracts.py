@@ -1,4 +1,4 @@
-"""The four extracts as they are sent: text, before anything is cast.
+"""The extracts as they are sent: text, before anything is cast.
 
 A column annotated ``Optional`` may be absent from a file; a nullable one may hold blank cells.
 What the text must be able to become is declared in ``schemas.core``.
@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import pandera.polars as pa
 
+from schemas import words
 from schemas.columns import column, shared
 
 
@@ -70,11 +71,27 @@ class MedicationExtract(pa.DataFrameModel):
     route: Optional[str] = column("im, iv, sc, oral, sublingual or nasal", nullable=True)
 
 
+class FeedbackExtract(pa.DataFrameModel):
+    """One row per item of a worklist sheet that comes back; a row without a decision says nothing.
+
+    The other columns of the sheet are dropped.
+    """
+
+    item_id: str = column("The item that is answered, as the sheet names it")
+    decision: str = column(", ".join(words.DECISIONS) + "; blank says nothing", nullable=True)
+    decision_note: Optional[str] = column("A remark of the clinic", nullable=True)
+    note: Optional[str] = column("The same, where decision_note is blank", nullable=True)
+    decided_on: Optional[str] = column("The day of the decision; blank is the night", nullable=True)
+    until: Optional[str] = column("The day to which deferred or declined holds", nullable=True)
+    as_of: Optional[str] = column("The night of the sheet that is answered", nullable=True)
+
+
 EXTRACTS: dict[str, type[pa.DataFrameModel]] = {
     "labs": LabExtract,
     "patients": PatientExtract,
     "conditions": ConditionExtract,
     "medications": MedicationExtract,
+    words.FEEDBACK: FeedbackExtract,
 }
 
 

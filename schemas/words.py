@@ -39,7 +39,11 @@ STATUSES = (
     "entered-in-error",
 )
 SEXES = ("female", "male", "other", "unknown")
+# The feeds: what comes regularly, so that its silence is a finding.
 KINDS = ("labs", "patients", "conditions", "medications")
+# The clinics' answers come when somebody gives one.
+FEEDBACK = "feedback"
+EXTRACT_KINDS = (*KINDS, FEEDBACK)
 CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")
 DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MEDICATION_KINDS = ("administration", "prescription")
@@ -119,6 +123,14 @@ RESPONSES = (
 )
 ITEM_STATES = ("open", "resting", "closed")
 LIST_STATES = ("new", "carried", "changed", "reopened")
+DECISIONS = (
+    "done",
+    "already_treated",
+    "declined",
+    "deferred",
+    "not_our_patient",
+    "acknowledged",
+)
 CLOSE_REASONS = (
     "treated",
     "resolved_by_result",

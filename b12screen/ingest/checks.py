@@ -4,10 +4,19 @@ The keys are the short words that the scans in ``sql/core`` write; a row fails o
 """
 
 from b12screen.ingest.delimited import BROKEN_ROWS
+from schemas.words import DECISIONS
 
 GRAMMAR = "is no ISO 8601 date or date-time that exists"
 EARLY = "is earlier than any plausible day"
 LATE = "is more than 366 days after the night"
+SHEET_GRAMMAR = (
+    "is no day with a year of four digits; write it like 2026-11-28, and format the column as a "
+    "date, not as a number, before the sheet is saved"
+)
+SHEET_ORDER = (
+    "may be read day first or month first, and is not guessed: write it like 2026-11-28, or name "
+    "the order of the clinics' spreadsheets in the settings (feedback.date_order)"
+)
 
 CHECKS: dict[str, tuple[str, str, str]] = {
     "result_id": ("result_id", "not_blank", "result_id is blank; every result needs its key"),
@@ -79,6 +88,35 @@ CHECKS: dict[str, tuple[str, str, str]] = {
     "dose": ("dose", "number", "dose is no number, or a negative one"),
     "dose_unit": ("dose_unit", "known_word", "dose_unit is none of mg, ug, mcg and g"),
     "route": ("route", "known_word", "route is not one of the contract's words"),
+    "item_blank": ("item_id", "not_blank", "item_id is blank; an answer needs the row it answers"),
+    "item": (
+        "item_id",
+        "item_id",
+        "item_id is none that a sheet carries; it was changed, send it as the sheet has it",
+    ),
+    "item_unknown": (
+        "item_id",
+        "known_item",
+        "item_id names no row that was listed up to the last published night, or one closed so "
+        "long ago that it is no longer kept",
+    ),
+    "decision": (
+        "decision",
+        "known_word",
+        "decision is none of " + ", ".join(DECISIONS),
+    ),
+    "decided": ("decided_on", "date", f"decided_on {SHEET_GRAMMAR}"),
+    "decided_order": ("decided_on", "date_order", f"decided_on {SHEET_ORDER}"),
+    "decided_early": ("decided_on", "plausible_date", f"decided_on {EARLY}"),
+    "decided_late": ("decided_on", "plausible_date", f"decided_on {LATE}"),
+    "until": ("until", "date", f"until {SHEET_GRAMMAR}"),
+    "until_order": ("until", "date_order", f"until {SHEET_ORDER}"),
+    "until_early": ("until", "plausible_date", f"until {EARLY}"),
+    "until_late": ("until", "plausible_date", f"until {LATE}"),
+    "sheet": ("as_of", "date", f"as_of {SHEET_GRAMMAR}"),
+    "sheet_order": ("as_of", "date_order", f"as_of {SHEET_ORDER}"),
+    "sheet_early": ("as_of", "plausible_date", f"as_of {EARLY}"),
+    "sheet_late": ("as_of", "plausible_date", f"as_of {LATE}"),
 }
 
 # What only a message can have wrong with it, seen before the scan.

@@ -163,7 +163,8 @@ def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
         raise FileRefused("its header holds a quote that never ends; mend the first line")
     splits = [(separator.decode(), names(text, separator.decode())) for separator in SEPARATORS]
     separator, columns = max(splits, key=lambda split: len(known.intersection(split[1])))
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    # Stray cells beside a table give columns without a name; several are just extra ones.
+    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
     if repeated:
         listed = ", ".join(repeated[:5])
         raise FileRefused(f"its header names a column twice: {listed}; keep one of them")
@@ -225,12 +226,13 @@ class Lines:
 
 
 def split(
-    path: Path, separator: str, n_columns: int, max_cell_bytes: int
+    path: Path, separator: str, n_columns: int, max_cell_bytes: int, fills: bool = False
 ) -> Iterator[Record | Broken]:
     """Every row after the header, well formed or broken, in order; memory stays bounded.
 
     A record that is broken and spans several lines gives up its first line only, and reading
     resumes on the next one: a quote that never ends must not swallow the rows behind it.
+    With ``fills`` a record of too few cells is whole, and those that it lacks are blank.
     """
     delimiter = separator.encode()
     number = 0
@@ -253,6 +255,8 @@ def split(
             if len(cells) == n_columns + 1 and not cells[-1]:
                 # A separator behind the last cell adds nothing; the engine reads it so, too.
                 cells = cells[:-1]
+            if fills and not check_name:
+                cells += [b""] * (n_columns - len(cells))
             check_name = check_name or fault(cells, line, n_columns, max_cell_bytes)
             if check_name:
                 lines.back_to(resume)
@@ -333,6 +337,7 @@ def rows_as_parquet(
     separator: str,
     max_cell_bytes: int,
     folder: Path,
+    fills: bool = False,
 ) -> tuple[int, int]:
     """Split a file into ``folder/rows-*.parquet`` and ``folder/broken-*.parquet``.
 
@@ -342,7 +347,7 @@ def rows_as_parquet(
     places = [(name, columns.index(name)) for name in wanted]
     rows = Parts(folder, "rows", ("record", "line", *wanted))
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
-    for row in split(path, separator, len(columns), max_cell_bytes):
+    for row in split(path, separator, len(columns), max_cell_bytes, fills):
         if isinstance(row, Record):
             cells = [row.cells[place].decode("utf-8") for _, place in places]
             rows.add([row.record, row.line, *cells])

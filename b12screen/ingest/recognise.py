@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.words import KINDS
+from schemas.words import EXTRACT_KINDS
 
 FIRST_WORD = re.compile(r"[a-z]*")
 FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7|ndjson|ndjson\.gz)$")
@@ -59,7 +59,7 @@ def recognised(path: Path, name: str) -> list[Extract]:
     if form is None:
         return []
     shape, _, packing = form[1].partition(".")
-    named = next(((kind,) for kind in KINDS if word and word[0].startswith(kind)), ())
+    named = next(((kind,) for kind in EXTRACT_KINDS if word and word[0].startswith(kind)), ())
     kinds = MESSAGE_KINDS.get(shape, named)
     return [Extract(path, name, kind, shape, packing) for kind in kinds]
 

@@ -42,6 +42,7 @@ from schemas import ddl, words
 from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
 from schemas.extracts import extract_columns
 from schemas.relation import RELATIONS
+from schemas.worklists import SHEET
 
 EARLIEST_EVENT = date(1900, 1, 1)
 # Somebody born before the first event that may be recorded.
@@ -60,18 +61,21 @@ RELATION = {
     "patients": "core.patient",
     "conditions": "core.condition",
     "medications": "core.medication",
+    words.FEEDBACK: "core.feedback",
 }
 # Where the rows of a kind are kept; the other kinds' rows are what they are read as.
 STORED = RELATION | {"labs": "core.lab_row"}
 WORD_TABLES = ("core.lab_word", "core.lab_file")
 # Labs come last, so that the table of what was taken can become the history itself.
-TURN = ("patients", "conditions", "medications", "labs")
+TURN = ("patients", "conditions", "medications", words.FEEDBACK, "labs")
 SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
 }
 VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
 
 SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
+# Whether the night stands for a day that an answer did not name.
+FEEDBACK_COLUMNS = {"is_undated": "BOOLEAN"}
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 BULKY = ("result_id", "medication_id")
 
@@ -84,6 +88,8 @@ PRIVATE_TABLES = (
     "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.condition AS known LIMIT 0",
     "CREATE TABLE IF NOT EXISTS private.medication AS "
     "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.medication AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.feedback AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.feedback AS known LIMIT 0",
     "CREATE TABLE IF NOT EXISTS private.reject_row (file_name VARCHAR, sha256 VARCHAR, "
     "kind VARCHAR, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR, "
     "taken_for DATE)",
@@ -177,6 +183,13 @@ FIRST_AND_LAST = (
     "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
     "SEMI JOIN taking.night USING (file_id)"
 )
+KNOWN_ITEMS = (
+    "INSERT INTO taking.known_item SELECT item.item_id FROM last.worklists.item AS item "
+    "UNION SELECT item.item_id FROM last.history.item AS item"
+)
+UNDECIDED = (
+    "SELECT count(*) FROM core.taken WHERE taken.fault = 'scope' AND taken.cells IS NOT NULL"
+)
 IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ?"
 DROP_ROWS = "DELETE FROM core.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
 
@@ -196,6 +209,7 @@ class Site:
     progress: Callable[[str], None]
     dialect: Dialect
     maps: Maps
+    listed: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -229,13 +243,17 @@ def take(
     as_of: date,
     scratch: Path,
     progress: Callable[[str], None],
+    listed: Path | None = None,
 ) -> Taking:
     """Take everything new below ``inbox`` into the open store, for the night ``as_of``.
 
     The main database of ``warehouse`` holds core and run, the attached ``private`` what nobody
-    queries. Raises AuditFailed when rows do not add up; what was taken is then not to be kept.
+    queries; ``listed`` is the last published one, whose items may be answered. Raises AuditFailed
+    when rows do not add up; what was taken is then not to be kept.
     """
-    site = Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps)
+    site = Site(
+        warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
+    )
     extracts, left_alone, findings = found(inbox)
     return taken_in(site, extracts, left_alone, findings)
 
@@ -247,8 +265,12 @@ def check(
     as_of: date,
     scratch: Path,
     progress: Callable[[str], None],
+    listed: Path | None = None,
 ) -> Taking:
-    """The accounts that these files would get in an empty store; writes below ``scratch`` only."""
+    """The accounts that these files would get in an empty store; writes below ``scratch`` only.
+
+    ``listed`` is the last published database, whose items may be answered.
+    """
     extracts = [(path, recognised(path, path.as_posix())) for path in files]
     limits = settings.limits
     with Warehouse.open(
@@ -260,7 +282,9 @@ def check(
     ) as warehouse:
         warehouse.attach(scratch / "check-private.duckdb", "private")
         return taken_in(
-            Site(warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps),
+            Site(
+                warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
+            ),
             [extract for _, promised in extracts for extract in promised],
             [path.as_posix() for path, promised in extracts if not promised],
             [],
@@ -273,6 +297,8 @@ def taken_in(
     """Take the extracts kind by kind, in file order; account for each."""
     warehouse = site.warehouse
     prepare(site)
+    if any(extract.kind == words.FEEDBACK for extract in extracts):
+        know_items(site)
     accounts: list[FileAccount] = []
     known: set[str] = set()
     notes: list[str] = []
@@ -353,6 +379,8 @@ def prepare(site: Site) -> None:
         "medication_kind": pl.DataFrame({"kind": words.MEDICATION_KINDS}),
         "dose_unit": pl.DataFrame({"dose_unit": words.DOSE_UNITS}),
         "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
+        "decision": pl.DataFrame({"decision": words.DECISIONS}),
+        "known_item": pl.DataFrame(schema={"item_id": pl.String}),
         "fault": pl.DataFrame(
             [(fault, *check) for fault, check in (CHECKS | SHAPES).items()],
             schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
@@ -363,6 +391,15 @@ def prepare(site: Site) -> None:
     for name, frame in frames.items():
         warehouse.write(f"taking.{name}", frame)
     warehouse.execute(NO_PERSONS)
+
+
+def know_items(site: Site) -> None:
+    """Every item that a clinic may answer: what was listed up to the last published night."""
+    if site.listed is None or not site.listed.exists():
+        return
+    site.warehouse.attach(site.listed, "last", read_only=True)
+    site.warehouse.execute(KNOWN_ITEMS)
+    site.warehouse.detach("last")
 
 
 def taken_file(
@@ -415,6 +452,11 @@ def taken_file(
         if (reason := too_many(site, extract, scanned, faults)) is not None:
             drop_rows(site, extract)
             return account.turned_away(reason, held=True)
+        if extract.kind == words.FEEDBACK and (n := site.warehouse.scalar(UNDECIDED)):
+            notes.append(
+                f"{extract.name}: {n} rows hold a remark or a day but no decision, so they say "
+                "nothing; the clinic fills in the decision"
+            )
         return kept(site, extract, account, scanned, faults)
     except FileChanged:
         drop_rows(site, extract)
@@ -575,7 +617,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
         source = {name: written[place] for name, place in sent.items()}
         n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder)
-        extra = unused([name.strip().lower() for name in written], wanted)
+        extra = unused([name.strip().lower() for name in written], extract.kind)
         return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
     if extract.packing:
         path = folder / "unpacked.csv"
@@ -588,13 +630,15 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         _, shape = measured(path, hashed=False)
     top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
     sent = columns_of(extract.kind, list(top.columns))
-    extra = unused(list(top.columns), wanted)
+    extra = unused(list(top.columns), extract.kind)
     scanned = quickly(site, extract, path, top, shape, wanted, folder)
     if scanned is None:
         site.progress(f"{extract.name}: some rows are broken, splitting it row by row")
         n_row, n_broken = rows_as_parquet(
-            path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder
-        )
+            path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder,
+            # Spreadsheets leave off separators behind the last cell of a block of rows.
+            fills=extract.kind == words.FEEDBACK,
+        )  # fmt: skip
         scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
     return scanned, extra
 
@@ -612,9 +656,10 @@ def columns_of(kind: str, names: list[str]) -> dict[str, int]:
     return {name: names.index(name) for name in contract if name in names}
 
 
-def unused(names: list[str], wanted: Sequence[str]) -> str:
-    """The columns that are dropped, for a message."""
-    return ", ".join(name or "(no name)" for name in names if name not in wanted)
+def unused(names: list[str], kind: str) -> str:
+    """The columns that are dropped, for a message; the rest of a sheet of our own is none."""
+    known = (*extract_columns(kind), *(SHEET if kind == words.FEEDBACK else ()))
+    return ", ".join(name or "(no name)" for name in names if name not in known)
 
 
 def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
@@ -647,6 +692,7 @@ def set_night(site: Site, extract: Extract) -> None:
                 "file_name": [extract.name],
                 "file_id": [file_id],
                 "in_messages": [extract.holds_messages],
+                "date_order": [site.settings.feedback.date_order or ""],
             },
             schema_overrides={"file_id": pl.Int32},
         ),
@@ -731,7 +777,8 @@ def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
         )
     relation = RELATIONS[STORED[kind]]
     if "core.taken" not in warehouse.relations():
-        warehouse.execute(ddl.working_table(relation, "core.taken", SCAN_COLUMNS, BULKY))
+        extra = SCAN_COLUMNS | (FEEDBACK_COLUMNS if kind == words.FEEDBACK else {})
+        warehouse.execute(ddl.working_table(relation, "core.taken", extra, BULKY))
     # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
     # record numbers are the file's own only while its order is kept.
     warehouse.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
@@ -875,7 +922,7 @@ def hold_contract(site: Site, extract: Extract) -> None:
 
 
 def versions(site: Site, extract: Extract, account: FileAccount) -> FileAccount:
-    """Bring one file of patients, conditions or medications into its table; older rows aside."""
+    """Bring one file of any kind but labs into its table; older rows aside."""
     warehouse = site.warehouse
     warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[extract.kind])))
     buckets = dict(warehouse.rows("SELECT bucket, count(*) FROM taking.version GROUP BY bucket"))

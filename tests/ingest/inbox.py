@@ -23,6 +23,7 @@ class Box:
         self.maps = maps
         self.settings = settings or Settings()
         self.lines: list[str] = []
+        self.listed: Path | None = None
         self.progress: Callable[[str], None] = self.lines.append
         self.scratch = folder / "scratch"
         self.warehouse = Warehouse.open(
@@ -51,6 +52,7 @@ class Box:
             night,
             self.scratch,
             self.progress,
+            self.listed,
         )
 
     def account(self, night: date = NIGHT) -> FileAccount:

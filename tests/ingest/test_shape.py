@@ -210,9 +210,9 @@ def test_a_symbolic_link_is_refused_and_other_files_are_left_alone(box: Box) -> 
     real = box.put("elsewhere/notes.txt", "x")
     (box.inbox / "labs_link.csv").symlink_to(real)
     box.put("truth.csv", "x")
-    box.put("feedback.csv", "x")
+    box.put("answers.csv", "x")
     taking = box.take()
-    assert taking.left_alone == ("elsewhere/notes.txt", "feedback.csv", "truth.csv")
+    assert taking.left_alone == ("answers.csv", "elsewhere/notes.txt", "truth.csv")
     assert not taking.accounts and "labs_link.csv is a symbolic link" in taking.findings[0]
 
 
