@@ -6,17 +6,20 @@ import io
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from b12screen.cli import main
 from b12screen.ingest import check
 from b12screen.maps import Maps
 from b12screen.night import run_night
-from b12screen.settings import Feedback, Settings, make_site
+from b12screen.settings import Feedback, Limits, Settings, make_site
 from b12screen.warehouse import Warehouse
 from b12screen.worklists import read_sheet
 from schemas.words import DECISIONS
@@ -390,6 +393,75 @@ def test_answers_are_checked_against_the_last_published_night(
     assert buckets(taking.accounts[0]) == (2, 1, 0, 0, 0, 1)
 
 
+CELLS = st.one_of(
+    st.sampled_from(
+        [
+            OPEN, CLOSED, NEVER, "done", "Not our patient", "declined", "05/11/2026", "28.11.2026",
+            "2026-11-21", "46354", "31/02/2026", "9999-99-99", "'=1", '"', '"a\nb"', "a;b", "", " ",
+            "\0", "\r", "\u00e9", "\u00a0",
+        ]
+    ),
+    st.text(max_size=5),
+)  # fmt: skip
+ANSWERS = st.builds(
+    ",".join,
+    st.tuples(
+        st.sampled_from([OPEN, CLOSED]),
+        st.sampled_from(["done", "declined", ""]),
+        st.sampled_from(["", "x"]),
+        st.sampled_from(["", "2026-11-21", "2026-11-22"]),
+        st.sampled_from(["", "2026-11-20"]),
+    ),
+)
+ROWS = st.lists(st.one_of(ANSWERS, st.lists(CELLS, max_size=6).map(",".join)), max_size=12)
+
+
+@hypothesis.settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(files=st.lists(st.lists(ROWS, min_size=1, max_size=2), min_size=1, max_size=2))
+def test_any_answers_in_any_files_are_accounted_for(
+    box: Box, tmp_path: Path, maps: Maps, files: list[list[list[str]]]
+) -> None:
+    """Night after night; the store holds what the accounts say, and nothing stands twice."""
+    shutil.rmtree(tmp_path / "any", ignore_errors=True)
+    other = Box(tmp_path / "any", maps, Settings(limits=Limits(max_cell_bytes=1000)))
+    other.listed = box.listed
+    try:
+        accounts = []
+        for night, contents in enumerate(files):
+            for number, rows in enumerate(contents):
+                text = "\n".join(["item_id,decision,decision_note,decided_on,as_of", *rows, ""])
+                name = f"feedback_{night}_{number}.csv"
+                other.put(name, text.encode("utf-8", "surrogatepass"))
+            accounts += other.take(NIGHT + timedelta(days=night)).accounts
+        kept = [account for account in accounts if account.reason is None]
+        assert other.warehouse.scalar(
+            "SELECT (SELECT count(*) FROM core.feedback) + (SELECT count(*) FROM private.feedback)"
+        ) == sum(account.n_accepted + account.n_superseded for account in kept)
+        assert other.warehouse.scalar("SELECT count(*) FROM core.reject") == sum(
+            account.n_rejected for account in kept
+        )
+        assert other.warehouse.scalar("SELECT count(*) FROM private.reject_row") == sum(
+            account.n_rejected for account in kept
+        )
+        assert (
+            other.rows(f"SELECT {COLUMNS} FROM core.feedback GROUP BY ALL HAVING count(*) > 1")
+            == []
+        )
+        assert (
+            other.rows(
+                "SELECT item_id FROM core.feedback GROUP BY item_id, sheet_on, decided_on "
+                "HAVING count(DISTINCT decision) > 1"
+            )
+            == []
+        )
+    finally:
+        other.warehouse.close()
+
+
 # A whole site: what it published comes back through a spreadsheet.
 
 PEOPLE = ["007", "=2", "+4", "-5", "@six"]
@@ -495,6 +567,33 @@ def test_answers_are_no_feed_that_could_be_stale(site: Path) -> None:
     )  # fmt: skip
     assert columns == []
     assert [one for one in ran(site, date(2026, 11, 30)) if "feedback" in one] == []
+
+
+def test_broken_answers_name_nobody(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    canary = "canary7734"
+    item = next(row["item_id"] for row in read_sheet(north(site)))
+    header = "item_id,decision,decision_note,decided_on,until,as_of\n"
+    breakages = (
+        f"{canary},done,,,,\n",
+        f"{item},{canary},{canary},,,\n",
+        f"{item},,{canary},,,\n",
+        f"{item},done,,{canary},,\n",
+        f"{item},done,,,{canary},\n",
+        f"{item},done,,,,{canary}\n",
+        f'{item},done,"{canary},,\n',
+        f"{item},done,{canary},,,,,,{canary}\n",
+        f"{item},done,{canary}\n",
+    )
+    for n, text in enumerate(breakages):
+        (site / "inbox" / f"feedback_{n}.csv").write_text(header + text, encoding="utf-8")
+    (site / "inbox" / "feedback_held.csv").write_text(header + breakages[1] * 30, encoding="utf-8")
+    assert main(["check", str(site), "--as-of", "2026-11-02"]) == 20
+    assert main(["run", str(site), "--as-of", "2026-11-02"]) == 20
+    out, err = capfd.readouterr()
+    assert "feedback_0.csv" in out and "feedback_held.csv" in err
+    assert canary not in out + err
+    assert canary not in (site / "published" / "current" / "manifest.json").read_text()
+    assert asked(site, "SELECT decision_note FROM core.feedback") == [(canary,)]
 
 
 SOFFICE = shutil.which("soffice") or shutil.which("libreoffice")
