@@ -167,7 +167,9 @@ def _stops_b12(line: Line) -> bool:
 
 
 def _dead_or_opted_out(line: Line) -> bool:
-    return line.item.gone or line.item.route in (None, "deceased", "opted_out")
+    # Somebody whose only result turned out to be another person's has no route any more.
+    unknown = line.item.route is None and line.row["action"] != "result_withdrawn"
+    return line.item.gone or unknown or line.item.route in ("deceased", "opted_out")
 
 
 def _regimen_outside_the_screen(line: Line) -> bool:
@@ -205,7 +207,10 @@ def _at_another_clinic(line: Line) -> bool:
     clinic = line.row["clinic_id"]
     if line.clinic is None:
         return False
-    return not clinic or not clinic == line.clinic == line.item.home_clinic_id
+    # Who was told of a withdrawn result is told again, wherever the person belongs by now.
+    told_again = line.row["action"] == "result_withdrawn"
+    at_home = told_again or clinic == line.item.home_clinic_id
+    return not clinic or clinic != line.clinic or not at_home
 
 
 def _of_somebody_else(line: Line) -> bool:

@@ -214,6 +214,14 @@ def command_line() -> Parser:
     run_parser.add_argument("site", metavar="SITE", type=Path)
     dated(run_parser)
 
+    defer_parser = add("defer", defer, "put off an action as a whole, for a stock-out say")
+    defer_parser.add_argument("site", metavar="SITE", type=Path)
+    defer_parser.add_argument("--action", metavar="ACTION", required=True)
+    defer_parser.add_argument(
+        "--until", metavar="YYYY-MM-DD", type=day, required=True, help="today ends it"
+    )
+    defer_parser.add_argument("--reason", metavar="TEXT", required=True, help="no patient in it")
+
     explain_parser = add("explain", explain, "why a person is or is not on a list")
     explain_parser.add_argument("site", metavar="SITE", type=Path)
     explain_parser.add_argument("patient", metavar="PATIENT")
@@ -388,6 +396,32 @@ def check(arguments: argparse.Namespace) -> int:
         )
     print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE
+
+
+def defer(arguments: argparse.Namespace) -> int:
+    from b12screen.deferral import declare
+    from b12screen.publish import Site
+    from b12screen.rules import load_ruleset
+    from b12screen.settings import load_settings
+
+    settings = load_settings(arguments.site)
+    site = Site(arguments.site.resolve())
+    ruleset = load_ruleset(settings.ruleset, site.root)
+    today = now_at(settings).date()
+    number = declare(site, ruleset, arguments.action, arguments.until, arguments.reason, today)
+    print(f"Deferral {number} is logged; the next night acts on it.")
+    if arguments.until == today:
+        print(f"Rows of {arguments.action} that were put off come back.")
+    else:
+        print(
+            f"Rows of {arguments.action} rest until {arguments.until} and come back spread over the "
+            "days after it; those of priority 1, and those that get worse, stay listed."
+        )
+    print(
+        f"  to end it sooner   b12screen defer {arguments.site} --action {arguments.action} "
+        "--until <today> --reason TEXT"
+    )
+    return DONE
 
 
 def explain(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from typing import Any
 import b12screen
 from b12screen import publish as publishing
 from b12screen.audit import audit_published
+from b12screen.deferral import declared
 from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
 from b12screen.ingest import FileAccount, Taking
 from b12screen.ingest import take as take_extracts
@@ -37,7 +38,14 @@ from schemas import reference
 from schemas.words import KINDS
 
 Progress = Callable[[str], None]
-HISTORY = ("history.night", "history.item", "history.decision")
+HISTORY = (
+    "history.night",
+    "history.item",
+    "history.answer",
+    "history.ground",
+    "history.decision",
+)
+ANSWERS = ("core.feedback", "core.deferral")
 COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope", "n_rejected")
 # Not core.duckdb: DuckDB names the catalog after the file, and core is a schema.
 STATE = "state.duckdb"
@@ -188,6 +196,7 @@ def take(night: Night, progress: Progress) -> Taking:
             progress,
             night.last,
         )
+        _take_deferrals(night, warehouse)
         accounts = warehouse.frame(_ACCOUNTS, (night.as_of,)).rows(named=True)
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
@@ -217,7 +226,7 @@ def decide(night: Night, taking: Taking, progress: Progress) -> None:
         with night.open(night.database) as warehouse:
             with warehouse.together():
                 _write_reference(ruleset, maps_of(night.settings), warehouse)
-                warehouse.create(["run.night", *HISTORY])
+                warehouse.create(["run.night", *HISTORY, *ANSWERS])
                 _write_night(night, taking, ruleset.ruleset, warehouse)
             _carry_history(night, warehouse)
             warehouse.define(sql_text("macros.sql"))
@@ -303,6 +312,15 @@ ORDER BY ALL
 """
 
 
+def _take_deferrals(night: Night, warehouse: Warehouse) -> None:
+    """What the site put off since the last night; known from this one on, as an extract is."""
+    warehouse.create(ANSWERS)
+    known = warehouse.scalar("SELECT coalesce(max(number), 0) FROM core.deferral")
+    for deferral in declared(night.site.store):
+        if deferral["number"] > known:
+            warehouse.insert("core.deferral", deferral | {"taken_for": night.as_of})
+
+
 def _write_reference(ruleset: Ruleset, maps: Maps, warehouse: Warehouse) -> None:
     """The maps and the ruleset as commented tables: whoever opens the file sees what it knew."""
     tables = {f"map.{name}": frame for name, frame in maps.tables().items()}
@@ -354,9 +372,12 @@ def _carry_history(night: Night, warehouse: Warehouse) -> None:
     if night.last is None:
         return
     warehouse.attach(night.last, "last", read_only=True)
+    known = warehouse.relations("last")
     for name in HISTORY:
         schema, _, relation = name.partition(".")
-        warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
+        # A file of before it was kept knows nothing of it.
+        if name in known:
+            warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
     warehouse.detach("last")
 
 

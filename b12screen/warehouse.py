@@ -168,13 +168,14 @@ class Warehouse:
                 self.execute(ddl.create_schema(name.split(".")[0]))
                 self.execute(ddl.create_table(RELATIONS[name]))
 
-    def relations(self) -> set[str]:
-        """Every table and view of the main database as ``schema.name``."""
+    def relations(self, database: str | None = None) -> set[str]:
+        """Every table and view of the main database, or an attached one, as ``schema.name``."""
         return {
             f"{schema}.{name}"
             for schema, name in self.rows(
                 "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_catalog = current_database()"
+                "WHERE table_catalog = coalesce(?, current_database())",
+                (database,),
             )
         }
 

@@ -33,7 +33,7 @@ SELECT
         WHEN item.clinic_id IS NULL THEN 'unrouted'
         ELSE 'clinic'
     END AS sheet,
-    item.* EXCLUDE (item_state, closed_on, close_reason),
+    item.* EXCLUDE (decision, decision_note, until, item_state, closed_on, close_reason),
 FROM worklists.item AS item
 WHERE item.item_state = 'open'
 ORDER BY

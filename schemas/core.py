@@ -196,6 +196,21 @@ class Feedback(pa.DataFrameModel):
         strict = True
 
 
+@relation("core.deferral", key=("number",))
+class Deferral(pa.DataFrameModel):
+    """One row per time that the site put an action off as a whole; the newest of an action holds."""
+
+    number: int = column("Number of the deferral, in the order they were declared", ge=1)
+    action: str = shared("action", words=words.ACTIONS)
+    until: pl.Date = column("The first day on which rows come back")
+    reason: str = column("Why, as the person on call wrote it")
+    declared_on: pl.Date = column("The day it was declared")
+    taken_for: pl.Date = shared("taken_for")
+
+    class Config:
+        strict = True
+
+
 @relation("core.reject")
 class Reject(pa.DataFrameModel):
     """One row per rejected row of an extract; the row itself stays in the private store."""

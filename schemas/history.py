@@ -8,7 +8,7 @@ import polars as pl
 from schemas import words
 from schemas.columns import column, shared
 from schemas.relation import relation
-from schemas.worklists import Item
+from schemas.worklists import Answer, Ground, Item
 
 Moment = Annotated[pl.Datetime, "us", None]
 
@@ -45,12 +45,32 @@ class PastDecision(pa.DataFrameModel):
         strict = True
 
 
-@relation("history.item", key=("item_id",))
+@relation("history.item", key=("item_id", "clinic_id"))
 class PastItem(Item):
-    """One row per item as the last night before this one left it."""
+    """One row per item and clinic as the last night before this one left it."""
 
     recommendation: str = column("What it said to consider, for clinician review")
     state: str = column("Its state on that night", words=words.LIST_STATES)
+
+    class Config:
+        strict = True
+
+
+@relation("history.answer", key=("item_id", "given_by"))
+class PastAnswer(Answer):
+    """One row per answered item and giver as the last night before this one left it."""
+
+    holds: bool = column("Whether it kept the row off the list on that night")
+
+    class Config:
+        strict = True
+
+
+@relation("history.ground", key=("item_id", "analyte", "collected_on", "value_text"))
+class PastGround(Ground):
+    """One row per value that a row rested on, as the last night before this one left it."""
+
+    clinic_id: str = column("The clinic that had been told", nullable=True)
 
     class Config:
         strict = True

@@ -131,6 +131,8 @@ DECISIONS = (
     "not_our_patient",
     "acknowledged",
 )
+GIVERS = ("clinic", "site")
+ANSWER_ENDS = ("day", "worse", "moved")
 CLOSE_REASONS = (
     "treated",
     "resolved_by_result",

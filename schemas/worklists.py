@@ -11,9 +11,13 @@ from schemas.columns import column, shared
 from schemas.relation import relation
 
 
-@relation("worklists.item", key=("item_id",))
+@relation("worklists.item", key=("item_id", "clinic_id"))
 class Item(pa.DataFrameModel):
-    """One row per item, open or closed in the last 365 days: a person, an action, its reason."""
+    """One row per item and clinic, open, at rest, or closed in the last 365 days.
+
+    An item is a person, an action and what it is about. One that moves to another clinic, or that a
+    clinic sends back as not its patient's, is closed at the one and open at the other.
+    """
 
     item_id: str = shared("item_id")
     priority: int = shared("priority", ge=1, le=7)
@@ -40,13 +44,70 @@ class Item(pa.DataFrameModel):
     source: str = column("Citation of the rule, or the assumption it rests on")
     clinic_id: str = shared("clinic_id", nullable=True)
     as_of: pl.Date = shared("as_of")
+    decision: str = column(
+        "The answer that keeps the row off the list; empty in the sheet, for the clinic",
+        nullable=True,
+        words=words.DECISIONS,
+    )
+    decision_note: str = column("What was noted with that answer", nullable=True)
+    until: pl.Date = column("The day on which the row comes back", nullable=True)
     item_state: str = column("Whether it is on a list", words=words.ITEM_STATES)
     closed_on: pl.Date = column("The night that closed it", nullable=True)
-    close_reason: str = column("Why it was closed", nullable=True, words=words.CLOSE_REASONS)
+    close_reason: str = column(
+        "Why it was closed; declined also for a row at rest",
+        nullable=True,
+        words=words.CLOSE_REASONS,
+    )
+
+    class Config:
+        strict = True
+
+
+@relation("worklists.answer", key=("item_id", "given_by"))
+class Answer(pa.DataFrameModel):
+    """One row per answered item and giver: what was said, what was seen then, what ended it.
+
+    A clinic answers a row of its sheet; the site puts an action off as a whole.
+    """
+
+    item_id: str = shared("item_id")
+    given_by: str = column("Who gave the answer", words=words.GIVERS)
+    clinic_id: str = column("The clinic whose row was answered", nullable=True)
+    decision: str = column("The answer", words=words.DECISIONS)
+    decision_note: str = column("What was noted with it", nullable=True)
+    decided_on: pl.Date = column("The day of the answer")
+    seen_on: pl.Date = column("The night whose sheet was answered")
+    back_on: pl.Date = column("The day on which the row comes back", nullable=True)
+    file_name: str = column("The feedback extract; `defer` where the site put the action off")
+    record: int = column("Number of the record there, or of the deferral", ge=1)
+    taken_for: pl.Date = shared("taken_for")
+    seen_priority: int = column("Priority of the row that was answered", nullable=True, ge=1, le=7)
+    seen_mma_nmol_l: str = column("Methylmalonic acid that the row showed, nmol/L", nullable=True)
+    seen_hcy_umol_l: str = column("Homocysteine that the row showed, umol/L", nullable=True)
+    ended_on: pl.Date = column("The night that ended it", nullable=True)
+    ended_by: str = column("What ended it", nullable=True, words=words.ANSWER_ENDS)
+    holds: bool = column("Whether it keeps the row off the list tonight")
+
+    class Config:
+        strict = True
+
+
+@relation("worklists.ground", key=("item_id", "analyte", "collected_on", "value_text"))
+class Ground(pa.DataFrameModel):
+    """One row per value that a listed row rests, or rested in the last 365 days, on."""
+
+    item_id: str = shared("item_id")
+    patient_id: str = shared("patient_id")
+    clinic_id: str = column("The clinic that was told", nullable=True)
+    analyte: str = shared("analyte", words=words.ANALYTES)
+    collected_on: pl.Date = column("Collection day of the value")
+    value_text: str = column("The value in the canonical unit, with its comparator")
+    listed_on: pl.Date = column("The last night whose list named it")
+    withdrawn_on: pl.Date = column("The night that found it corrected or withdrawn", nullable=True)
 
     class Config:
         strict = True
 
 
 FOR_THE_CLINIC = ("decision", "decision_note", "until")
-SHEET = (*list(Item.to_schema().columns)[:-3], *FOR_THE_CLINIC)
+SHEET = tuple(Item.to_schema().columns)[:-3]

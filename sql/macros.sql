@@ -165,6 +165,18 @@ CREATE OR REPLACE MACRO result_text(wanted, value, comparator, day) AS
     label(wanted) || ' ' || value_text(value, comparator) || ' ' || unit_text(wanted) || ' on '
     || CAST(day AS VARCHAR);
 
+-- The same for a value that stands as text; an eGFR is named without its unit.
+CREATE OR REPLACE MACRO ground_text(wanted, value_text, day) AS
+    label(wanted) || ' ' || value_text || CASE wanted WHEN 'egfr' THEN '' ELSE ' ' || unit_text(wanted) END
+    || ' on ' || CAST(day AS VARCHAR);
+
+-- Whether a marker is worse than what a clinic saw: up by the ruleset's ratio, or raised where none was seen.
+CREATE OR REPLACE MACRO marker_worse(raised, value, comparator, seen_text) AS CASE
+    WHEN value IS NULL OR comparator = '<' THEN FALSE
+    WHEN seen_text IS NULL THEN raised = 'yes'
+    ELSE reaches(value, quantity('marker_worse') * CAST(ltrim(seen_text, '<>') AS DOUBLE))
+END;
+
 -- "a supplement of cyanocobalamin 0.05 mg since 2026-10-02": too little to be treatment; NULL where there is none.
 CREATE OR REPLACE MACRO supplement_text(supplement) AS
     'a supplement of '

@@ -1,69 +1,90 @@
--- One row per item, open or closed in the last year: tonight's rows against those of the night before.
--- A row that is no longer listed is closed with the reason that explains it best; nothing vanishes.
-WITH tonight AS (
+-- One row per item and clinic, open, at rest, or closed in the last year: tonight's rows against earlier nights.
+-- A row that is not on a list any more is at rest by an answer or closed with the reason that explains it
+-- best; nothing vanishes. An item that moves to another clinic is closed at the one and new at the other.
+WITH holding AS (
     SELECT
-        item_id(listed.patient_id, listed.action, listed.anchor) AS item_id,
-        listed.*,
-    FROM worklists.listed AS listed
+        answer.*,
+    FROM worklists.answer AS answer
+    WHERE answer.holds
+    QUALIFY row_number() OVER (PARTITION BY answer.item_id ORDER BY answer.given_by) = 1
 ),
 -- What an item rests on: if any of it differs from the night before, the item is `changed`.
 compared AS (
     SELECT
-        tonight.item_id,
+        proposal.item_id,
         past.item_id IS NULL AS unseen,
+        past.item_state <> 'open' AS was_away,
         past.item_state = 'closed' AS was_closed,
-        past.first_listed_on,
+        past.close_reason AS past_reason,
+        past.closed_on AS past_closed_on,
+        past.state AS past_state,
+        standing.first_listed_on,
         (
-            tonight.rule_id, tonight.priority, tonight.functional_status, tonight.neuro,
-            tonight.kidney, tonight.mma_nmol_l, tonight.mma_on, tonight.hcy_umol_l,
-            tonight.hcy_on, tonight.b12_pmol_l, tonight.b12_on, tonight.egfr_ml_min,
-            tonight.egfr_on,
+            proposal.rule_id, proposal.priority, proposal.functional_status, proposal.neuro,
+            proposal.kidney, proposal.mma_nmol_l, proposal.mma_on, proposal.hcy_umol_l,
+            proposal.hcy_on, proposal.b12_pmol_l, proposal.b12_on, proposal.egfr_ml_min,
+            proposal.egfr_on,
         ) IS DISTINCT FROM (
             past.rule_id, past.priority, past.functional_status, past.neuro,
             past.kidney, past.mma_nmol_l, past.mma_on, past.hcy_umol_l,
             past.hcy_on, past.b12_pmol_l, past.b12_on, past.egfr_ml_min,
             past.egfr_on,
-        ) AS differs,
-    FROM tonight
-    LEFT JOIN history.item AS past ON past.item_id = tonight.item_id
+        )
+        OR (proposal.action = 'result_withdrawn' AND proposal.why <> past.why) AS differs,
+    FROM worklists.proposal AS proposal
+    LEFT JOIN history.item AS past
+        ON past.item_id = proposal.item_id AND past.clinic_id IS NOT DISTINCT FROM proposal.clinic_id
+    LEFT JOIN worklists.standing AS standing ON standing.item_id = proposal.item_id
 ),
-open_item AS (
+-- A row at rest shows what was seen when it was answered, so that it can be held against what comes.
+row_of AS (
     SELECT
-        tonight.item_id,
-        tonight.priority,
-        tonight.action,
-        tonight.patient_id,
+        proposal.* EXCLUDE (anchor, refused_by),
+    FROM worklists.proposal AS proposal
+    LEFT JOIN holding ON holding.item_id = proposal.item_id
+    LEFT JOIN compared ON compared.item_id = proposal.item_id
+    WHERE holding.item_id IS NULL OR compared.unseen
+    UNION ALL BY NAME
+    SELECT
+        past.* EXCLUDE (
+            state, first_listed_on, as_of, decision, decision_note, until, item_state, closed_on, close_reason
+        ),
+    FROM history.item AS past
+    INNER JOIN worklists.proposal AS proposal
+        ON proposal.item_id = past.item_id AND proposal.clinic_id IS NOT DISTINCT FROM past.clinic_id
+    SEMI JOIN holding ON holding.item_id = past.item_id
+),
+standing_item AS (
+    SELECT
+        row_of.*,
         CASE
             WHEN compared.unseen THEN 'new'
-            WHEN compared.was_closed THEN 'reopened'
+            WHEN holding.item_id IS NOT NULL THEN compared.past_state
+            WHEN compared.was_away THEN 'reopened'
             WHEN compared.differs THEN 'changed'
             ELSE 'carried'
         END AS state,
         coalesce(compared.first_listed_on, night.as_of) AS first_listed_on,
-        tonight.due_on,
-        tonight.days_overdue,
-        tonight.recommendation,
-        tonight.why,
-        tonight.functional_status,
-        tonight.neuro,
-        tonight.kidney,
-        tonight.mma_nmol_l,
-        tonight.mma_on,
-        tonight.hcy_umol_l,
-        tonight.hcy_on,
-        tonight.b12_pmol_l,
-        tonight.b12_on,
-        tonight.egfr_ml_min,
-        tonight.egfr_on,
-        tonight.rule_id,
-        tonight.source,
-        tonight.clinic_id,
         night.as_of,
-        'open' AS item_state,
-        CAST(NULL AS DATE) AS closed_on,
-        CAST(NULL AS VARCHAR) AS close_reason,
-    FROM tonight
-    INNER JOIN compared ON compared.item_id = tonight.item_id
+        holding.decision,
+        holding.decision_note,
+        holding.back_on AS until,
+        CASE
+            WHEN holding.item_id IS NULL THEN 'open'
+            WHEN holding.decision IN ('done', 'already_treated') THEN 'closed'
+            ELSE 'resting'
+        END AS item_state,
+        CASE
+            WHEN holding.decision IN ('done', 'already_treated')
+                THEN CASE
+                    WHEN compared.past_reason = holding.decision THEN compared.past_closed_on
+                    ELSE night.as_of
+                END
+        END AS closed_on,
+        CASE WHEN holding.decision <> 'deferred' THEN holding.decision END AS close_reason,
+    FROM row_of
+    INNER JOIN compared ON compared.item_id = row_of.item_id
+    LEFT JOIN holding ON holding.item_id = row_of.item_id
     CROSS JOIN run.night AS night
 ),
 -- Ruleset of the night before: a row that only other rules listed was closed by their change.
@@ -72,15 +93,14 @@ ruleset_before AS (
     FROM history.night AS past_night
 ),
 listed_patient AS (
-    SELECT DISTINCT tonight.patient_id
-    FROM tonight
+    SELECT DISTINCT proposal.patient_id
+    FROM worklists.proposal AS proposal
+    WHERE proposal.action <> 'result_withdrawn'
 ),
--- A person whose treatment began or went on since the item was last listed.
-dosed_patient AS (
-    SELECT
-        episode.patient_id,
-        episode.last_dose_on,
-    FROM facts.b12_episode AS episode
+withdrawn_item AS (
+    SELECT DISTINCT ground.item_id
+    FROM worklists.past_ground AS ground
+    WHERE ground.withdrawn_on = as_of()
 ),
 left_item AS (
     SELECT
@@ -90,25 +110,32 @@ left_item AS (
         CASE
             WHEN past.item_state = 'closed' THEN past.close_reason
             WHEN screening.route IN ('deceased', 'opted_out') THEN screening.route
+            WHEN elsewhere.refused_by = past.clinic_id THEN 'not_our_patient'
+            WHEN elsewhere.item_id IS NOT NULL THEN 'moved'
+            WHEN withdrawn_item.item_id IS NOT NULL THEN 'result_withdrawn'
             WHEN ruleset_before.ruleset <> night.ruleset THEN 'rule_change'
-            WHEN dosed_patient.last_dose_on >= past.first_listed_on THEN 'treated'
+            -- A person whose treatment began or went on since the item was first listed.
+            WHEN episode.last_dose_on >= past.first_listed_on THEN 'treated'
+            WHEN said.seen_on >= past.first_listed_on AND said.decision IN ('done', 'already_treated', 'declined')
+                THEN said.decision
+            WHEN said.seen_on >= past.first_listed_on AND said.decision = 'acknowledged' THEN 'done'
             WHEN listed_patient.patient_id IS NOT NULL THEN 'superseded_by_action'
-            WHEN withdrawn_patient.patient_id IS NOT NULL THEN 'result_withdrawn'
             ELSE 'resolved_by_result'
         END AS close_reason,
     FROM history.item AS past
-    ANTI JOIN tonight ON tonight.item_id = past.item_id
+    LEFT JOIN worklists.proposal AS elsewhere ON elsewhere.item_id = past.item_id
     LEFT JOIN decisions.screening AS screening ON screening.patient_id = past.patient_id
     LEFT JOIN listed_patient ON listed_patient.patient_id = past.patient_id
-    LEFT JOIN dosed_patient ON dosed_patient.patient_id = past.patient_id
-    LEFT JOIN worklists.withdrawn_patient AS withdrawn_patient
-        ON withdrawn_patient.patient_id = past.patient_id
+    LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = past.patient_id
+    LEFT JOIN withdrawn_item ON withdrawn_item.item_id = past.item_id
+    LEFT JOIN worklists.said AS said ON said.item_id = past.item_id
     CROSS JOIN run.night AS night
     CROSS JOIN ruleset_before
+    WHERE elsewhere.item_id IS NULL OR elsewhere.clinic_id IS DISTINCT FROM past.clinic_id
 )
 SELECT
-    open_item.*,
-FROM open_item
+    standing_item.*,
+FROM standing_item
 UNION ALL BY NAME
 SELECT
     left_item.*,

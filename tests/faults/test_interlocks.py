@@ -356,6 +356,9 @@ AUDITS = {
         "UPDATE worklists.item SET action = 'start_b12' WHERE patient_id = 'plain'"
     ),
     "action_without_item": "DELETE FROM decisions.action WHERE patient_id = 'plain'",
+    "item_off_the_list_without_answer": (
+        "UPDATE worklists.item SET item_state = 'resting' WHERE patient_id = 'plain'"
+    ),
     "patient_without_one_route": "DELETE FROM decisions.screening WHERE patient_id = 'well'",
     "patient_without_one_status": (
         "DELETE FROM decisions.functional_status WHERE patient_id = 'well'"

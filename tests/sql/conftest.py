@@ -126,7 +126,21 @@ class Decided:
 
 Decide = Callable[..., Decided]
 SCHEMAS = ("facts", "decisions", "worklists")
-_BY_THE_INTEGRATION = {"worklists.item", "worklists.withdrawn_patient"}
+_BY_THE_INTEGRATION = {
+    f"worklists.{name}"
+    for name in (
+        "standing",
+        "said",
+        "acknowledged",
+        "past_ground",
+        "withdrawal",
+        "proposal",
+        "new_finding",
+        "answer",
+        "item",
+        "ground",
+    )
+}
 
 
 def write_core(warehouse: Warehouse, people: tuple[Person, ...]) -> None:

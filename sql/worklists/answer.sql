@@ -1,0 +1,206 @@
+-- One row per answered item and giver: the answer, what was seen when it was given, and what ended it.
+-- A clinic answers a row of its sheet; the site puts an action off as a whole. What has ended an answer ends
+-- it for good: the row stays on the list until it is answered again.
+WITH newest_deferral AS (
+    SELECT
+        deferral.*,
+    FROM core.deferral AS deferral
+    WHERE deferral.declared_on <= as_of()
+    QUALIFY row_number() OVER (PARTITION BY deferral.action ORDER BY deferral.number DESC) = 1
+),
+given AS (
+    SELECT
+        said.item_id,
+        'clinic' AS given_by,
+        said.clinic_id,
+        said.decision,
+        said.decision_note,
+        said.decided_on,
+        said.seen_on,
+        said.until,
+        said.file_name,
+        said.record,
+        said.taken_for,
+        said.seen_priority,
+        said.seen_mma_nmol_l,
+        said.seen_hcy_umol_l,
+        said.ended_on,
+        said.ended_by,
+    FROM worklists.said AS said
+    UNION ALL BY NAME
+    SELECT
+        proposal.item_id,
+        'site' AS given_by,
+        CASE WHEN known.item_id IS NULL THEN proposal.clinic_id ELSE known.clinic_id END AS clinic_id,
+        'deferred' AS decision,
+        deferral.reason AS decision_note,
+        deferral.declared_on AS decided_on,
+        deferral.declared_on AS seen_on,
+        -- Each row of an action comes back on its own day, the same on every night.
+        CAST(
+            deferral.until
+            + to_days(CAST(mod(md5_number_lower(proposal.item_id), CAST(quantity('deferral_spread') AS UBIGINT)) AS INTEGER))
+            AS DATE
+        ) AS until,
+        'defer' AS file_name,
+        deferral.number AS record,
+        deferral.taken_for,
+        CASE WHEN known.item_id IS NULL THEN coalesce(standing.priority, proposal.priority) ELSE known.seen_priority END
+            AS seen_priority,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.seen_mma_nmol_l
+            WHEN standing.item_id IS NOT NULL THEN standing.mma_nmol_l
+            ELSE proposal.mma_nmol_l
+        END AS seen_mma_nmol_l,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.seen_hcy_umol_l
+            WHEN standing.item_id IS NOT NULL THEN standing.hcy_umol_l
+            ELSE proposal.hcy_umol_l
+        END AS seen_hcy_umol_l,
+        known.ended_on,
+        known.ended_by,
+    FROM worklists.proposal AS proposal
+    INNER JOIN newest_deferral AS deferral ON deferral.action = proposal.action
+    LEFT JOIN history.answer AS known
+        ON known.item_id = proposal.item_id AND known.given_by = 'site' AND known.record = deferral.number
+    LEFT JOIN worklists.standing AS standing ON standing.item_id = proposal.item_id
+    WHERE proposal.priority <> 1
+),
+proposed AS (
+    SELECT
+        given.*,
+        proposal.patient_id,
+        proposal.action,
+        proposal.clinic_id AS place,
+        proposal.priority,
+        patient.mma_raised,
+        patient.mma_nmol_l,
+        patient.mma_comparator,
+        patient.hcy_raised,
+        patient.hcy_umol_l,
+        patient.hcy_comparator,
+        -- What may keep a row off the list, and how. Only its acknowledgement ends a withdrawal.
+        CASE
+            WHEN given.decision IN ('declined', 'deferred') THEN 'rest'
+            WHEN given.decision IN ('done', 'already_treated') AND proposal.action <> 'result_withdrawn' THEN 'done'
+        END AS effect,
+    FROM given
+    INNER JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id
+    LEFT JOIN facts.patient AS patient ON patient.patient_id = proposal.patient_id
+),
+-- The last dose or result recorded since a row was answered as done.
+recorded AS (
+    SELECT
+        seen.patient_id,
+        max(seen.recorded_on) AS recorded_on,
+    FROM (
+        SELECT
+            result.patient_id,
+            result.collected_on AS recorded_on,
+        FROM core.lab_result AS result
+        SEMI JOIN proposed ON proposed.patient_id = result.patient_id AND proposed.effect = 'done'
+        WHERE result.status IN ('final', 'amended', 'corrected') AND result.collected_on <= as_of()
+        UNION ALL
+        SELECT
+            episode.patient_id,
+            episode.last_dose_on AS recorded_on,
+        FROM facts.b12_episode AS episode
+    ) AS seen
+    GROUP BY seen.patient_id
+),
+dated AS (
+    SELECT
+        proposed.*,
+        CASE proposed.effect
+            WHEN 'rest'
+                THEN least(
+                    coalesce(proposed.until, after(proposed.decided_on, 'rest')),
+                    CASE
+                        WHEN proposed.priority = 1 THEN after(proposed.decided_on, 'rest_longest_first')
+                        ELSE after(proposed.decided_on, 'rest_longest')
+                    END
+                )
+            WHEN 'done'
+                THEN least(
+                    CASE
+                        WHEN proposed.priority = 1
+                            THEN after(greatest(proposed.decided_on, recorded.recorded_on), 'done_first')
+                        ELSE after(greatest(proposed.decided_on, recorded.recorded_on), 'done')
+                    END,
+                    CASE
+                        WHEN proposed.priority = 1 THEN after(proposed.decided_on, 'rest_longest_first')
+                        ELSE after(proposed.decided_on, 'rest_longest')
+                    END
+                )
+        END AS back_on,
+        coalesce(new_finding.found_on > proposed.seen_on, FALSE)
+        OR coalesce(proposed.priority < proposed.seen_priority, FALSE)
+        OR marker_worse(
+            proposed.mma_raised, proposed.mma_nmol_l, proposed.mma_comparator, proposed.seen_mma_nmol_l
+        )
+        OR marker_worse(
+            proposed.hcy_raised, proposed.hcy_umol_l, proposed.hcy_comparator, proposed.seen_hcy_umol_l
+        ) AS worse,
+    FROM proposed
+    LEFT JOIN recorded ON recorded.patient_id = proposed.patient_id
+    LEFT JOIN (
+        SELECT
+            finding.patient_id,
+            max(finding.found_on) AS found_on,
+        FROM worklists.new_finding AS finding
+        GROUP BY finding.patient_id
+    ) AS new_finding ON new_finding.patient_id = proposed.patient_id
+),
+ended AS (
+    SELECT
+        dated.*,
+        CASE
+            WHEN dated.ended_by IS NOT NULL THEN dated.ended_by
+            WHEN dated.effect IS NULL THEN NULL
+            WHEN dated.place IS DISTINCT FROM dated.clinic_id THEN 'moved'
+            WHEN dated.worse THEN 'worse'
+            WHEN dated.back_on <= as_of() THEN 'day'
+        END AS ends_by,
+    FROM dated
+)
+SELECT
+    ended.item_id,
+    ended.given_by,
+    ended.clinic_id,
+    ended.decision,
+    ended.decision_note,
+    ended.decided_on,
+    ended.seen_on,
+    ended.back_on,
+    ended.file_name,
+    ended.record,
+    ended.taken_for,
+    ended.seen_priority,
+    ended.seen_mma_nmol_l,
+    ended.seen_hcy_umol_l,
+    CASE WHEN ended.ends_by IS NOT NULL THEN coalesce(ended.ended_on, as_of()) END AS ended_on,
+    ended.ends_by AS ended_by,
+    ended.effect IS NOT NULL AND ended.ends_by IS NULL AS holds,
+FROM ended
+UNION ALL BY NAME
+-- An answer to a row that no rule asks for tonight is kept for the night that may ask for it again.
+SELECT
+    given.item_id,
+    given.given_by,
+    given.clinic_id,
+    given.decision,
+    given.decision_note,
+    given.decided_on,
+    given.seen_on,
+    CAST(NULL AS DATE) AS back_on,
+    given.file_name,
+    given.record,
+    given.taken_for,
+    given.seen_priority,
+    given.seen_mma_nmol_l,
+    given.seen_hcy_umol_l,
+    given.ended_on,
+    given.ended_by,
+    FALSE AS holds,
+FROM given
+ANTI JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id

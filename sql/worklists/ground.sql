@@ -1,0 +1,104 @@
+-- One row per value that a listed row rests or rested on in the last year: what its reason names, and of which day.
+-- What a clinic was sent stays here after the row has changed or closed: if the laboratory takes it back, the
+-- clinic that was told last has to know.
+WITH value AS (
+    SELECT
+        patient.patient_id,
+        'mma' AS analyte,
+        patient.mma_on AS collected_on,
+        value_text(patient.mma_nmol_l, patient.mma_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION ALL
+    SELECT
+        patient.patient_id,
+        'hcy' AS analyte,
+        patient.hcy_on AS collected_on,
+        value_text(patient.hcy_umol_l, patient.hcy_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION ALL
+    SELECT
+        patient.patient_id,
+        'b12' AS analyte,
+        patient.b12_on AS collected_on,
+        value_text(patient.b12_pmol_l, patient.b12_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION ALL
+    SELECT
+        patient.patient_id,
+        'holotc' AS analyte,
+        patient.holotc_on AS collected_on,
+        value_text(patient.holotc_pmol_l, patient.holotc_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION ALL
+    SELECT
+        patient.patient_id,
+        'hb' AS analyte,
+        patient.hb_on AS collected_on,
+        value_text(patient.hb_g_l, patient.hb_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION ALL
+    SELECT
+        patient.patient_id,
+        'mcv' AS analyte,
+        patient.mcv_on AS collected_on,
+        value_text(patient.mcv_fl, patient.mcv_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION
+    SELECT
+        patient.patient_id,
+        'egfr' AS analyte,
+        patient.egfr_on AS collected_on,
+        egfr_text(patient.egfr_ml_min, patient.egfr_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION
+    SELECT
+        patient.patient_id,
+        'egfr' AS analyte,
+        patient.gate_egfr_on AS collected_on,
+        egfr_text(patient.gate_egfr_ml_min, patient.gate_egfr_comparator) AS value_text,
+    FROM facts.patient AS patient
+    UNION
+    SELECT
+        response.patient_id,
+        'mma' AS analyte,
+        response.mma_after_on AS collected_on,
+        value_text(response.mma_after_nmol_l, response.mma_after_comparator) AS value_text,
+    FROM decisions.response AS response
+    UNION
+    SELECT
+        response.patient_id,
+        'mma' AS analyte,
+        response.mma_before_on AS collected_on,
+        value_text(response.mma_before_nmol_l, response.mma_before_comparator) AS value_text,
+    FROM decisions.response AS response
+),
+tonight AS (
+    SELECT
+        item.item_id,
+        item.patient_id,
+        item.clinic_id,
+        value.analyte,
+        value.collected_on,
+        value.value_text,
+        item.as_of AS listed_on,
+    FROM worklists.item AS item
+    INNER JOIN value
+        ON value.patient_id = item.patient_id
+        AND contains(item.why, ground_text(value.analyte, value.value_text, value.collected_on))
+    WHERE item.item_state = 'open' AND item.action NOT IN ('result_withdrawn', 'check_record')
+)
+SELECT
+    coalesce(tonight.item_id, past.item_id) AS item_id,
+    coalesce(tonight.patient_id, past.patient_id) AS patient_id,
+    CASE WHEN tonight.item_id IS NULL THEN past.clinic_id ELSE tonight.clinic_id END AS clinic_id,
+    coalesce(tonight.analyte, past.analyte) AS analyte,
+    coalesce(tonight.collected_on, past.collected_on) AS collected_on,
+    coalesce(tonight.value_text, past.value_text) AS value_text,
+    coalesce(tonight.listed_on, past.listed_on) AS listed_on,
+    past.withdrawn_on,
+FROM tonight
+FULL JOIN worklists.past_ground AS past
+    ON past.item_id = tonight.item_id
+    AND past.analyte = tonight.analyte
+    AND past.collected_on = tonight.collected_on
+    AND past.value_text = tonight.value_text

@@ -1,0 +1,79 @@
+-- One row per value that a row of an earlier night rested on, and the night that found it to stand no longer.
+-- kept: no
+-- A value stands while a speaking result of the person says it of that day. An eGFR may also differ because
+-- a birth date was mended: only a kidney result of that day that is gone, or came later, takes it back.
+WITH past AS (
+    SELECT
+        ground.*,
+    FROM history.ground AS ground
+    WHERE ground.listed_on >= as_of() - INTERVAL 365 DAY
+),
+-- No newer row of the same day says what an older one said, so one is enough of each.
+found AS (
+    SELECT DISTINCT
+        past.patient_id,
+        past.analyte,
+        past.collected_on,
+        past.value_text,
+    FROM past
+    INNER JOIN core.lab_result AS result
+        ON result.patient_id = past.patient_id
+        AND result.analyte = past.analyte
+        AND result.collected_on = past.collected_on
+    WHERE
+        result.status IN ('final', 'amended', 'corrected')
+        AND past.analyte <> 'egfr'
+        AND value_text(result.value, result.comparator) = past.value_text
+    UNION ALL
+    SELECT DISTINCT
+        past.patient_id,
+        past.analyte,
+        past.collected_on,
+        past.value_text,
+    FROM past
+    INNER JOIN facts.egfr AS egfr
+        ON egfr.patient_id = past.patient_id AND egfr.collected_on = past.collected_on
+    WHERE
+        past.analyte = 'egfr' AND egfr_text(egfr.egfr_ml_min, egfr.egfr_comparator) = past.value_text
+),
+kidney_day AS (
+    SELECT
+        result.patient_id,
+        result.collected_on,
+        max(result.taken_for) AS taken_for,
+    FROM core.lab_result AS result
+    SEMI JOIN past ON past.patient_id = result.patient_id AND past.analyte = 'egfr'
+    WHERE
+        result.analyte IN ('creatinine', 'egfr') AND result.status IN ('final', 'amended', 'corrected')
+    GROUP BY result.patient_id, result.collected_on
+),
+judged AS (
+    SELECT
+        past.*,
+        found.patient_id IS NOT NULL
+        OR (past.analyte = 'egfr' AND coalesce(kidney_day.taken_for <= past.listed_on, FALSE)) AS stands,
+    FROM past
+    LEFT JOIN found
+        ON found.patient_id = past.patient_id
+        AND found.analyte = past.analyte
+        AND found.collected_on = past.collected_on
+        AND found.value_text = past.value_text
+    LEFT JOIN kidney_day
+        ON kidney_day.patient_id = past.patient_id AND kidney_day.collected_on = past.collected_on
+)
+SELECT
+    judged.item_id,
+    judged.patient_id,
+    judged.clinic_id,
+    judged.analyte,
+    judged.collected_on,
+    judged.value_text,
+    judged.listed_on,
+    CASE
+        WHEN judged.withdrawn_on IS NULL AND NOT judged.stands THEN as_of()
+        -- A result that stands again may be taken back again, once the first time is acknowledged.
+        WHEN judged.stands AND judged.withdrawn_on <= acknowledged.acknowledged_on THEN NULL
+        ELSE judged.withdrawn_on
+    END AS withdrawn_on,
+FROM judged
+LEFT JOIN worklists.acknowledged AS acknowledged ON acknowledged.patient_id = judged.patient_id
