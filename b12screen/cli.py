@@ -414,8 +414,8 @@ def defer(arguments: argparse.Namespace) -> int:
         print(f"Rows of {arguments.action} that were put off come back.")
     else:
         print(
-            f"Rows of {arguments.action} rest until {arguments.until} and come back spread over the "
-            "days after it; those of priority 1, and those that get worse, stay listed."
+            f"Rows of {arguments.action} rest until {arguments.until} and come back spread over "
+            "the days after it; those of priority 1, and those that get worse, stay listed."
         )
     print(
         f"  to end it sooner   b12screen defer {arguments.site} --action {arguments.action} "

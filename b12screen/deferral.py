@@ -1,9 +1,8 @@
-"""Putting off an action as a whole, for a stock-out say: declared once, logged for good, in force from
-the next night on.
+"""Putting off an action as a whole, for a stock-out say; in force from the next night on.
 
-The log is a file of the store, one JSON object a line, only ever appended to; every night takes what
-it does not know yet. Priority 1 is never put off, and rows come back spread over some days: both are
-decided in ``sql/worklists/answer.sql``. Holds no patient.
+The log is a file of the store, one JSON object a line, only ever appended to; every night takes
+what it does not know yet. Priority 1 is never put off, and rows come back spread over some days:
+both are decided in ``sql/worklists/answer.sql``. Holds no patient.
 """
 
 import fcntl

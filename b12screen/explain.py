@@ -117,6 +117,13 @@ CHANGES = (
     ("severe_anaemia", "yes", "haemoglobin is {hb_severe}"),
 )
 
+# Why an answered row is on the list again.
+ENDED = {
+    "day": "its time is over and the row still stands",
+    "worse": "something has got worse since, or a new finding came",
+    "moved": "it is another clinic's now",
+}
+
 # What takes a row off the list that no change of status or neurology does.
 LEAVES = {
     "resume_b12": "a dose of B12 is recorded",
@@ -180,6 +187,7 @@ class Person:
     status: Row | None
     actions: list[Row]
     items: list[Row]
+    answers: list[Row]
     recheck: Row | None
     response: Row | None
 
@@ -215,8 +223,16 @@ def known_person(warehouse: Warehouse, patient_id: str) -> Person:
         ),
         items=rows(
             "SELECT * FROM worklists.item WHERE patient_id = ? "
-            "ORDER BY item_state DESC, priority, action, item_id"
+            "ORDER BY item_state DESC, priority, action, item_id, clinic_id"
         ),
+        answers=rows(
+            "SELECT answer.* FROM worklists.answer AS answer "
+            "SEMI JOIN worklists.item AS item "
+            "ON item.item_id = answer.item_id AND item.patient_id = ? "
+            "ORDER BY answer.item_id, answer.given_by"
+        )
+        if "worklists.answer" in warehouse.relations()
+        else [],
         recheck=row("SELECT * FROM decisions.recheck WHERE patient_id = ?"),
         response=row("SELECT * FROM decisions.response WHERE patient_id = ?"),
     )
@@ -434,24 +450,42 @@ def response_lines(response: Row) -> Iterator[str]:
 
 def worklist_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """What is listed with its recommendation, and what was decided for or closed."""
-    listed = [item for item in person.items if item["item_state"] != "closed"]
+    listed = [item for item in person.items if item["item_state"] == "open"]
+    resting = [item for item in person.items if item["item_state"] == "resting"]
     closed = [item for item in person.items if item["item_state"] == "closed"]
-    if not listed:
+    if not listed and not resting:
         yield "On no worklist: no rule asks for an action on this night."
     for item in listed:
-        where = f"clinic {item['clinic_id']}" if item["clinic_id"] else "unrouted"
         yield (
-            f"On the worklist ({where}): {said(item['action'])}, priority {item['priority']}, "
-            f"rule {item['rule_id']}, {item['state']}, first listed {item['first_listed_on']}."
+            f"On the worklist ({list_of(item)}): {said(item['action'])}, priority "
+            f"{item['priority']}, rule {item['rule_id']}, {item['state']}, first listed "
+            f"{item['first_listed_on']}."
         )
         yield f"  Recommendation: {sentence(item['recommendation'])}"
         yield f"  Why: {sentence(item['why'])}"
         yield f"  {cited(warehouse, item['rule_id'])}"
-    for item in closed:
+        for answer in person.answers:
+            if answer["item_id"] == item["item_id"] and answer["ended_by"] is not None:
+                yield (
+                    f"  Answered {said(answer['decision'])} on {answer['decided_on']}; on the list "
+                    f"again since {answer['ended_on']}: {ENDED[answer['ended_by']]}."
+                )
+    for item in resting:
         yield (
-            f"Closed on {item['closed_on']}: {said(item['action'])} (rule {item['rule_id']}), "
-            f"{said(item['close_reason'])}."
+            f"At rest until {item['until']} ({list_of(item)}): {said(item['action'])}, priority "
+            f"{item['priority']}, rule {item['rule_id']}, {said(item['decision'])}."
         )
+    for item in closed:
+        until = f", comes back on {item['until']}" if item.get("until") else ""
+        yield (
+            f"Closed on {item['closed_on']} ({list_of(item)}): {said(item['action'])} (rule "
+            f"{item['rule_id']}), {said(item['close_reason'])}{until}."
+        )
+
+
+def list_of(item: Row) -> str:
+    """Whose list an item is on."""
+    return f"clinic {item['clinic_id']}" if item["clinic_id"] else "unrouted"
 
 
 def change_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:

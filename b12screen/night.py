@@ -109,6 +109,7 @@ class Lists:
     statuses: dict[str, int]
     states: dict[str, int]
     priorities: dict[int, int]
+    n_resting: int
     n_patients: int
     n_unmapped: int
 
@@ -247,6 +248,7 @@ def write(night: Night, progress: Progress) -> Lists:
             statuses=dict(warehouse.rows(_STATUSES)),
             states=dict(warehouse.rows(_STATES)),
             priorities=dict(warehouse.rows(_PRIORITIES)),
+            n_resting=warehouse.scalar(_RESTING),
             n_patients=warehouse.scalar("SELECT count(*) FROM facts.patient"),
             n_unmapped=warehouse.scalar(
                 "SELECT (SELECT count(*) FROM core.unmapped_code) "
@@ -302,6 +304,13 @@ FROM worklists.item AS item
 WHERE item.item_state = 'open'
 GROUP BY ALL
 ORDER BY ALL
+"""
+# Kept off a list by what a clinic or the site answered, though a rule asks for it.
+_RESTING = """
+SELECT count(*)
+FROM worklists.item AS item
+INNER JOIN worklists.answer AS answer ON answer.item_id = item.item_id AND answer.holds
+WHERE item.decision = answer.decision
 """
 _PRIORITIES = """
 SELECT item.priority, count(*)
@@ -410,7 +419,8 @@ def _summary(
             for kind in KINDS
         ),
         f"People: {lists.n_patients:,} examined; {_counted(lists.statuses)}",
-        f"Worklists: {listed:,} items for {clinics} clinics; {_counted(lists.states)}",
+        f"Worklists: {listed:,} items for {clinics} clinics; {_counted(lists.states)}"
+        + (f"; {lists.n_resting:,} at rest or done" if lists.n_resting else ""),
         "Priorities: " + (_counted({f"P{p}": n for p, n in lists.priorities.items()}) or "none"),
         f"Codes without a map: {lists.n_unmapped:,}",
     ]

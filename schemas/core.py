@@ -198,7 +198,7 @@ class Feedback(pa.DataFrameModel):
 
 @relation("core.deferral", key=("number",))
 class Deferral(pa.DataFrameModel):
-    """One row per time that the site put an action off as a whole; the newest of an action holds."""
+    """One row per time that the site put an action off as a whole; the newest one holds."""
 
     number: int = column("Number of the deferral, in the order they were declared", ge=1)
     action: str = shared("action", words=words.ACTIONS)

@@ -58,6 +58,11 @@ PERIODS = {
     "response_first": (60, "days"),
     "no_response_first": (80, "days"),
     "anaemia_review": (80, "days"),
+    "rest": (14, "days"),
+    "rest_longest": (90, "days"),
+    "rest_longest_first": (14, "days"),
+    "done": (30, "days"),
+    "done_first": (7, "days"),
 }
 QUANTITIES = {
     "adult_age": (18, "years"),
@@ -71,6 +76,8 @@ QUANTITIES = {
     "folic_acid_small": (0.4, "mg"),
     "oral_b12_least": (0.5, "mg"),
     "antidote_dose": (5000, "mg"),
+    "marker_worse": (1.5, "ratio"),
+    "deferral_spread": (14, "days"),
 }
 
 
