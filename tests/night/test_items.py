@@ -1,7 +1,7 @@
 """Items over weeks: what a clinic answered, what that keeps off its list, and what brings it back.
 
-One site, run night after night; every person is one story. Nobody is diagnosed or treated unless the
-story says so, and each person's markers of October ask for one row on every night.
+One site, run night after night; every person is one story. Nobody is diagnosed or treated unless
+the story says so, and each person's markers of October ask for one row on every night.
 """
 
 from collections.abc import Iterator
