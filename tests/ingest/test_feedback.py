@@ -643,6 +643,7 @@ def test_a_sheet_that_libreoffice_opened_and_saved_comes_back_unharmed(
     assert ran(site, date(2026, 11, 2)) == []
     assert asked(
         site,
-        "SELECT item.patient_id, decision, decision_note, until, sheet_on FROM core.feedback "
+        "SELECT item.patient_id, feedback.decision, feedback.decision_note, feedback.until, "
+        "feedback.sheet_on FROM core.feedback AS feedback "
         "JOIN worklists.item AS item USING (item_id)",
     ) == [("007", "already_treated", "=no", date(2026, 12, 24), FIRST)]
