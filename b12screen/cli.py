@@ -583,8 +583,10 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def rules(arguments: argparse.Namespace) -> int:
+    from b12screen.maps import load_maps
     from b12screen.rules import load_ruleset
     from b12screen.rules.render import render
+    from b12screen.site_maps import maps_of
 
     words: list[str] = list(arguments.words)
     ask = words.pop(0) if words and words[0] in ("show", "check", "render") else "show"
@@ -594,16 +596,18 @@ def rules(arguments: argparse.Namespace) -> int:
             "named with --rules."
         )
     site = Path(words[0]) if words else None
+    maps = load_maps()
     named: str = arguments.rules or "praxis-2025"
     if site is not None:
         from b12screen.settings import load_settings
 
         settings = load_settings(site)
         named = arguments.rules or settings.ruleset
+        maps = maps_of(settings)
     inside = site if site is not None and arguments.rules is None else None
     ruleset = load_ruleset(named, inside)
     if ask == "render":
-        print(render(ruleset), end="")
+        print(render(ruleset, maps), end="")
         return DONE
     print(f"{ruleset.ruleset}, version {ruleset.version}: {ruleset.title}")
     print(f"review by {ruleset.review_by}, sha256 {ruleset.sha256}")

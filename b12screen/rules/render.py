@@ -1,11 +1,14 @@
 """The page on which a clinician reads, and signs, what the screen decides.
 
-Generated from the ruleset alone, so that the page and the decisions cannot differ; assumptions are
-set in bold because they are ours and not a guideline's.
+Generated from the ruleset and the code maps alone, so that the page and the decisions cannot
+differ; assumptions are set in bold because they are ours and not a guideline's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import polars as pl
+
+from b12screen.maps import NEURO_GROUPS, NEURO_TIERS, Maps
 from b12screen.rules.model import Grounds, Line, Ruleset, Table
 
 _FORMS: Mapping[str, str] = {
@@ -25,14 +28,16 @@ _TOKENS: Mapping[str, str] = {
 }
 
 
-def render(ruleset: Ruleset) -> str:
-    """The page as Markdown, ending in a newline; the same ruleset gives the same bytes."""
+def render(ruleset: Ruleset, maps: Maps) -> str:
+    """The page as Markdown, ending in a newline; the same rules and maps give the same bytes."""
     sections = (
         _head(ruleset),
         _decisions(ruleset),
         _recommendations(ruleset),
         _rechecks(ruleset),
-        _limits(ruleset),
+        _answers(ruleset),
+        _limits(ruleset, maps),
+        _codes(maps),
         _assumptions(ruleset),
         _vocabulary(ruleset),
         _sources(ruleset),
@@ -184,7 +189,98 @@ def _rechecks(ruleset: Ruleset) -> Iterator[str]:
     yield ""
 
 
-def _limits(ruleset: Ruleset) -> Iterator[str]:
+def _answers(ruleset: Ruleset) -> Iterator[str]:
+    """What an answer of the clinic does to a row, in days of this ruleset."""
+    days = {name: f"{each.n} {each.unit}" for name, each in ruleset.periods.items()}
+    worse = ruleset.quantities["marker_worse"].value
+    spread = ruleset.quantities["deferral_spread"].value
+    yield "## What becomes of a row that a clinic has answered"
+    yield ""
+    yield from _grid(
+        ("answer", "the row", "with priority 1"),
+        [
+            (
+                "`done`, `already_treated`",
+                f"closes; it is back after {days['done']} without a recorded dose or result, and "
+                f"after {days['rest_longest']} in any case, if its rule still asks for it",
+                f"after {days['done_first']}, and after {days['rest_longest_first']} in any case",
+            ),
+            (
+                "`declined`, `deferred`",
+                f"rests until the day that is named, at most {days['rest_longest']}; "
+                f"{days['rest']} where none is named",
+                f"at most {days['rest_longest_first']}",
+            ),
+            (
+                "`not_our_patient`",
+                "goes to unrouted.csv until the record names another clinic",
+                "the same",
+            ),
+            ("`acknowledged`", "ends a `result_withdrawn` row, as `done` does", "the same"),
+        ],
+    )
+    yield "A row is back at once when a neurological or pregnancy code has come since the sheet"
+    yield f"that was answered, when MMA or homocysteine is {worse:g} times what it showed or newly"
+    yield "raised, with severe anaemia, or with a better priority. A row that has come back stays"
+    yield "until it is answered again. What one clinic answered does not bind the next one."
+    yield ""
+    yield "The site may put off an action as a whole, never a row of priority 1; the rows come back"
+    yield f"spread over {spread:g} days."
+    yield ""
+
+
+def _codes(maps: Maps) -> Iterator[str]:
+    """The condition and drug codes that facts rest on, by what they stand for."""
+    yield "## Codes"
+    yield ""
+    yield "A code that ends in * stands for every code that begins so. One in **bold** could not be"
+    yield "checked against a published list. A neurological code has a tier: definite counts at any"
+    yield "age, likely and weak while recent; a competing cause explains a neuropathy otherwise."
+    yield ""
+    tier = pl.col("tier").replace_strict(
+        {word: place for place, word in enumerate(NEURO_TIERS)}, default=len(NEURO_TIERS)
+    )
+    conditions = maps.condition.with_columns(
+        (~pl.col("condition_group").is_in(NEURO_GROUPS)).alias("is_other"), tier.alias("place")
+    ).sort("is_other", "place", "condition_group", "code_system", "code")
+    yield from _grid(
+        ("group", "tier", "system", "codes"),
+        [
+            (group.replace("_", " "), tier_word, system, _code_list(part))
+            for (group, tier_word, system), part in conditions.group_by(
+                "condition_group", "tier", "code_system", maintain_order=True
+            )
+        ],
+    )
+    drugs = maps.drug.sort("substance", "code_system", "code").with_columns(
+        pl.when("antidote")
+        .then(pl.col("substance") + " (antidote)")
+        .otherwise("substance")
+        .alias("substance")
+    )
+    yield from _grid(
+        ("drug", "system", "codes"),
+        [
+            (substance.replace("_", " "), system, _code_list(part))
+            for (substance, system), part in drugs.group_by(
+                "substance", "code_system", maintain_order=True
+            )
+        ],
+    )
+
+
+def _code_list(codes: pl.DataFrame) -> str:
+    named = []
+    for code, match, meaning, verified in codes.select(
+        "code", "match", "meaning", "verified"
+    ).iter_rows():
+        text = f"{code}{'*' if match == 'prefix' else ''} {meaning}"
+        named.append(text if verified == "V" else f"**{text}**")
+    return "; ".join(named)
+
+
+def _limits(ruleset: Ruleset, maps: Maps) -> Iterator[str]:
+    labels = dict(maps.analyte.select("analyte", "label").iter_rows())
     yield "## Limits, windows and quantities"
     yield ""
     yield from _grid(
@@ -192,7 +288,8 @@ def _limits(ruleset: Ruleset) -> Iterator[str]:
         [
             (
                 f"`{key}`",
-                f"{each.analyte} {_FORMS[each.form]} {each.value:g} {each.unit}",
+                f"{labels[each.analyte]} {_FORMS[each.form]} {each.value:g} "
+                f"{each.unit.replace('umol', 'µmol').replace('{1.73_m2}', '1.73 m²')}",
                 each.meaning,
                 _because(ruleset, each.grounds),
             )

@@ -12,6 +12,7 @@ import pytest
 
 from b12screen import cli
 from b12screen.errors import B12ScreenError
+from b12screen.maps import load_maps
 from b12screen.rules import load_ruleset, render
 from b12screen.settings import SETTINGS_FILE
 from schemas.words import ACTIONS
@@ -286,7 +287,7 @@ def test_rules_are_shown_checked_and_rendered(site: Path, capsys: Capture) -> No
     assert cli.main(["rules", "check", str(site)]) == 0
     assert "No finding" in capsys.readouterr().out
     assert cli.main(["rules", "render", "--rules", "praxis-2025"]) == 0
-    assert capsys.readouterr().out == render(load_ruleset("praxis-2025"))
+    assert capsys.readouterr().out == render(load_ruleset("praxis-2025"), load_maps())
     assert cli.main(["rules", "show", str(site), "too", "many"]) == 2
 
 

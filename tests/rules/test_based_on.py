@@ -8,6 +8,7 @@ import pytest
 
 import b12screen.rules
 from b12screen.errors import RulesInvalid
+from b12screen.maps import load_maps
 from b12screen.rules import Ruleset, load_ruleset, render
 
 FOLDER = Path(b12screen.rules.__file__).parent
@@ -46,11 +47,11 @@ def test_a_site_changes_one_limit_in_a_few_lines(tmp_path: Path, ruleset: Rulese
 
 
 def test_its_page_shows_the_whole_ruleset_and_names_what_differs(tmp_path: Path) -> None:
-    page = render(ours(tmp_path, HEAD + LIMIT))
+    page = render(ours(tmp_path, HEAD + LIMIT), load_maps())
     assert "All of it stands as in `praxis-2025` but for:" in page
     assert "- thresholds: `mma_raised`\n" in page
-    assert "mma above 376 nmol/L" in page
-    assert "hcy above 15 umol/L" in page
+    assert "MMA above 376 nmol/L" in page
+    assert "homocysteine above 15 µmol/L" in page
 
 
 def test_its_hash_is_of_both_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import polars
 import pytest
 
 import b12screen.rules
+from b12screen.maps import load_maps
 from b12screen.rules import Ruleset, load_ruleset, render
 
 FOLDER = Path(b12screen.rules.__file__).parent
@@ -58,11 +59,11 @@ def test_a_shipped_ruleset_has_no_finding(shipped: Ruleset) -> None:
 
 def test_the_page_for_clinicians_is_current(shipped: Ruleset) -> None:
     page = (FOLDER / f"{shipped.ruleset}.md").read_text(encoding="utf-8")
-    assert page == render(shipped), "render the page again: b12screen rules render"
+    assert page == render(shipped, load_maps()), "render the page again: b12screen rules render"
 
 
 def test_the_page_shows_every_rule_limit_window_and_assumption(shipped: Ruleset) -> None:
-    page = render(shipped)
+    page = render(shipped, load_maps())
     for rule in shipped.rules.values():
         assert rule.rule_id in page
         assert rule.text in page
@@ -73,11 +74,11 @@ def test_the_page_shows_every_rule_limit_window_and_assumption(shipped: Ruleset)
 
 
 def test_the_page_is_the_same_bytes_every_time(shipped: Ruleset) -> None:
-    assert render(shipped) == render(load_ruleset(shipped.ruleset))
+    assert render(shipped, load_maps()) == render(load_ruleset(shipped.ruleset), load_maps())
 
 
 @pytest.mark.parametrize("fact", ["inborn_error", "pregnant"])
 def test_the_page_says_where_an_unknown_counts_as_nothing_found(
     shipped: Ruleset, fact: str
 ) -> None:
-    assert f"- `{fact}` unknown counts as nothing found" in render(shipped)
+    assert f"- `{fact}` unknown counts as nothing found" in render(shipped, load_maps())
