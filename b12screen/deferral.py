@@ -19,6 +19,8 @@ from schemas.words import ACTIONS
 
 LOG = "deferrals.jsonl"
 LONGEST_REASON = 200
+# Over so many days rows come back, so that no clinic gets them all on one morning.
+SPREAD_DAYS = 14
 # Told again, not decided by a rule of the night: it has to reach the clinic.
 NEVER = ("result_withdrawn",)
 
@@ -36,13 +38,12 @@ def declare(
             "--action is none that can be put off: nothing was logged; one of "
             + ", ".join(word for word in ACTIONS if word not in NEVER)
         )
-    spread = int(ruleset.quantities["deferral_spread"].value)
     # The last of the rows is back by the end of the longest rest of a single one.
-    last = declared_on + timedelta(days=ruleset.periods["rest_longest"].n - spread + 1)
+    last = declared_on + timedelta(days=ruleset.periods["rest_longest"].n - SPREAD_DAYS + 1)
     if not declared_on <= until <= last:
         raise UsageError(
             f"--until is not a day from {declared_on} to {last}: nothing was logged; rows come "
-            f"back over the {spread} days from it on, and none rests longer than the rules allow"
+            f"back over the {SPREAD_DAYS} days from it on, and none rests longer than it may"
         )
     reason = " ".join(reason.split())
     if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
@@ -65,6 +66,7 @@ def declare(
                 "number": number,
                 "action": action,
                 "until": until.isoformat(),
+                "spread_days": SPREAD_DAYS,
                 "reason": reason,
                 "declared_on": declared_on.isoformat(),
             }

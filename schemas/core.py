@@ -203,6 +203,7 @@ class Deferral(pa.DataFrameModel):
     number: int = column("Number of the deferral, in the order they were declared", ge=1)
     action: str = shared("action", words=words.ACTIONS)
     until: pl.Date = column("The first day on which rows come back")
+    spread_days: int = column("Over how many days they come back", ge=1)
     reason: str = column("Why, as the person on call wrote it")
     declared_on: pl.Date = column("The day it was declared")
     taken_for: pl.Date = shared("taken_for")

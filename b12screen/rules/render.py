@@ -193,7 +193,6 @@ def _answers(ruleset: Ruleset) -> Iterator[str]:
     """What an answer of the clinic does to a row, in days of this ruleset."""
     days = {name: f"{each.n} {each.unit}" for name, each in ruleset.periods.items()}
     worse = ruleset.quantities["marker_worse"].value
-    spread = ruleset.quantities["deferral_spread"].value
     yield "## What becomes of a row that a clinic has answered"
     yield ""
     yield from _grid(
@@ -224,8 +223,8 @@ def _answers(ruleset: Ruleset) -> Iterator[str]:
     yield "raised, with severe anaemia, or with a better priority. A row that has come back stays"
     yield "until it is answered again. What one clinic answered does not bind the next one."
     yield ""
-    yield "The site may put off an action as a whole, never a row of priority 1; the rows come back"
-    yield f"spread over {spread:g} days."
+    yield "The site may put off an action as a whole, never a row of priority 1; its rows come back"
+    yield "spread over some days."
     yield ""
 
 

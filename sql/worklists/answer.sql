@@ -39,7 +39,7 @@ given AS (
         -- Each row of an action comes back on its own day, the same on every night.
         CAST(
             deferral.until
-            + to_days(CAST(mod(md5_number_lower(proposal.item_id), CAST(quantity('deferral_spread') AS UBIGINT)) AS INTEGER))
+            + to_days(CAST(mod(md5_number_lower(proposal.item_id), CAST(deferral.spread_days AS UBIGINT)) AS INTEGER))
             AS DATE
         ) AS until,
         'defer' AS file_name,

@@ -97,10 +97,13 @@ listed_patient AS (
     FROM worklists.proposal AS proposal
     WHERE proposal.action <> 'result_withdrawn'
 ),
-withdrawn_item AS (
-    SELECT DISTINCT ground.item_id
+withdrawn AS (
+    SELECT
+        ground.patient_id,
+        list(ground.item_id) AS item_ids,
     FROM worklists.past_ground AS ground
     WHERE ground.withdrawn_on = as_of()
+    GROUP BY ground.patient_id
 ),
 left_item AS (
     SELECT
@@ -112,13 +115,15 @@ left_item AS (
             WHEN screening.route IN ('deceased', 'opted_out') THEN screening.route
             WHEN elsewhere.refused_by = past.clinic_id THEN 'not_our_patient'
             WHEN elsewhere.item_id IS NOT NULL THEN 'moved'
-            WHEN withdrawn_item.item_id IS NOT NULL THEN 'result_withdrawn'
+            WHEN list_contains(withdrawn.item_ids, past.item_id) THEN 'result_withdrawn'
             WHEN ruleset_before.ruleset <> night.ruleset THEN 'rule_change'
             -- A person whose treatment began or went on since the item was first listed.
             WHEN episode.last_dose_on >= past.first_listed_on THEN 'treated'
             WHEN said.seen_on >= past.first_listed_on AND said.decision IN ('done', 'already_treated', 'declined')
                 THEN said.decision
             WHEN said.seen_on >= past.first_listed_on AND said.decision = 'acknowledged' THEN 'done'
+            -- What hung on another row of the person, as a check of the kidneys does, goes with it.
+            WHEN withdrawn.patient_id IS NOT NULL THEN 'result_withdrawn'
             WHEN listed_patient.patient_id IS NOT NULL THEN 'superseded_by_action'
             ELSE 'resolved_by_result'
         END AS close_reason,
@@ -127,7 +132,7 @@ left_item AS (
     LEFT JOIN decisions.screening AS screening ON screening.patient_id = past.patient_id
     LEFT JOIN listed_patient ON listed_patient.patient_id = past.patient_id
     LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = past.patient_id
-    LEFT JOIN withdrawn_item ON withdrawn_item.item_id = past.item_id
+    LEFT JOIN withdrawn ON withdrawn.patient_id = past.patient_id
     LEFT JOIN worklists.said AS said ON said.item_id = past.item_id
     CROSS JOIN run.night AS night
     CROSS JOIN ruleset_before

@@ -77,7 +77,6 @@ QUANTITIES = {
     "oral_b12_least": (0.5, "mg"),
     "antidote_dose": (5000, "mg"),
     "marker_worse": (1.5, "ratio"),
-    "deferral_spread": (14, "days"),
 }
 
 

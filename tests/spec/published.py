@@ -11,7 +11,17 @@ from typing import Any
 from b12screen.night import run_night
 from b12screen.settings import make_site
 from b12screen.warehouse import Warehouse
-from tests.spec.reading import Night, Row, Scenario, day, extracts, read_scenarios, write_extracts
+from tests.spec.reading import (
+    Night,
+    Row,
+    Scenario,
+    answers,
+    day,
+    extracts,
+    known,
+    read_scenarios,
+    write_extracts,
+)
 
 SCENARIOS = read_scenarios(Path(__file__).parent)
 SETTINGS = """
@@ -69,8 +79,21 @@ def run(night: Night, site: Path) -> Path:
     first = f'ruleset = "{night.ruleset}"\n'
     first += f"medications_complete_from = {night.complete_from}\n" if night.complete_from else ""
     (site / "b12screen.toml").write_text(first + SETTINGS, encoding="utf-8")
-    write_extracts(extracts(of_night(night), night), site / "inbox")
+    scenarios = of_night(night)
+    given = extracts(scenarios, night)
+    if night.earlier is not None:
+        write_extracts(known(given, night.earlier), site / "inbox", "earlier")
+        folder = run_night(site, night.earlier, datetime(2026, 1, 1), lambda line: None).published
+        given["feedback"] = answers(scenarios, item_ids(folder))
+    write_extracts(given, site / "inbox")
     return run_night(site, night.as_of, datetime(2026, 1, 1), lambda line: None).published
+
+
+def item_ids(folder: Path) -> dict[tuple[str, str], str]:
+    """The item of each person and action that a night listed."""
+    with Warehouse.open(folder / "b12screen.duckdb", read_only=True) as warehouse:
+        rows = warehouse.rows("SELECT patient_id, action, item_id FROM worklists.item")
+    return {(patient_id, action): item_id for patient_id, action, item_id in rows}
 
 
 def published(night: Night, site: Path) -> Published:
@@ -142,7 +165,11 @@ def disagreement(column: str, expected: str, rows: dict[str, Any], as_of: date) 
 def wrong_row(cells: Row, rows: dict[str, Any], as_of: date) -> list[str]:
     """What a `Then row` table says of one listed action and its item does not."""
     action = cells["action"]
-    items = [row for row in rows["item"] if row["action"] == action]
+    items = [
+        row
+        for row in rows["item"]
+        if row["action"] == action and row["close_reason"] not in ("moved", "not_our_patient")
+    ]
     if len(items) != 1:
         return [f"{action}: {len(items)} rows"]
     wrong = []
@@ -187,6 +214,6 @@ def deciding(scenario: Scenario, found: Published) -> set[str]:
     ids = set()
     for name in scenario.names():
         rows = found.get(scenario.patient_id(name), {})
-        for relation in ("screening", "status", "action", "response"):
+        for relation in ("screening", "status", "action", "response", "item"):
             ids |= {row["rule_id"] for row in rows.get(relation, [])}
     return ids & set(scenario.rules)

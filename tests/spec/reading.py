@@ -54,11 +54,13 @@ PATIENT_COLUMNS = ("birth date", "sex", "clinic", "opted out", "died", "in patie
 RESULT_COLUMNS = ("on", "status", "reported", "id", "code", *TESTS)
 CONDITION_COLUMNS = ("code", "recorded", "resolved", "system")
 MEDICATION_COLUMNS = ("drug", "given", "dose", "from", "to")
+ANSWER_COLUMNS = ("action", "decision", "until", "decided", "sheet")
 GIVENS = {
     "Given patients": PATIENT_COLUMNS,
     "Given results": RESULT_COLUMNS,
     "Given conditions": CONDITION_COLUMNS,
     "Given medications": MEDICATION_COLUMNS,
+    "Given answers": ANSWER_COLUMNS,
 }
 THENS = ("Then", "Then row")
 DEFAULT_PATIENT = {"birth date": "1956-05-17", "sex": "female", "clinic": "C1"}
@@ -78,6 +80,7 @@ class Night:
     condition_system: str = "icd10cm"
     complete_from: date | None = None
     ruleset: str = DEFAULT_RULESET
+    earlier: date | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _limit(text: str, where: str) -> tuple[str, str]:
 
 def _night(text: str, where: str) -> Night:
     as_of, *more = [part.strip(" .") for part in text.split(";")]
-    without, stale, system, complete_from = set(), set(), "icd10cm", None
+    without, stale, system, complete_from, earlier = set(), set(), "icd10cm", None, None
     for part in more:
         match part.split():
             case ["without", kind]:
@@ -190,12 +193,19 @@ def _night(text: str, where: str) -> Night:
                 stale.add(kind)
             case ["conditions", "coded", "in", word]:
                 system = word
-            case ["medications", "complete", "from", day]:
-                complete_from = date.fromisoformat(day)
+            case ["medications", "complete", "from", stated]:
+                complete_from = date.fromisoformat(stated)
+            case ["after", "the", "night", *stated]:
+                earlier = day(" ".join(stated), date.fromisoformat(as_of))
             case _:
                 raise Unreadable(f"{where}: {part!r} is no setting of a night")
     return Night(
-        date.fromisoformat(as_of), frozenset(without), frozenset(stale), system, complete_from
+        date.fromisoformat(as_of),
+        frozenset(without),
+        frozenset(stale),
+        system,
+        complete_from,
+        earlier=earlier,
     )
 
 
@@ -389,10 +399,63 @@ def _medication(patient_id: str, medication_id: str, code: str, kind: str, start
     }
 
 
-def write_extracts(rows: dict[str, list[Row]], inbox: Path) -> None:
+# The day from which a night knows a row of the extract.
+_KNOWN_FROM = {
+    "labs": ("reported_at", "collected_at"),
+    "conditions": ("recorded_on",),
+    "medications": ("started_on",),
+    "patients": (),
+}
+
+
+def known(rows: dict[str, list[Row]], earlier: date) -> dict[str, list[Row]]:
+    """What an earlier night could know: rows that were reported, recorded or given by then.
+
+    Somebody who keeps the feeds fresh is known on both nights.
+    """
+    return {
+        kind: [
+            row
+            for n, row in enumerate(records)
+            if n == 0
+            or next((row[name] for name in _KNOWN_FROM[kind] if row[name]), "")[:10]
+            <= earlier.isoformat()
+        ]
+        for kind, records in rows.items()
+    }
+
+
+def answers(scenarios: Iterable[Scenario], items: dict[tuple[str, str], str]) -> list[Row]:
+    """The sheets that clinics send back: one row an answer, to an item of the earlier night."""
+    rows = []
+    for scenario in scenarios:
+        as_of = scenario.night.as_of
+        for table in scenario.tables:
+            for number, name, cells in table.rows if table.kind == "Given answers" else ():
+                item = items.get((scenario.patient_id(name), cells["action"]))
+                if item is None:
+                    raise Unreadable(
+                        f"{scenario.file}:{number}: the earlier night listed no such row"
+                    )
+                decided = day(cells["decided"], as_of)
+                sheet = cells.get("sheet") or (decided - timedelta(days=1)).isoformat()
+                until = cells.get("until", "")
+                rows.append(
+                    {
+                        "item_id": item,
+                        "decision": cells["decision"],
+                        "decided_on": decided.isoformat(),
+                        "until": day(until, as_of).isoformat() if until else "",
+                        "as_of": day(sheet, as_of).isoformat(),
+                    }
+                )
+    return rows
+
+
+def write_extracts(rows: dict[str, list[Row]], inbox: Path, name: str = "") -> None:
     """One CSV for each kind, named by its kind."""
     for kind, records in rows.items():
-        with (inbox / f"{kind}.csv").open("w", encoding="utf-8", newline="") as file:
+        with (inbox / f"{kind}{name}.csv").open("w", encoding="utf-8", newline="") as file:
             sheet = csv.DictWriter(file, fieldnames=list(records[0]))
             sheet.writeheader()
             sheet.writerows(records)
