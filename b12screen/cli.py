@@ -24,6 +24,7 @@ from b12screen.errors import B12ScreenError, CannotWrite, UsageError
 if TYPE_CHECKING:
     from polars import DataFrame
 
+    from b12screen.notify import Notice
     from b12screen.settings import Settings
     from b12screen.warehouse import Warehouse
 
@@ -127,24 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = command(arguments)
         sys.stdout.flush()
         return code
-    except B12ScreenError as error:
-        if error.exit_code == BUG:
-            return bug(error)
-        print(f"b12screen: {error}", file=sys.stderr)
-        return error.exit_code
     except BrokenPipeError:
         # The reader of the output has gone, say `head`. Nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except OSError as error:
-        if error.errno not in CANNOT_WRITE:
-            return bug(error)
-        print(
-            f"b12screen: the system refused a file operation: {error.strerror}. What was published "
-            "before is untouched. Check the free disk space and the permissions of the site.",
-            file=sys.stderr,
-        )
-        return CannotWrite.exit_code
     except KeyboardInterrupt:
         print(
             "b12screen: interrupted. What was published before is untouched; run it again.",
@@ -152,7 +139,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - its own text may quote a cell, so it is not printed
-        return bug(error)
+        code, message = ending(error)
+        if code == BUG:
+            return bug(error)
+        print(f"b12screen: {message}", file=sys.stderr)
+        return code
+
+
+def ending(error: Exception) -> tuple[int, str]:
+    """The exit code of a failure, and what may be said of it."""
+    if isinstance(error, B12ScreenError) and error.exit_code != BUG:
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        return CannotWrite.exit_code, (
+            f"the system refused a file operation: {error.strerror}. What was published before is "
+            "untouched. Check the free disk space and the permissions of the site."
+        )
+    return BUG, (
+        f"this is a bug ({type(error).__name__}), not a mistake in the data. What was published "
+        "before is untouched. The log of the run holds the traceback."
+    )
 
 
 def bug(error: BaseException) -> int:
@@ -265,6 +271,13 @@ def command_line() -> Parser:
 
     doctor_parser = add("doctor", doctor, "versions, disk, permissions, freshness, last night")
     doctor_parser.add_argument("site", metavar="SITE", type=Path, nargs="?", default=None)
+    doctor_parser.add_argument(
+        "--expect",
+        metavar="HH:MM",
+        type=time_of_day,
+        default=None,
+        help="only this: is the night there that had to be published by this hour of today?",
+    )
     return parser
 
 
@@ -332,14 +345,32 @@ def init(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     from b12screen.settings import load_settings
 
-    started_at = now_at(load_settings(arguments.site))
+    settings = load_settings(arguments.site)
+    started_at = now_at(settings)
     as_of = night_of(arguments.as_of, started_at)
     from b12screen.night import run_night
+    from b12screen.notify import Notice, found
 
-    with shown_progress() as progress:
-        result = run_night(arguments.site, as_of, started_at, progress)
+    name = arguments.site.resolve().name
+    try:
+        with shown_progress() as progress:
+            result = run_night(arguments.site, as_of, started_at, progress)
+    except Exception as error:
+        code, message = ending(error)
+        tell(settings, Notice(name, as_of, code, (message,)))
+        raise
     print("\n".join(result.summary))
+    if result.findings:
+        tell(settings, found(name, as_of, result.findings, result.summary))
     return result.exit_code
+
+
+def tell(settings: "Settings", notice: "Notice") -> None:
+    """Send a notice where the settings say; that it did not arrive is said and changes nothing."""
+    from b12screen.notify import notify
+
+    for complaint in notify(settings.notify, notice):
+        print(f"b12screen: {complaint}", file=sys.stderr)
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -554,9 +585,11 @@ def published(site: Path, as_of: date | None) -> "Iterator[Warehouse]":
 def doctor(arguments: argparse.Namespace) -> int:
     from b12screen import doctor as examination
 
+    if arguments.expect is not None:
+        return expect(arguments)
     lines = examination.installation()
     if arguments.site is not None:
-        lines += examination.site_lines(arguments.site, datetime.now().astimezone().date())
+        lines += examination.site_lines(arguments.site, datetime.now(UTC))
     code = examination.worst(lines)
     print("\n".join(str(line) for line in lines))
     verdict = {
@@ -565,6 +598,25 @@ def doctor(arguments: argparse.Namespace) -> int:
     }.get(code, f"A night would end with exit code {code}.")
     print(verdict)
     return code
+
+
+def expect(arguments: argparse.Namespace) -> int:
+    """Whether the night of today is there, asked after the hour by which it had to be."""
+    from b12screen.settings import load_settings
+
+    if arguments.site is None:
+        raise UsageError("--expect asks for the night of one site: name the SITE.")
+    settings = load_settings(arguments.site)
+    now = now_at(settings)
+    from b12screen.doctor import expected
+    from b12screen.notify import Notice
+
+    line = expected(arguments.site, now, clock_time(*arguments.expect))
+    print(line)
+    if line.code:
+        name = arguments.site.resolve().name
+        tell(settings, Notice(name, now.date(), line.code, (line.says,)))
+    return line.code
 
 
 def serve(arguments: argparse.Namespace) -> int:

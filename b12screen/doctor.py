@@ -9,9 +9,10 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from b12screen import __version__, rules
 from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid
@@ -78,12 +79,13 @@ def installed(name: str) -> str:
         return f"{name} missing"
 
 
-def site_lines(root: Path, today: date) -> list[Line]:
-    """What a run of the site would meet, and what the last night said."""
+def site_lines(root: Path, now: datetime) -> list[Line]:
+    """What a run of the site would meet at this moment, and what the last night said."""
     try:
         settings = load_settings(root)
     except B12ScreenError as error:
         return [Line(error.exit_code, "settings", str(error))]
+    today = now.astimezone(ZoneInfo(settings.timezone)).date()
     site = Site(root.resolve())
     laboratories = ", ".join(settings.laboratories)
     lines = [
@@ -98,6 +100,28 @@ def site_lines(root: Path, today: date) -> list[Line]:
         lock_line(site),
     ]
     return lines + last_night(site, settings, today)
+
+
+def expected(root: Path, now: datetime, by: time) -> Line:
+    """Whether the night of today is published; until ``by``, in the site's time, it need not be."""
+    site = Site(root.resolve())
+    newest = site.current.resolve().name.split(".")[0] if site.current.exists() else None
+    today = now.date().isoformat()
+    if newest is not None and newest >= today:
+        return Line(OK, "expected", f"the night of {newest} is published")
+    there = f"the newest is {newest}" if newest else "none is published yet"
+    if now.time() < by:
+        return Line(OK, "expected", f"the night of {today} is due by {by:%H:%M}; {there}")
+    if lock_line(site).code:
+        does = "A run holds the site at this moment: wait for it, or see where it stands"
+    else:
+        does = "No run holds the site: look at the log of the schedule, then `b12screen run`"
+    return Line(
+        LOOK,
+        "expected",
+        f"the night of {today} should have been published by {by:%H:%M} and is not there; "
+        f"{there}, and its lists stand. {does}",
+    )
 
 
 def ruleset_line(settings: Settings, root: Path, today: date) -> Line:

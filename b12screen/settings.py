@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -31,6 +32,8 @@ SETTINGS_FILE = "b12screen.toml"
 SHIPPED_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 GROUP_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 LABORATORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+LOOPBACK = (("http", "localhost"), ("http", "127.0.0.1"), ("http", "::1"))
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -93,6 +96,29 @@ class Feedback(Section):
     """How the clinics' spreadsheets write a day of which both day and month could be the month."""
 
     date_order: Literal["day-first", "month-first"] | None = None
+
+
+class Notify(Section):
+    """Who is told of a night that fails, finds something or does not come; nobody by default."""
+
+    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    webhook: str | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def webhook_is_a_safe_address(cls, webhook: str | None) -> str | None:
+        if webhook is None:
+            return None
+        try:
+            parts = urlsplit(webhook)
+            whole = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole or parts.username is not None or not re.fullmatch(r"[!-~]+", webhook):
+            raise ValueError("is not an address like https://example.org/hook")
+        if parts.scheme != "https" and (parts.scheme, parts.hostname) not in LOOPBACK:
+            raise ValueError("is not an https address, nor an http address of this machine")
+        return webhook
 
 
 class LocalTest(Section):
@@ -182,6 +208,7 @@ class Settings(Section):
     hl7v2: Hl7v2 = Hl7v2()
     fhir: Fhir = Fhir()
     feedback: Feedback = Feedback()
+    notify: Notify = Notify()
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
     conditions: dict[str, dict[str, OwnCondition]] = {}
     drugs: dict[str, dict[str, OwnDrug]] = {}
@@ -296,6 +323,13 @@ ruleset = "praxis-2025"
 # unless this says how the clinics' spreadsheets write it: "day-first" or "month-first".
 # date_order = "day-first"
 
+[notify]
+# Who is told when a night fails, finds something or does not come (doctor --expect). The command
+# gets the text as its input; {site}, {night} and {exit_code} in its words are replaced. The address
+# gets JSON with the same. Neither is told anything of a patient.
+# command = ["mail", "-s", "b12screen {site}: {exit_code}", "oncall@example.org"]
+# webhook = "https://example.org/hook"
+
 # One table for each laboratory; the first is meant where an extract names none.
 # Codes are LOINC and units are UCUM unless the laboratory says otherwise.
 [laboratories.main]
@@ -390,6 +424,7 @@ def known_keys(path: list[str]) -> list[str]:
         "hl7v2": Hl7v2,
         "fhir": Fhir,
         "feedback": Feedback,
+        "notify": Notify,
     }
     match path:
         case []:
