@@ -15,8 +15,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from b12screen import __version__, rules
+from b12screen.disk import rooms
 from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid
 from b12screen.maps import load_maps
+from b12screen.night import PRIVATE
 from b12screen.publish import Site
 from b12screen.resources import sql_folder
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings
@@ -95,7 +97,7 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
             f"{root / SETTINGS_FILE}: timezone {settings.timezone}, laboratories {laboratories}",
         ),
         ruleset_line(settings, root, today),
-        disk_line(site),
+        *disk_lines(site),
         *folder_lines(site),
         lock_line(site),
     ]
@@ -134,11 +136,22 @@ def ruleset_line(settings: Settings, root: Path, today: date) -> Line:
     return Line(OK, "ruleset", f"{ruleset.ruleset}, to be reviewed by {ruleset.review_by}")
 
 
-def disk_line(site: Site) -> Line:
+def disk_lines(site: Site) -> list[Line]:
+    """Whether the next night would have room, and how much is free."""
+    try:
+        previous = site.committed()
+        private = None if previous is None else site.state(previous) / PRIVATE
+        lines = [
+            Line(CannotWrite.exit_code if room.needs > room.free else OK, "disk", str(room))
+            for room in rooms(site, previous, private)
+        ]
+    except (OSError, B12ScreenError):
+        # A folder that is missing or closed to this user has a line of its own.
+        lines = []
     free = shutil.disk_usage(site.root).free / 1e9
     if free < FREE_GB_FOR_A_NIGHT:
-        return Line(LOOK, "disk", f"{free:.1f} GB free: too little for a large night")
-    return Line(OK, "disk", f"{free:.1f} GB free")
+        lines.append(Line(LOOK, "disk", f"{free:.1f} GB free: too little for a large night"))
+    return lines or [Line(OK, "disk", f"{free:.1f} GB free")]
 
 
 def folder_lines(site: Site) -> list[Line]:

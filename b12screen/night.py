@@ -9,6 +9,7 @@ anybody reads has changed.
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ import b12screen
 from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
+from b12screen.disk import hold_room
 from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
 from b12screen.ingest import FileAccount, Taking
 from b12screen.ingest import take as take_extracts
@@ -170,12 +172,30 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
             started_at=started_at,
             previous=previous,
         )
+        look_into(site.inbox)
+        hold_room(site, previous, None if previous is None else site.state(previous) / PRIVATE)
         night.state.mkdir(mode=0o700)
         night.folder.mkdir(mode=0o700)
         try:
             yield night
         finally:
             publishing.clear_leftovers(site)
+
+
+def look_into(inbox: Path) -> None:
+    """NothingUsable where the inbox is not there or cannot be opened, say because of a lost mount.
+
+    Without it a night would be published that rests on what came before and looks like any other.
+    """
+    try:
+        with os.scandir(inbox):
+            return
+    except OSError as error:
+        reason = error.strerror
+    raise NothingUsable(
+        f"the inbox {inbox} cannot be looked into ({reason}): nothing was taken or published, "
+        "yesterday's files stand; mount it, make it, or let the running user read it, and run again"
+    )
 
 
 def take(night: Night, progress: Progress) -> Taking:

@@ -291,8 +291,10 @@ def size_mb(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
-    first_night: Path, small_disk: Callable[[int], Path]
+    first_night: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As on a disk that something else fills once the night has begun.
+    monkeypatch.setattr("b12screen.night.hold_room", lambda *_: None)
     site = small_disk(400) / "site"
     shutil.copytree(first_night, site, symlinks=True)
     deliver(site, MORE)
@@ -313,6 +315,50 @@ def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
     assert len(set(filled_in)) > 1, "the disk filled in one stage only"
     assert whole(site) == "2026-11-02.1"
     accounted(site)
+
+
+@pytest.mark.slow
+def test_a_night_without_room_ends_before_it_begins(
+    first_night: Path, small_disk: Callable[[int], Path]
+) -> None:
+    site = small_disk(400) / "site"
+    shutil.copytree(first_night, site, symlinks=True)
+    deliver(site, MORE)
+    yesterday = bytes_below(site)
+    small_disk(size_mb(site) + 3)
+    with pytest.raises(CannotWrite, match="too full to begin: a night needs about") as full:
+        night(site, SECOND_NIGHT)
+    assert full.value.exit_code == 15
+    assert bytes_below(site) == yesterday
+    small_disk(400)
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.1"
+
+
+def test_an_extract_larger_than_the_disk_is_not_begun(site: Path) -> None:
+    yesterday = bytes_below(site / "published")
+    huge = site / "inbox" / "labs_huge.csv"
+    huge.touch()
+    os.truncate(huge, 7 * 10**12)
+    with pytest.raises(CannotWrite, match="MB are free") as full:
+        night(site, SECOND_NIGHT)
+    assert full.value.exit_code == 15
+    assert bytes_below(site / "published") == yesterday
+    huge.unlink()
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.1"
+
+
+def test_a_night_without_its_inbox_is_not_published(site: Path) -> None:
+    yesterday = seen(site)
+    (site / "inbox").rename(site / "unmounted")
+    with pytest.raises(NothingUsable, match="cannot be looked into") as missing:
+        night(site, SECOND_NIGHT)
+    assert missing.value.exit_code == 12
+    assert seen(site) == yesterday
+    (site / "unmounted").rename(site / "inbox")
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.1"
 
 
 def test_a_disk_that_fills_while_publishing_leaves_yesterdays_files(
