@@ -3,19 +3,23 @@
 Prefect stores every exception that leaves a task, and the parameters of every run. So nothing but
 a path and a day is a parameter, no result is kept, and an exception is replaced by one that says
 the stage and what its own message may say, without the exception it arose from.
+
+Only looking into the inbox is tried again: a lost mount may come back, the rest would fail alike.
 """
 
 import argparse
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from b12screen.errors import B12ScreenError
-from b12screen.settings import load_settings
+from b12screen.ingest import Taking
+from b12screen.notify import Notice, found, notify
+from b12screen.settings import Settings, load_settings
 from b12screen.traces import named
 from pipelines.environment import prepare
 
@@ -39,14 +43,17 @@ if __name__ == "__main__":
         sys.stderr.write(f"b12screen: {error}\n")
         sys.exit(error.exit_code)
 
-from prefect import flow, get_run_logger, task  # noqa: E402
-from prefect.artifacts import create_markdown_artifact  # noqa: E402
+from prefect import Flow, State, flow, get_run_logger, task  # noqa: E402
+from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.client.schemas.objects import FlowRun  # noqa: E402
+from prefect.logging.loggers import flow_run_logger  # noqa: E402
 
 from b12screen.night import (  # noqa: E402
     NightResult,
     audit,
     decide,
+    look_into,
     publish,
     started,
     take,
@@ -54,6 +61,11 @@ from b12screen.night import (  # noqa: E402
 )
 
 BUG = 1
+# A mount that is late is waited for: a quarter of an hour in all.
+INBOX_WAITS_SECONDS = [60, 240, 600]
+# No night takes half as long; whatever hangs is then ended, and somebody told.
+MOST_SECONDS = 6 * 60 * 60
+MOST_FILES_SHOWN = 200
 Value = TypeVar("Value")
 
 
@@ -82,8 +94,11 @@ def stopped(error: Exception) -> StageError:
     )
 
 
-def stage(name: str, work: Callable[[], Value]) -> Value:
-    """Run one stage as a task. It takes no parameters, as Prefect would look into them."""
+def stage(name: str, work: Callable[[], Value], waits: Sequence[float] = ()) -> Value:
+    """Run one stage as a task. It takes no parameters, as Prefect would look into them.
+
+    ``waits`` are the seconds after which it is tried again, for what the world may mend.
+    """
 
     def reduced() -> Value:
         try:
@@ -93,44 +108,125 @@ def stage(name: str, work: Callable[[], Value]) -> Value:
         # Raised out here, the exception carries neither cause nor context.
         raise failure
 
-    as_task = task(name=name, persist_result=False, cache_policy=NO_CACHE, retries=0)
+    as_task = task(
+        name=name,
+        persist_result=False,
+        cache_policy=NO_CACHE,
+        retries=len(waits),
+        retry_delay_seconds=list(waits),
+    )
     return as_task(reduced)()
 
 
-@flow(name="b12screen-nightly", persist_result=False, retries=0)
+def broke_off(flow: "Flow[..., Any]", flow_run: FlowRun, state: "State[Any]") -> None:
+    """Tell of a night that was ended from outside: killed, or out of its time.
+
+    What a stage failed on is told where it is known; here nothing is but that there is no night.
+    """
+    if not state.is_crashed() and state.name != "TimedOut":
+        return
+    site = Path(flow_run.parameters["site"])
+    settings = load_settings(site)
+    day = flow_run.parameters.get("as_of")
+    planned = flow_run.expected_start_time or flow_run.created
+    if day is None and planned is not None:
+        day = planned.astimezone(ZoneInfo(settings.timezone)).date().isoformat()
+    how = "took too long and was ended" if state.name == "TimedOut" else "was ended from outside"
+    text = (
+        f"the run {how}: Prefect's state is {state.name}. Unless the night is published, "
+        "yesterday's files stand and nothing of it counts: look at the log, and run it again"
+    )
+    notice = Notice(site.name, date.fromisoformat(str(day)), BUG, (text,))
+    tell(settings, notice, flow_run_logger(flow_run, flow).warning)
+
+
+def tell(settings: Settings, notice: Notice, say: Callable[[str], None]) -> None:
+    """Send a notice; that it did not arrive is said and changes nothing."""
+    for complaint in notify(settings.notify, notice):
+        say(complaint)
+
+
+@flow(
+    name="b12screen-nightly",
+    persist_result=False,
+    retries=0,
+    timeout_seconds=MOST_SECONDS,
+    on_failure=[broke_off],
+    on_crashed=[broke_off],
+)
 def nightly(site: str, as_of: str | None = None) -> int:
     """Take, decide, write, audit, publish; returns the exit code 0, or 20 with findings.
 
     `site` is the site's folder; `as_of` a day as text, by default today in the site's timezone.
     """
     log = get_run_logger()
+    root = Path(site)
+    known: tuple[Settings, date] | None = None
     try:
-        result = one_night(Path(site), as_of, log.info)
+        settings = load_settings(root)
+        started_at = datetime.now(ZoneInfo(settings.timezone))
+        day = date.fromisoformat(as_of) if as_of else started_at.date()
+        known = settings, day
+        taking, result = one_night(root, day, started_at, log.info)
     except Exception as error:  # noqa: BLE001 - whatever it is, Prefect would store it
         failure = stopped(error)
     else:
         for finding in result.findings:
             log.warning(finding)
-        create_markdown_artifact(
-            key="b12screen-night",
-            description=f"The night of {result.as_of}",
-            markdown="\n".join(["```", *result.summary, "```"]),
-        )
+        show(taking, result)
+        if result.findings:
+            tell(settings, found(root.name, day, result.findings, result.summary), log.warning)
         return result.exit_code
+    if known is not None:
+        settings, day = known
+        tell(settings, Notice(root.name, day, failure.exit_code, (str(failure),)), log.warning)
     raise failure
 
 
-def one_night(site: Path, as_of: str | None, progress: Callable[[str], None]) -> NightResult:
+def one_night(
+    site: Path, day: date, started_at: datetime, progress: Callable[[str], None]
+) -> tuple[Taking, NightResult]:
     """The stages in order, each a task; the site is held from the first to the last."""
-    started_at = datetime.now(ZoneInfo(load_settings(site).timezone))
-    day = date.fromisoformat(as_of) if as_of else started_at.date()
-
+    stage("inbox", lambda: look_into(site / "inbox"), INBOX_WAITS_SECONDS)
     with started(site, day, started_at) as night:
         taking = stage("take", lambda: take(night, progress))
         stage("decide", lambda: decide(night, taking, progress))
         lists = stage("write", lambda: write(night, progress))
         stage("audit", lambda: audit(night, lists, progress))
-        return stage("publish", lambda: publish(night, taking, lists, progress))
+        return taking, stage("publish", lambda: publish(night, taking, lists, progress))
+
+
+def show(taking: Taking, result: NightResult) -> None:
+    """The summary and the accounts on Prefect's pages; the night stands also without them."""
+    files = [
+        {
+            "file": account.file_name,
+            "kind": account.kind,
+            "verdict": "held" if account.held else "rejected" if account.reason else "taken",
+            "read": account.n_read,
+            "accepted": account.n_accepted,
+            "duplicate": account.n_duplicate,
+            "superseded": account.n_superseded,
+            "out of scope": account.n_out_of_scope,
+            "rejected": account.n_rejected,
+            "reason": account.reason or "",
+        }
+        for account in taking.accounts[:MOST_FILES_SHOWN]
+    ]
+    of_all = f"{len(files)} of {len(taking.accounts)} accounts, all are in manifest.json"
+    try:
+        create_markdown_artifact(
+            key="b12screen-night",
+            description=f"The night of {result.as_of}",
+            markdown="\n".join(["```", *result.summary, "```"]),
+        )
+        create_table_artifact(
+            key="b12screen-accounts",
+            description=f"Files of the night of {result.as_of}: {of_all}",
+            table=files,
+        )
+    except Exception as error:  # noqa: BLE001 - Prefect's own trouble is none of the night's
+        get_run_logger().warning(f"the pages of the night were not stored: {type(error).__name__}")
 
 
 def main() -> int:

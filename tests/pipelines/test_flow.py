@@ -1,11 +1,16 @@
 """The flow: the order of its stages, and nothing published when one of them fails."""
 
+import json
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from b12screen.settings import SETTINGS_FILE
 
 STAGES = ("take", "decide", "write", "audit", "publish")
 
@@ -54,6 +59,7 @@ def test_each_stage_is_one_task_that_keeps_and_repeats_nothing(
     (options,) = made
     assert options["persist_result"] is False
     assert options["retries"] == 0
+    assert options["retry_delay_seconds"] == []
     assert options["cache_policy"] is flows.NO_CACHE
     assert flows.nightly.persist_result is False
     assert flows.nightly.retries == 0
@@ -97,6 +103,89 @@ def test_nothing_is_published_when_a_stage_fails(
     assert prefect_knows(canary) == []
 
 
+def pager(site: Path, told: Path) -> None:
+    """The site tells by a command that appends its input to a file."""
+    command = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"]
+    (site / SETTINGS_FILE).write_text(f"[notify]\ncommand = {json.dumps([*command, str(told)])}\n")
+
+
+def test_an_inbox_that_is_late_is_waited_for_and_nothing_else_is_tried_again(
+    flows: ModuleType,
+    site: Path,
+    deliver: Callable[[dict[str, str]], None],
+    sound: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliver(sound)
+    (site / "inbox").rename(site / "unmounted")
+    ran = recorded(flows, monkeypatch)
+    looked: list[bool] = []
+    look = flows.look_into
+
+    def late(inbox: Path) -> None:
+        looked.append(inbox.exists())
+        if len(looked) == 3:
+            (site / "unmounted").rename(inbox)
+        look(inbox)
+
+    monkeypatch.setattr(flows, "look_into", late)
+    monkeypatch.setattr(flows, "INBOX_WAITS_SECONDS", [0, 0, 0])
+    assert flows.nightly(str(site), "2026-11-01") in (0, 20)
+    assert looked == [False, False, False]
+    assert tuple(ran) == STAGES
+
+
+def test_an_inbox_that_stays_away_ends_the_night_with_its_code_and_a_notice(
+    flows: ModuleType, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pager(site, tmp_path / "told")
+    (site / "inbox").rmdir()
+    monkeypatch.setattr(flows, "INBOX_WAITS_SECONDS", [0, 0])
+    with pytest.raises(flows.StageError) as raised:
+        flows.nightly(str(site), "2026-11-01")
+    assert raised.value.exit_code == 12
+    assert "cannot be looked into" in str(raised.value)
+    told = (tmp_path / "told").read_text()
+    assert told.startswith("b12screen, site site, night of 2026-11-01: exit code 12\n")
+    assert str(raised.value) in told
+    assert told.count("exit code") == 1
+
+
+def test_the_waits_for_the_inbox_end_before_the_night_is_out_of_time(flows: ModuleType) -> None:
+    assert 0 < sum(flows.INBOX_WAITS_SECONDS) < flows.MOST_SECONDS / 10
+    assert flows.nightly.timeout_seconds == flows.MOST_SECONDS
+
+
+@pytest.mark.parametrize("ending", ["takes too long", "is interrupted"])
+def test_a_night_that_is_broken_off_is_told_and_leaves_nothing(
+    flows: ModuleType,
+    site: Path,
+    deliver: Callable[[dict[str, str]], None],
+    sound: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+) -> None:
+    deliver(sound)
+    pager(site, tmp_path / "told")
+
+    def never(*_: object) -> None:
+        if ending == "is interrupted":
+            raise KeyboardInterrupt
+        time.sleep(60)
+
+    monkeypatch.setattr(flows, "decide", never)
+    night = flows.nightly.with_options(timeout_seconds=5)
+    with pytest.raises((TimeoutError, KeyboardInterrupt)):
+        night(str(site), "2026-11-01")
+    told = (tmp_path / "told").read_text()
+    assert "night of 2026-11-01: exit code 1" in told
+    assert ("took too long" if ending == "takes too long" else "ended from outside") in told
+    assert not (site / "published" / "current").exists()
+    assert list((site / "published" / ".nights").iterdir()) == []
+    assert list((site / "store" / "generations").iterdir()) == []
+
+
 def test_a_stopped_night_keeps_the_exit_code_and_message_of_the_core(
     flows: ModuleType, site: Path
 ) -> None:
@@ -121,3 +210,13 @@ def test_the_artifact_holds_the_summary_and_nobody(
     assert artifact is not None
     assert "2026-11-02" in str(artifact.data)
     assert canary not in str(artifact.data)
+    accounts = Artifact.get("b12screen-accounts")
+    assert accounts is not None
+    shown = json.loads(str(accounts.data))
+    assert [(row["file"], row["verdict"], row["read"]) for row in shown] == [
+        ("conditions_1.csv", "taken", 1),
+        ("labs_1.csv", "taken", 2),
+        ("medications_1.csv", "taken", 1),
+        ("patients_1.csv", "taken", 1),
+    ]
+    assert canary not in str(accounts.data)
