@@ -96,6 +96,7 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
             "settings",
             f"{root / SETTINGS_FILE}: timezone {settings.timezone}, laboratories {laboratories}",
         ),
+        *settings_lines(settings, root),
         ruleset_line(settings, root, today),
         *disk_lines(site),
         *folder_lines(site),
@@ -124,6 +125,18 @@ def expected(root: Path, now: datetime, by: time) -> Line:
         f"the night of {today} should have been published by {by:%H:%M} and is not there; "
         f"{there}, and its lists stand. {does}",
     )
+
+
+def settings_lines(settings: Settings, root: Path) -> list[Line]:
+    """Who else could change the settings, whose command a night runs, or read their address."""
+    rights = (root / SETTINGS_FILE).stat().st_mode
+    if rights & 0o022:
+        says = f"{SETTINGS_FILE} may be written by other users, who could name a command: chmod 640"
+        return [Line(LOOK, "settings", says)]
+    if rights & 0o004 and settings.notify.webhook is not None:
+        says = f"{SETTINGS_FILE} holds an address and is open to other users: chmod 640"
+        return [Line(LOOK, "settings", says)]
+    return []
 
 
 def ruleset_line(settings: Settings, root: Path, today: date) -> Line:

@@ -457,6 +457,8 @@ def make_site(site: Path) -> None:
         (site / "inbox").mkdir()
         (site / "store").mkdir(mode=0o700)
         (site / "published").mkdir(mode=0o750)
+        # It may come to hold the address of a webhook, and names a command that nights run.
+        (site / SETTINGS_FILE).touch(mode=0o640)
         (site / SETTINGS_FILE).write_text(INITIAL_SETTINGS, encoding="utf-8")
     except OSError as error:
         raise CannotWrite(

@@ -130,9 +130,9 @@ def sheet_rows(paths: Sequence[Path], columns: Sequence[str]) -> pl.DataFrame | 
     ``path`` names the sheet of a row.
     """
     try:
-        rows = pl.scan_csv(list(paths), infer_schema=False, include_file_paths="path").select(
-            "path", *columns
-        )
+        rows = pl.scan_csv(
+            list(paths), infer_schema=False, include_file_paths="path", glob=False
+        ).select("path", *columns)
         return rows.with_columns(
             unguarded_cell(pl.col(name).fill_null("")).alias(name) for name in columns
         ).collect()

@@ -3,11 +3,14 @@
 Every name and text passes through :func:`quoted_name` or :func:`quoted_text`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.relation import Relation
 
+# What the engine reads as a pattern in the path of a file.
+_PATTERN = re.compile(r"([*?\[])")
 _TYPES = {
     "String": "VARCHAR",
     "Int64": "BIGINT",
@@ -27,6 +30,12 @@ def quoted_name(name: str) -> str:
 def quoted_text(text: str) -> str:
     """A text literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quoted_parts(pattern: str) -> str:
+    """A path as a text literal; only its last name may be a pattern of file names."""
+    folder, slash, name = pattern.rpartition("/")
+    return quoted_text(_PATTERN.sub(r"[\1]", folder) + slash + name)
 
 
 def sql_type(column: Any) -> str:
@@ -117,7 +126,7 @@ def incoming_csv(
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT row_number() OVER () AS record, '
         f"{_cells(placed, wanted, quoted_name)} "
-        f"FROM read_csv({quoted_text(path)}, columns = {{{struct}}}, "
+        f"FROM read_csv({quoted_parts(path)}, columns = {{{struct}}}, "
         f"header = true, auto_detect = false, delim = {quoted_text(separator)}, quote = '\"', "
         f"escape = '\"', force_not_null = [{blanks}], store_rejects = true, "
         f"max_line_size = {int(most_bytes)})"
@@ -134,7 +143,7 @@ def incoming_parquet(
     cell = quoted_name if keeps_absent else _never_null
     return (
         'CREATE OR REPLACE VIEW "taking"."incoming" AS SELECT record, '
-        f"{_cells(present, wanted, cell)} FROM read_parquet({quoted_text(pattern)})"
+        f"{_cells(present, wanted, cell)} FROM read_parquet({quoted_parts(pattern)})"
     )
 
 
@@ -156,7 +165,8 @@ def broken_parquet(pattern: str, has_segment: bool) -> str:
     segment = "segment" if has_segment else "CAST(NULL AS VARCHAR) AS segment"
     return (
         'CREATE OR REPLACE TABLE "taking"."broken" AS '
-        f"SELECT record, line, {segment}, check_name, raw FROM read_parquet({quoted_text(pattern)})"
+        f"SELECT record, line, {segment}, check_name, raw "
+        f"FROM read_parquet({quoted_parts(pattern)})"
     )
 
 
@@ -164,7 +174,7 @@ def places_parquet(pattern: str) -> str:
     """The view ``taking.place``: where in its file of messages each row stands."""
     return (
         'CREATE OR REPLACE VIEW "taking"."place" AS '
-        f"SELECT record, line, segment FROM read_parquet({quoted_text(pattern)})"
+        f"SELECT record, line, segment FROM read_parquet({quoted_parts(pattern)})"
     )
 
 
@@ -172,7 +182,7 @@ def parquet_view(name: str, pattern: str) -> str:
     """A view over Parquet parts."""
     return (
         f"CREATE OR REPLACE VIEW {quoted_name(name)} AS "
-        f"SELECT * FROM read_parquet({quoted_text(pattern)})"
+        f"SELECT * FROM read_parquet({quoted_parts(pattern)})"
     )
 
 

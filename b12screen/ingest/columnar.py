@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from b12screen.ingest.delimited import FileRefused, Parts
+from b12screen.ingest.delimited import FileRefused, Parts, most_unpacked, too_large
 
 SLICE_ROWS = 250_000
 
@@ -18,12 +18,15 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
 
 
 def parquet_as_text(
-    path: Path, sent: dict[str, str], max_cell_bytes: int, folder: Path
+    path: Path, sent: dict[str, str], max_cell_bytes: int, folder: Path, most_bytes: int
 ) -> tuple[int, int]:
     """Write ``folder/rows-*.parquet`` and ``folder/broken-*.parquet`` as for delimited text.
 
     ``sent`` gives the file's own column name for each wanted one. Returns the numbers of rows.
+    FileRefused where it is damaged, or its text grows beyond the limits of packed files.
     """
+    most = most_unpacked(path, most_bytes)
+    n_bytes = 0
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
     n_rows = 0
     try:
@@ -32,7 +35,7 @@ def parquet_as_text(
         keys = [name for name in numbers if name == "code" or name.endswith("_id")]
         if keys:
             raise FileRefused(f"{', '.join(keys)} is a column of decimal numbers; write it as text")
-        scan = pl.scan_parquet(path)
+        scan = pl.scan_parquet(path, glob=False)
         n_sent = scan.select(pl.len()).collect().item()
         scan = scan.select(
             as_text(pl.col(source), kinds[source]).alias(wanted) for wanted, source in sent.items()
@@ -42,6 +45,14 @@ def parquet_as_text(
             frame = frame.with_columns(
                 pl.col("record").cast(pl.Int64), pl.lit(None, pl.Int64).alias("line")
             )
+            # As text every cell has a separator behind it; a billion of blank ones is no little.
+            n_bytes += frame.height * len(sent) + int(
+                frame.select(
+                    pl.sum_horizontal(pl.col(*sent).str.len_bytes().fill_null(0)).sum()
+                ).item()
+            )
+            if n_bytes > most:
+                raise too_large(most)
             oversize = pl.any_horizontal(
                 pl.col(name).str.len_bytes().fill_null(0) > max_cell_bytes for name in sent
             )

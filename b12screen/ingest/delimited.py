@@ -17,6 +17,8 @@ from typing import IO, Any
 import polars as pl
 import pyarrow as pa
 
+from b12screen.ingest.recognise import shown
+
 CHUNK = 1024 * 1024
 BATCH_ROWS = 50_000
 BATCH_BYTES = 64 * 1024 * 1024
@@ -115,17 +117,27 @@ def measured(path: Path, hashed: bool = True) -> tuple[str, Measures]:
 
 def unpacked(path: Path, packing: str, target: Path, most_bytes: int) -> None:
     """Decompress into ``target``; FileRefused where it is damaged or grows beyond its limits."""
-    most = min(most_bytes, max(ALWAYS_UNPACKED_BYTES, path.stat().st_size * MOST_TIMES_PACKED))
+    most = most_unpacked(path, most_bytes)
     written = 0
     with packed(path, packing) as source, target.open("wb") as out:
         while chunk := unpacked_chunk(source):
             written += len(chunk)
             if written > most:
-                raise FileRefused(
-                    f"it unpacks to more than {most} bytes; raise "
-                    "limits.max_decompressed_gb if that is meant, or send it in parts"
-                )
+                raise too_large(most)
             out.write(chunk)
+
+
+def most_unpacked(path: Path, most_bytes: int) -> int:
+    """How many bytes a packed file may become."""
+    return min(most_bytes, max(ALWAYS_UNPACKED_BYTES, path.stat().st_size * MOST_TIMES_PACKED))
+
+
+def too_large(most: int) -> FileRefused:
+    """Why a packed file that becomes larger is turned away."""
+    return FileRefused(
+        f"it unpacks to more than {most} bytes; raise limits.max_decompressed_gb if that is meant, "
+        "or send it in parts"
+    )
 
 
 def unpacked_chunk(source: Any) -> bytes:
@@ -166,7 +178,7 @@ def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
     # Stray cells beside a table give columns without a name; several are just extra ones.
     repeated = sorted({name for name in columns if name and columns.count(name) > 1})
     if repeated:
-        listed = ", ".join(repeated[:5])
+        listed = ", ".join(shown(name) for name in repeated[:5])
         raise FileRefused(f"its header names a column twice: {listed}; keep one of them")
     return Header(separator, columns, n_bytes)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from schemas.words import EXTRACT_KINDS
 
 FIRST_WORD = re.compile(r"[a-z]*")
 FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7|ndjson|ndjson\.gz)$")
+# Control and format characters, line and paragraph separators.
+STEERING = ("Cc", "Cf", "Zl", "Zp")
 # Forms that are read by content: one file gives rows of several kinds, whatever its name.
 MESSAGE_KINDS = {
     "hl7": ("patients", "labs"),
@@ -113,5 +116,12 @@ def name_below(inbox: Path, path: Path) -> str:
 
 
 def shown(name: str) -> str:
-    """A name that is safe to print: bytes that are no UTF-8 stand as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name that is safe to print: bytes that are no UTF-8, and what steers, stand as escapes.
+
+    A line end in a name would forge a line of a log, an escape sequence what a terminal shows.
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(
+        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in STEERING else sign
+        for sign in text
+    )

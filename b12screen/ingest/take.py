@@ -33,7 +33,7 @@ from b12screen.ingest.delimited import (
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
-from b12screen.ingest.recognise import Extract, Stamp, found, recognised, stamp
+from b12screen.ingest.recognise import Extract, Stamp, found, recognised, shown, stamp
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -616,7 +616,8 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         written = parquet_columns(path)
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
         source = {name: written[place] for name, place in sent.items()}
-        n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder)
+        most = int(limits.max_decompressed_gb * GIGABYTE)
+        n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
         extra = unused([name.strip().lower() for name in written], extract.kind)
         return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
     if extract.packing:
@@ -659,7 +660,7 @@ def columns_of(kind: str, names: list[str]) -> dict[str, int]:
 def unused(names: list[str], kind: str) -> str:
     """The columns that are dropped, for a message; the rest of a sheet of our own is none."""
     known = (*extract_columns(kind), *(SHEET if kind == words.FEEDBACK else ()))
-    return ", ".join(name or "(no name)" for name in names if name not in known)
+    return ", ".join(shown(name) or "(no name)" for name in names if name not in known)
 
 
 def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
@@ -713,6 +714,10 @@ def quickly(
         return None
     if shape.n_crlf:
         path = with_line_feeds(path, folder / "plain.csv", b"\r\n")
+    if path == extract.path:
+        # By a name of ours: in that of a sender the engine would read [1] or * as a pattern.
+        path = folder / "sent.csv"
+        path.symlink_to(extract.path.absolute())
     warehouse = site.warehouse
     warehouse.execute(
         ddl.incoming_csv(

@@ -1,6 +1,7 @@
 """What a file may do to its own shape: nothing is lost or guessed, every row has a place."""
 
 import gzip
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,60 @@ def test_a_symbolic_link_is_refused_and_other_files_are_left_alone(box: Box) -> 
     assert not taking.accounts and "labs_link.csv is a symbolic link" in taking.findings[0]
 
 
+def test_a_linked_folder_is_not_walked_and_what_is_no_file_is_not_opened(
+    box: Box, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "labs.csv").write_text(f"{LAB_HEADER}\n{ROW}\n")
+    (box.inbox / "labs_folder").symlink_to(outside)
+    (box.inbox / "labs_loop").symlink_to(box.inbox)
+    os.mkfifo(box.inbox / "labs_pipe.csv")
+    taking = box.take()
+    assert taking.accounts == ()
+    assert taking.left_alone == ("labs_pipe.csv",)
+    assert [finding.partition(" ")[0] for finding in taking.findings] == [
+        "labs_folder",
+        "labs_loop",
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_name_that_looks_like_a_pattern_is_one_file(box: Box, form: str) -> None:
+    """Browsers save a second `labs.csv` as `labs[1].csv`, which engines read as `labs1.csv`."""
+    names = ["labs1", "labs[1]", "labs*", "labs?", "labs[!2]", "labs{1}", "labs'"]
+    for number, name in enumerate(names):
+        path = box.labs(ROW.replace("R1", f"R{number}"), name=f"{name}.csv")
+        if form == "parquet":
+            pl.read_csv(path, infer_schema=False, glob=False).write_parquet(
+                path.with_suffix(".parquet")
+            )
+            path.unlink()
+    for account in box.take().accounts:
+        assert buckets(account) == (1, 1, 0, 0, 0, 0), account.file_name
+    assert box.rows("SELECT result_id, file_name FROM core.lab_result ORDER BY result_id") == [
+        (f"R{number}", f"{name}.{form}") for number, name in enumerate(names)
+    ]
+
+
+def test_names_that_steer_a_terminal_or_forge_a_line_are_shown_as_escapes(box: Box) -> None:
+    box.labs(ROW, name="labs\n2026-11-22 all is well.csv")
+    box.labs(ROW, name="labs\x1b[2J.csv")
+    box.labs(ROW, name="labs\u202egpj.csv")
+    box.labs(f"{ROW},x", name="labs.csv", header=f"{LAB_HEADER},a\x1b[2Jb")
+    box.labs(ROW, name="labs_2.csv", header=f"{LAB_HEADER},\x1b[2J,\x1b[2J")
+    taking = box.take()
+    assert taking.left_alone == (
+        "labs\\n2026-11-22 all is well.csv",
+        "labs\\u202egpj.csv",
+        "labs\\x1b[2J.csv",
+    )
+    (dropped,) = taking.notes
+    assert dropped.endswith("a\\x1b[2jb")
+    assert "\x1b" not in str(taking.accounts) + " ".join(box.lines + list(taking.findings))
+    assert [account.reason is None for account in taking.accounts] == [True, False]
+
+
 def test_the_kind_is_the_first_word_of_the_name_in_any_case(box: Box) -> None:
     box.labs(ROW, name="deep/er/LABS-2026.11.CSV")
     box.put("mylabs.csv", LAB_HEADER)
@@ -248,6 +303,20 @@ def test_a_packed_file_that_is_cut_short_is_rejected(box: Box, packing: str) -> 
 def test_a_file_that_unpacks_beyond_its_limit_is_rejected(tmp_path: Path, maps: Maps) -> None:
     box = Box(tmp_path, maps, Settings(limits=Limits(max_decompressed_gb=0.001)))
     box.put("labs.csv.gz", gzip.compress(b"x" * 2_000_000))
+    reason = box.account().reason
+    assert reason is not None and "unpacks to more than" in reason
+
+
+def test_a_parquet_file_that_unpacks_beyond_its_limit_is_rejected(
+    tmp_path: Path, maps: Maps
+) -> None:
+    box = Box(tmp_path, maps, Settings(limits=Limits(max_decompressed_gb=0.001)))
+    columns = ("result_id", "patient_id", "collected_at", "code", "value", "unit")
+    path = box.inbox / "labs.parquet"
+    pl.DataFrame({name: [""] for name in columns}).select(
+        pl.all().repeat_by(300_000).explode()
+    ).write_parquet(path)
+    assert path.stat().st_size < 10_000
     reason = box.account().reason
     assert reason is not None and "unpacks to more than" in reason
 

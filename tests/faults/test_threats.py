@@ -1,0 +1,132 @@
+"""Whoever sends extracts, or has an account on the machine, gets no further than the contract."""
+
+import csv
+import io
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from b12screen import cli
+from b12screen.settings import SETTINGS_FILE, make_site
+
+from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
+
+CLINICS = (
+    "../../../../escaped",
+    "/etc/b12screen-escaped",
+    "..",
+    ".",
+    "~root",
+    "$(touch escaped)",
+    "; touch escaped",
+    "-rf",
+    "con",
+    "unrouted",
+    "UNROUTED",
+    "data_quality",
+    "a\\b",
+    "line\nend",
+    "\x1b[2J",
+    "=1+1",
+    "'; DROP TABLE core.patient; --",
+    "%2E%2E%2Fescaped",
+    "\u202egpj",
+    "x" * 300,
+)
+
+
+def test_no_name_of_a_clinic_leaves_its_folder_or_meets_another(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    people = io.StringIO()
+    rows = csv.writer(people)
+    rows.writerow(["patient_id", "birth_date", "sex", "clinic_id"])
+    rows.writerows([f"P{n}", "1950-02-03", "female", clinic] for n, clinic in enumerate(CLINICS))
+    labs = ["result_id,patient_id,collected_at,code,value,unit"]
+    for n in range(len(CLINICS)):
+        labs.append(f"m{n},P{n},2026-10-30,13964-2,900,nmol/L")
+        labs.append(f"h{n},P{n},2026-10-30,13965-9,31.5,umol/L")
+    deliver(site, {"patients_1.csv": people.getvalue(), "labs_1.csv": "\n".join(labs)})
+    outside = {path for path in tmp_path.rglob("*") if site not in path.parents}
+    night(site, FIRST_NIGHT)
+    assert {path for path in tmp_path.rglob("*") if site not in path.parents} == outside
+    assert not Path("escaped").exists()
+    worklists = (site / "published" / "current").resolve() / "worklists"
+    sheets = list(worklists.rglob("*"))
+    assert {path.parent for path in sheets} == {worklists}
+    assert len({path.name.casefold() for path in sheets}) == len(CLINICS) + 2
+    for path in sheets:
+        assert path.name.isascii() and path.name.isprintable() and len(path.name) <= 104
+    listed = {}
+    for path in sheets:
+        text = path.read_bytes().decode("utf-8-sig")
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            listed.setdefault(path.name, set()).add(row["patient_id"])
+    assert sorted(person for people in listed.values() for person in people) == sorted(
+        f"P{n}" for n in range(len(CLINICS))
+    )
+
+
+@pytest.mark.parametrize("name", ["site [1]", "a*b", "it's", "ward; rm -rf x", "\u00fcber uns"])
+def test_a_site_may_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    site = tmp_path / name
+    make_site(site)
+    # A broken row, so that the rows go through files of the pipeline's own.
+    deliver(
+        site, EXTRACTS | {"labs_2.csv": "result_id,patient_id,collected_at,code,value,unit\nx\n"}
+    )
+    assert night(site, FIRST_NIGHT).findings == []
+    assert night(site, SECOND_NIGHT).run_id == "2026-11-02.1"
+
+
+def test_what_an_extract_holds_is_never_read_as_sql(site: Path) -> None:
+    attack = "'); DROP TABLE core.patient; COPY (SELECT 1) TO 'escaped'; --"
+    name = f"labs_{attack[:20]}.csv".replace("/", "")
+    header = f'result_id,patient_id,collected_at,code,value,unit,"{attack}"'
+    deliver(site, {name: f'{header}\n"{attack}","{attack}",2026-11-01,13964-2,450,nmol/L,x\n'})
+    night(site, SECOND_NIGHT)
+    assert bytes_below(site / "published" / "current") != {}
+    assert not list(site.rglob("escaped"))
+
+
+def test_doctor_says_who_could_steer_the_night_by_its_settings(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = site / SETTINGS_FILE
+    settings.write_text('[notify]\nwebhook = "https://example.org/secret"\n')
+    settings.chmod(0o640)
+    cli.main(["doctor", str(site)])
+    assert "chmod" not in capsys.readouterr().out
+    settings.chmod(0o644)
+    assert cli.main(["doctor", str(site)]) == 20
+    assert f"{SETTINGS_FILE} holds an address and is open to other users" in capsys.readouterr().out
+    settings.chmod(0o666)
+    assert cli.main(["doctor", str(site)]) == 20
+    out = capsys.readouterr().out
+    assert f"{SETTINGS_FILE} may be written by other users" in out
+    assert "secret" not in out
+
+
+def test_a_new_sites_settings_are_its_owners_to_change(tmp_path: Path) -> None:
+    before = os.umask(0o000)
+    try:
+        make_site(tmp_path / "site")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "site" / SETTINGS_FILE).stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "site" / "store").stat().st_mode) == 0o700
+
+
+def test_a_link_planted_in_the_store_is_not_followed_out_of_it(site: Path, tmp_path: Path) -> None:
+    """What a killed night left is cleared: a link there costs the link, not what it leads to."""
+    treasure = tmp_path / "treasure"
+    treasure.mkdir()
+    (treasure / "file").write_text("x")
+    (site / "store" / "generations" / "2026-11-02.1").symlink_to(treasure)
+    shutil.rmtree(site / "store" / "scratch", ignore_errors=True)
+    (site / "published" / ".nights" / "2026-11-02.1").symlink_to(treasure)
+    night(site, SECOND_NIGHT)
+    assert (treasure / "file").read_text() == "x"
