@@ -5,6 +5,7 @@ in the site's private store. Whatever the operator has set already is left as it
 """
 
 import os
+import secrets
 from pathlib import Path
 
 from b12screen.errors import CannotWrite
@@ -17,6 +18,10 @@ SETTINGS = {
     # default of 20 seconds.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
+
+
+# What a server of our own asks for, and what we answer.
+KEYS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 
 def prepare(site: Path) -> None:
@@ -33,3 +38,8 @@ def prepare(site: Path) -> None:
         os.environ["PREFECT_HOME"] = str(home)
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    if not os.environ.keys() & {"PREFECT_API_URL", *KEYS}:
+        # Our own server listens on the loopback, where every account of the machine may call it:
+        # whoever starts a night there starts it as the running user, on a site of his choice.
+        key = f"b12screen:{secrets.token_urlsafe(32)}"
+        os.environ.update(dict.fromkeys(KEYS, key))

@@ -10,7 +10,7 @@ import pytest
 
 from b12screen.ingest import check
 from b12screen.maps import Maps
-from b12screen.settings import Settings
+from b12screen.settings import Limits, Settings
 
 from .inbox import NIGHT, Box, buckets
 from .test_fhir import condition, dose, observation, patient
@@ -218,3 +218,22 @@ def test_every_row_of_the_real_observations_ends_in_a_bucket(box: Box) -> None:
     assert box.rows("SELECT count(*), count(line), count(segment) FROM core.reject") == [
         (account.n_rejected,) * 3
     ]
+
+
+def test_a_line_that_is_nested_without_end_costs_one_row(box: Box) -> None:
+    lists = "[" * 200_000 + "]" * 200_000
+    objects = '{"b":' * 200_000 + "1" + "}" * 200_000
+    box.put(
+        "deep.ndjson",
+        "".join(f'{{"resourceType":"Observation","a":{deep}}}\n' for deep in (lists, objects)),
+    )
+    assert buckets(box.account()) == (2, 0, 0, 0, 0, 2)
+    assert [row[3] for row in box.rejects()] == ["json", "json"]
+
+
+def test_packed_resources_that_unpack_beyond_their_limit_are_rejected(box: Box) -> None:
+    box.settings = Settings(limits=Limits(max_decompressed_gb=0.001))
+    box.put("bomb.ndjson.gz", gzip.compress(b" " * 2_000_000))
+    assert {account.n_read for account in box.take().accounts} == {0}
+    ((reason,),) = box.rows("SELECT DISTINCT reason FROM run.source_file")
+    assert "unpacks to more than" in str(reason)

@@ -1,6 +1,9 @@
 """The schedule: when the night runs, what it is given, and that Prefect may not call out."""
 
+import base64
 import os
+import urllib.error
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +18,7 @@ from pipelines import environment
 def test_prefect_lives_in_the_private_store_and_calls_nobody(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("PREFECT_HOME", *environment.SETTINGS):
+    for name in ("PREFECT_HOME", "PREFECT_API_URL", *environment.SETTINGS, *environment.KEYS):
         monkeypatch.setenv(name, "restored afterwards")
         monkeypatch.delenv(name)
     environment.prepare(site)
@@ -24,6 +27,12 @@ def test_prefect_lives_in_the_private_store_and_calls_nobody(
     assert home.stat().st_mode & 0o777 == 0o700
     assert os.environ["DO_NOT_TRACK"] == "1"
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    asked, answered = (os.environ[name] for name in environment.KEYS)
+    assert asked == answered
+    assert len(asked) > 40
+    assert asked.encode() not in b"".join(
+        path.read_bytes() for path in site.rglob("*") if path.is_file()
+    )
 
 
 def test_what_the_operator_set_is_left_as_it_is(
@@ -31,7 +40,11 @@ def test_what_the_operator_set_is_left_as_it_is(
 ) -> None:
     for name in ("PREFECT_HOME", *environment.SETTINGS):
         monkeypatch.setenv(name, "chosen")
+    for name in environment.KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", "the operator's own")
     environment.prepare(site)
+    assert not os.environ.keys() & set(environment.KEYS)
     assert {os.environ[name] for name in environment.SETTINGS} == {"chosen"}
     assert os.environ["PREFECT_HOME"] == "chosen"
     assert not (site / "store" / "prefect").exists()
@@ -43,6 +56,32 @@ def test_a_store_that_is_missing_is_told_before_prefect_starts(
     monkeypatch.delenv("PREFECT_HOME", raising=False)
     with pytest.raises(CannotWrite, match="Nothing was published"):
         environment.prepare(tmp_path)
+
+
+def test_nobody_else_on_the_machine_may_start_a_night(flows: ModuleType, site: Path) -> None:
+    """The server of the scheduler is asked as another account would ask it, and with the key."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    with pytest.raises(flows.StageError):
+        flows.nightly(str(site), "2026-11-01")
+    (server,) = SubprocessASGIServer._instances.values()
+    keys = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
+
+    def status(headers: dict[str, str]) -> int:
+        request = urllib.request.Request(
+            f"{server.api_url}/flow_runs/filter",
+            data=b"{}",
+            headers={"Content-Type": "application/json", **headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    assert status({}) == 401
+    assert status({"Authorization": "Basic " + base64.b64encode(b"b12screen:").decode()}) == 401
+    assert status({"Authorization": f"Basic {keys}"}) == 200
 
 
 def test_the_night_is_served_at_its_time_in_the_timezone_of_the_site_and_never_twice(
