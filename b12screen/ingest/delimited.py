@@ -238,13 +238,19 @@ class Lines:
 
 
 def split(
-    path: Path, separator: str, n_columns: int, max_cell_bytes: int, fills: bool = False
+    path: Path,
+    separator: str,
+    n_columns: int,
+    max_cell_bytes: int,
+    used: frozenset[int] | None = None,
 ) -> Iterator[Record | Broken]:
     """Every row after the header, well formed or broken, in order; memory stays bounded.
 
     A record that is broken and spans several lines gives up its first line only, and reading
     resumes on the next one: a quote that never ends must not swallow the rows behind it.
-    With ``fills`` a record of too few cells is whole, and those that it lacks are blank.
+    With ``used``, the places of the cells that are needed, a table is read that a spreadsheet has
+    saved: cells that a record lacks at its end are blank, and so are those that nobody needs,
+    whose bytes may be no UTF-8.
     """
     delimiter = separator.encode()
     number = 0
@@ -267,7 +273,8 @@ def split(
             if len(cells) == n_columns + 1 and not cells[-1]:
                 # A separator behind the last cell adds nothing; the engine reads it so, too.
                 cells = cells[:-1]
-            if fills and not check_name:
+            if used is not None and not check_name:
+                cells = [cell if place in used else b"" for place, cell in enumerate(cells)]
                 cells += [b""] * (n_columns - len(cells))
             check_name = check_name or fault(cells, line, n_columns, max_cell_bytes)
             if check_name:
@@ -349,17 +356,19 @@ def rows_as_parquet(
     separator: str,
     max_cell_bytes: int,
     folder: Path,
-    fills: bool = False,
+    from_spreadsheet: bool = False,
 ) -> tuple[int, int]:
     """Split a file into ``folder/rows-*.parquet`` and ``folder/broken-*.parquet``.
 
     Well-formed rows hold record, line and the wanted columns as text; broken ones record, line,
-    check_name and raw. Returns how many there are of each.
+    check_name and raw. Returns how many there are of each. ``from_spreadsheet``: see ``used`` of
+    :func:`split`.
     """
     places = [(name, columns.index(name)) for name in wanted]
     rows = Parts(folder, "rows", ("record", "line", *wanted))
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
-    for row in split(path, separator, len(columns), max_cell_bytes, fills):
+    used = frozenset(place for _, place in places) if from_spreadsheet else None
+    for row in split(path, separator, len(columns), max_cell_bytes, used):
         if isinstance(row, Record):
             cells = [row.cells[place].decode("utf-8") for _, place in places]
             rows.add([row.record, row.line, *cells])

@@ -637,8 +637,9 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         site.progress(f"{extract.name}: some rows are broken, splitting it row by row")
         n_row, n_broken = rows_as_parquet(
             path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder,
-            # Spreadsheets leave off separators behind the last cell of a block of rows.
-            fills=extract.kind == words.FEEDBACK,
+            # Spreadsheets leave off the separators of a block of rows that end in blank cells, and
+            # many write their own code page: the sign for micro stands in the reason of a row.
+            from_spreadsheet=extract.kind == words.FEEDBACK,
         )  # fmt: skip
         scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
     return scanned, extra

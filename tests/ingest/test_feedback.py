@@ -360,6 +360,17 @@ def test_rows_that_a_spreadsheet_cut_short_are_whole(box: Box) -> None:
     assert [row[3] for row in box.rejects()] == ["fields"]
 
 
+def test_a_sheet_saved_in_the_code_page_of_a_spreadsheet_is_read_by_what_it_needs(
+    box: Box,
+) -> None:
+    """The reason of nearly every row holds the sign for micro, which nobody reads back."""
+    text = f"item_id,why,decision,note\n{OPEN},31.5 \u00b5mol/L,done,x\n{CLOSED},\u00b5,,\n"
+    box.put("feedback.csv", (text + f"{EARLIER},y,done,\u00e9t\u00e9\n").encode("cp1252"))
+    assert buckets(box.account()) == (3, 1, 0, 0, 1, 1)
+    assert box.rejects() == [(3, 4, None, "encoding")]
+    assert [row[:3] for row in answers(box)] == [(OPEN, "done", "x")]
+
+
 def test_stray_columns_without_a_name_do_not_turn_a_sheet_away(box: Box) -> None:
     sheet(box, f"{OPEN},,done,,x", header="item_id,,decision,,Ward")
     taking = box.take()
