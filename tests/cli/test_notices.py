@@ -7,7 +7,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from b12screen import cli, notify
+from b12screen.publish import Site, held
 from b12screen.settings import SETTINGS_FILE
 
 Capture = pytest.CaptureFixture[str]
@@ -179,6 +180,34 @@ def test_a_site_without_any_night_is_missed_too_and_no_site_is_a_wrong_use(
     assert "none is published yet" in capsys.readouterr().out
     assert cli.main(["doctor", "--expect", "06:00"]) == 2
     assert cli.main(["doctor", str(site.parent), "--expect", "06:00"]) == 10
+
+
+def test_a_night_that_is_still_running_at_its_hour_is_told_as_that(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    at(monkeypatch, 2026, 11, 2, 6, 0)
+    assert cli.main(["doctor", str(site), "--expect", "06:00"]) == 20
+    assert "No run holds the site" in capsys.readouterr().out
+    with held(Site(site)):
+        assert cli.main(["doctor", str(site), "--expect", "06:00"]) == 20
+    assert "A run holds the site at this moment" in capsys.readouterr().out
+
+
+def test_the_hour_is_one_of_the_sites_own_day(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (site / SETTINGS_FILE).write_text('timezone = "Pacific/Auckland"\n')
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls(2026, 11, 1, 17, 0, tzinfo=UTC).astimezone(tz)
+
+    monkeypatch.setattr(cli, "datetime", Clock)
+    # 17:00 in Greenwich is 06:00 of the next day in Auckland.
+    assert cli.main(["doctor", str(site), "--expect", "06:30"]) == 0
+    assert "2026-11-02 is due by 06:30" in capsys.readouterr().out
+    assert cli.main(["doctor", str(site), "--expect", "06:00"]) == 20
 
 
 def complaints(site: Path, capsys: Capture) -> str:

@@ -568,6 +568,26 @@ def test_a_sheet_of_ours_that_a_spreadsheet_saved_its_own_way_comes_back(
     assert asked(site, "SELECT n_read FROM run.night") == [(len(rows),)]
 
 
+def test_a_site_of_before_answers_could_be_taken_goes_on(site: Path) -> None:
+    item = next(row["item_id"] for row in read_sheet(north(site)))
+    (state,) = (site / "store" / "generations").iterdir()
+    database = (site / "published" / "current" / "b12screen.duckdb").resolve()
+    database.chmod(0o640)
+    for path, name in (
+        (state / "state.duckdb", "core.feedback"),
+        (state / "state.duckdb", "core.deferral"),
+        (database, "core.feedback"),
+        (database, "core.deferral"),
+        (state / "private.duckdb", "main.feedback"),
+    ):
+        with Warehouse.open(path) as warehouse:
+            warehouse.execute(f"DROP TABLE {name}")
+    assert main(["compare", str(site), "--rules", "ng239-2024"]) == 0
+    (site / "inbox" / "feedback.csv").write_text(f"item_id,decision\n{item},done\n")
+    assert ran(site, date(2026, 11, 2)) == []
+    assert asked(site, "SELECT item_id, decision FROM core.feedback") == [(item, "done")]
+
+
 def test_answers_are_no_feed_that_could_be_stale(site: Path) -> None:
     (item,) = {row["item_id"] for row in list(read_sheet(north(site)))[:1]}
     (site / "inbox" / "feedback.csv").write_text(f"item_id,decision\n{item},acknowledged\n")
