@@ -66,7 +66,8 @@ arrived AS (
                     version.until,
                     version.sheet_on,
                     version.decided_on
-                ORDER BY version.origin = 'taken', version.taken_for, version.file_name, version.record
+                ORDER BY
+                    version.origin = 'taken', version.taken_for, version.file_name, version.record, version.origin, version.place
             ) > 1
             OR (
                 version.is_undated
@@ -77,7 +78,8 @@ arrived AS (
                         version.decision_note,
                         version.until,
                         version.sheet_on
-                    ORDER BY version.origin = 'taken', version.taken_for, version.file_name, version.record
+                    ORDER BY
+                        version.origin = 'taken', version.taken_for, version.file_name, version.record, version.origin, version.place
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) > 0
             )
@@ -96,7 +98,7 @@ ordered AS (
     FROM arrived
     WINDOW later AS (
         PARTITION BY arrived.item_id, arrived.sheet_on, arrived.decided_on, arrived.is_repeat
-        ORDER BY arrived.taken_for, arrived.file_name, arrived.record, arrived.origin = 'taken'
+        ORDER BY arrived.taken_for, arrived.file_name, arrived.record, arrived.origin = 'taken', arrived.origin, arrived.place
         ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
     )
 )

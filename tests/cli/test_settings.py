@@ -51,6 +51,9 @@ def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(s
         ("[freshness]\nlabs_days = -1", "freshness.labs_days: "),
         ("[publish]\nkeep_nights = 0", "publish.keep_nights: "),
         ("reject_share = 0.1", "reject_share: is not a key"),
+        ('[feedback]\ndate_order = "dmy"', "feedback.date_order: input should be 'day-first' or"),
+        ("[feedback]\ndate_oder = 1", "feedback.date_oder: is not a key of these settings; meant"),
+        ("[notify]\ncommand = []", "notify.command: "),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_key_and_reason(site: Path, text: str, says: str) -> None:
