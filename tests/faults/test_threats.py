@@ -6,10 +6,11 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from b12screen import cli
+from b12screen import cli, ingest
 from b12screen.settings import SETTINGS_FILE, make_site
 
 from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
@@ -118,6 +119,26 @@ def test_a_new_sites_settings_are_its_owners_to_change(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "site" / SETTINGS_FILE).stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "site" / "store").stat().st_mode) == 0o700
+
+
+def test_a_check_reads_rows_where_nobody_else_may_look(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ingest.check
+    modes = []
+
+    def looking(*given: Any) -> ingest.Taking:
+        scratch = given[4]
+        modes.append(stat.S_IMODE(scratch.stat().st_mode))
+        return real(*given)
+
+    monkeypatch.setattr(ingest, "check", looking)
+    before = os.umask(0o000)
+    try:
+        assert cli.main(["check", str(site), "--as-of", "2026-11-02"]) == 0
+    finally:
+        os.umask(before)
+    assert modes == [0o700]
 
 
 def test_a_link_planted_in_the_store_is_not_followed_out_of_it(site: Path, tmp_path: Path) -> None:
