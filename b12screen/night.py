@@ -327,7 +327,7 @@ ORDER BY ALL
 """
 # Kept off a list by what a clinic or the site answered, though a rule asks for it.
 _RESTING = """
-SELECT count(*)
+SELECT count(DISTINCT item.item_id)
 FROM worklists.item AS item
 INNER JOIN worklists.answer AS answer ON answer.item_id = item.item_id AND answer.holds
 WHERE item.decision = answer.decision

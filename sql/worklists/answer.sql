@@ -1,6 +1,6 @@
 -- One row per answered item and giver: the answer, what was seen when it was given, and what ended it.
--- A clinic answers a row of its sheet; the site puts an action off as a whole. What has ended an answer ends
--- it for good: the row stays on the list until it is answered again.
+-- A clinic answers a row of its sheet; the site puts an action off as a whole, at every clinic. What has ended
+-- an answer ends it for good: the row stays on the list until it is answered again.
 WITH newest_deferral AS (
     SELECT
         deferral.*,
@@ -64,7 +64,29 @@ given AS (
     LEFT JOIN history.answer AS known
         ON known.item_id = proposal.item_id AND known.given_by = 'site' AND known.record = deferral.number
     LEFT JOIN worklists.standing AS standing ON standing.item_id = proposal.item_id
-    WHERE proposal.priority <> 1
+    WHERE proposal.priority <> 1 OR known.item_id IS NOT NULL
+    UNION ALL BY NAME
+    -- What ended it is remembered on a night that does not ask for the row.
+    SELECT
+        past.item_id,
+        past.given_by,
+        past.clinic_id,
+        past.decision,
+        past.decision_note,
+        past.decided_on,
+        past.seen_on,
+        past.file_name,
+        past.record,
+        past.taken_for,
+        past.seen_priority,
+        past.seen_mma_nmol_l,
+        past.seen_hcy_umol_l,
+        past.ended_on,
+        past.ended_by,
+    FROM history.answer AS past
+    SEMI JOIN newest_deferral ON newest_deferral.number = past.record
+    ANTI JOIN worklists.proposal AS proposal ON proposal.item_id = past.item_id
+    WHERE past.given_by = 'site'
 ),
 proposed AS (
     SELECT
@@ -157,8 +179,8 @@ ended AS (
         CASE
             WHEN dated.ended_by IS NOT NULL THEN dated.ended_by
             WHEN dated.effect IS NULL THEN NULL
-            WHEN dated.place IS DISTINCT FROM dated.clinic_id THEN 'moved'
-            WHEN dated.worse THEN 'worse'
+            WHEN dated.given_by = 'clinic' AND dated.place IS DISTINCT FROM dated.clinic_id THEN 'moved'
+            WHEN dated.worse OR (dated.given_by = 'site' AND dated.priority = 1) THEN 'worse'
             WHEN dated.back_on <= as_of() THEN 'day'
         END AS ends_by,
     FROM dated

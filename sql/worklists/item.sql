@@ -1,10 +1,20 @@
 -- One row per item and clinic, open, at rest, or closed in the last year: tonight's rows against earlier nights.
 -- A row that is not on a list any more is at rest by an answer or closed with the reason that explains it
 -- best; nothing vanishes. An item that moves to another clinic is closed at the one and new at the other.
-WITH holding AS (
+WITH held_before AS (
+    SELECT
+        past.item_id,
+        min(past.given_by) AS given_by,
+    FROM history.answer AS past
+    WHERE past.holds
+    GROUP BY past.item_id
+),
+holding AS (
     SELECT
         answer.*,
+        answer.given_by = 'clinic' OR coalesce(held_before.given_by = 'site', FALSE) AS shows_seen,
     FROM worklists.answer AS answer
+    LEFT JOIN held_before ON held_before.item_id = answer.item_id
     WHERE answer.holds
     QUALIFY row_number() OVER (PARTITION BY answer.item_id ORDER BY answer.given_by) = 1
 ),
@@ -36,14 +46,15 @@ compared AS (
         ON past.item_id = proposal.item_id AND past.clinic_id IS NOT DISTINCT FROM proposal.clinic_id
     LEFT JOIN worklists.standing AS standing ON standing.item_id = proposal.item_id
 ),
--- A row at rest shows what was seen when it was answered, so that it can be held against what comes.
+-- A row at rest shows what was seen when it was answered, so that it can be held against what comes. What the
+-- site puts off tonight shows tonight's: nobody has seen it, and of priority 1 it may have been until now.
 row_of AS (
     SELECT
         proposal.* EXCLUDE (anchor, refused_by),
     FROM worklists.proposal AS proposal
     LEFT JOIN holding ON holding.item_id = proposal.item_id
     LEFT JOIN compared ON compared.item_id = proposal.item_id
-    WHERE holding.item_id IS NULL OR compared.unseen
+    WHERE holding.item_id IS NULL OR compared.unseen OR NOT holding.shows_seen
     UNION ALL BY NAME
     SELECT
         past.* EXCLUDE (
@@ -52,7 +63,7 @@ row_of AS (
     FROM history.item AS past
     INNER JOIN worklists.proposal AS proposal
         ON proposal.item_id = past.item_id AND proposal.clinic_id IS NOT DISTINCT FROM past.clinic_id
-    SEMI JOIN holding ON holding.item_id = past.item_id
+    SEMI JOIN holding ON holding.item_id = past.item_id AND holding.shows_seen
 ),
 standing_item AS (
     SELECT

@@ -1,0 +1,174 @@
+"""Single stories of items in which two rules meet; the weeks that are many stories are test_weeks.
+
+One site, run night after night, as in test_items; every person is one story.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+
+import pytest
+
+from b12screen.deferral import declare
+from b12screen.publish import Site
+from b12screen.rules import load_ruleset
+from b12screen.settings import make_site
+from tests.night.test_items import (
+    CONDITIONS,
+    HCY,
+    LABS,
+    MEDICATIONS,
+    PATIENTS,
+    TOLD,
+    N,
+    Story,
+    hcy,
+    home,
+    mma,
+    other,
+)
+
+CONSIDER = "consider_b12"
+BOTH = (
+    "stale", "fresh", "stale_mover", "returns", "refused_and_well", "unrefused", "again",
+    "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
+    "own_sheet",
+)  # fmt: skip
+OFF = ("off_mover", "off_worse")
+URGENT = "off_urgent"
+
+
+@dataclass
+class Twice(Story):
+    """A story of which one night is run again."""
+
+    first_attempt: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+
+def hb(value: float, day: date) -> str:
+    return other(URGENT, "718-7", value, "g/L", f"{day}")
+
+
+def creatinine(key: str, value: float, **more: str) -> str:
+    status, reported = more.get("status", "final"), more.get("reported", "2026-10-20")
+    return f"{key},two_kidney_values,2026-10-20,{reported},14682-9,{value},umol/L,{status}\n"
+
+
+def well(person: str, day: date) -> str:
+    return mma(person, 100, f"{day}") + hcy(person, 8, f"{day}")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
+    root = tmp_path_factory.mktemp("cases") / "site"
+    make_site(root)
+    told = Twice(root)
+    told.run(
+        N[0],
+        patients=PATIENTS + "".join(home(person) for person in (*BOTH, *OFF, URGENT)),
+        labs=LABS
+        + "".join(mma(person, 900) + hcy(person, 30) for person in BOTH)
+        + "".join(mma(person, 100) + hcy(person, 30) for person in OFF)
+        + other(URGENT, "14685-2", 100, "pmol/L")
+        + hb(75, N[0])
+        + creatinine("k1", 70)
+        + creatinine("k2", 75),
+        conditions=CONDITIONS + "somebody,I10,icd10cm,2026-06-01\n",
+        medications=MEDICATIONS + "x1,somebody,B03BA03,atc,administration,2025-01-01,im\n",
+    )
+    ruleset = load_ruleset("praxis-2025")
+    for action in (HCY, CONSIDER):
+        declare(Site(root), ruleset, action, N[30], "stock-out", N[0])
+    told.run(
+        N[1],
+        patients=PATIENTS + home("stale_mover", "south") + home("told_first", "south"),
+        labs=LABS
+        + mma("stale", 1400, f"{N[1]}")
+        + mma("fresh", 1400, f"{N[1]}")
+        + mma("told_first", 850, f"{N[1]}")
+        + hcy("told_first", 31, f"{N[1]}")
+        + mma("again", 900, status="cancelled", reported=f"{N[1]}")
+        + creatinine("k2", 75, status="cancelled", reported=f"{N[1]}"),
+        feedback=told.answers(
+            N[0],
+            ("returns", "not_our_patient"),
+            ("acknowledged_well", "acknowledged"),
+            ("declined_mover_well", "declined", f"{N[60]}"),
+            ("unrefused", "not_our_patient"),
+        ),
+        # Answered in October, says the clinic, when nothing was listed yet.
+        feedback_own="item_id,decision,decided_on,until\n"
+        f"{told.of(N[0], 'early_declined')['item_id']},declined,2026-10-25,{N[60]}\n",
+    )
+    told.run(
+        N[2],
+        patients=PATIENTS + home("returns", "west") + home("off_mover", "south")
+        + home("declined_mover_well", "south"),
+        labs=LABS
+        + mma("told_first", 800, f"{N[1]}", status="corrected", reported=f"{N[2]}")
+        + mma("again", 900, status="corrected", reported=f"{N[2]}")
+        + hcy("off_worse", 45, f"{N[2]}")
+        + hb(90, N[2])
+        + well("refused_and_well", N[2]),
+        feedback=told.answers(
+            N[0],
+            ("stale", "deferred", f"{N[60]}"),
+            ("stale_mover", "deferred", f"{N[60]}"),
+            ("refused_and_well", "not_our_patient"),
+        )
+        + "".join(
+            line + "\n"
+            for line in told.answers(N[1], ("fresh", "deferred", f"{N[60]}")).splitlines()[1:]
+        ),
+    )  # fmt: skip
+    told.run(
+        N[3],
+        patients=PATIENTS + home("returns", "north"),
+        labs=LABS
+        + mma("again", 900, status="cancelled", reported=f"{N[3]}")
+        + hcy("off_worse", 10, f"{N[3]}")
+        + hb(75, N[3])
+        + well("acknowledged_well", N[3])
+        + well("declined_mover_well", N[3])
+        + well("early_declined", N[3]),
+        feedback=told.answers(N[2], ("told_first", "done", "", TOLD)),
+    )
+    told.run(
+        N[4],
+        labs=LABS
+        + hcy("off_worse", 30, f"{N[4]}")
+        + hb(90, N[4])
+        + mma("told_first", 900, status="cancelled", reported=f"{N[4]}"),
+        feedback=told.answers(N[1], ("again", "acknowledged", "", TOLD)),
+    )
+    told.run(N[5])
+    folder = root / "inbox"
+    (folder / "feedback_own.csv").write_text(told.answers(N[5], ("own_sheet", "deferred")))
+    told.first_attempt = told.sheets[N[5]]
+    told.run(N[5])
+    told.run(N[6])
+    yield told
+
+
+def test_what_the_site_puts_off_stays_off_the_list_of_the_next_clinic(story: Story) -> None:
+    row = story.of(N[2], "off_mover", HCY)
+    assert (row["clinic_id"], row["item_state"], row["state"]) == ("south", "resting", "new")
+    assert story.at(N[6], "off_mover", HCY) is None
+
+
+def test_what_ended_a_deferral_of_the_site_ends_it_for_good(story: Story) -> None:
+    assert story.of(N[1], "off_worse", HCY)["item_state"] == "resting"
+    assert story.at(N[2], "off_worse", HCY) == ("north", "reopened")
+    assert story.at(N[3], "off_worse", HCY) is None, "not asked for"
+    assert story.at(N[4], "off_worse", HCY) == ("north", "reopened")
+
+
+def test_a_row_is_put_off_when_it_is_urgent_no_more_and_never_again(story: Story) -> None:
+    assert story.at(N[1], URGENT, CONSIDER) is not None
+    row = story.of(N[2], URGENT, CONSIDER)
+    assert (row["item_state"], row["priority"]) == ("resting", 2)
+    for n in (3, 4, 5):
+        assert story.at(N[n], URGENT, CONSIDER) is not None
+    assert story.of(N[4], URGENT, CONSIDER)["priority"] == 2
+
+
