@@ -45,6 +45,7 @@ HISTORY = (
     "history.item",
     "history.answer",
     "history.ground",
+    "history.shown",
     "history.decision",
 )
 ANSWERS = ("core.feedback", "core.deferral")

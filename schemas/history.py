@@ -8,7 +8,7 @@ import polars as pl
 from schemas import words
 from schemas.columns import column, shared
 from schemas.relation import relation
-from schemas.worklists import Answer, Ground, Item
+from schemas.worklists import Answer, Ground, Item, Shown
 
 Moment = Annotated[pl.Datetime, "us", None]
 
@@ -71,6 +71,16 @@ class PastGround(Ground):
     """One row per value that a row rested on, as the last night before this one left it."""
 
     clinic_id: str = column("The clinic that had been told", nullable=True)
+
+    class Config:
+        strict = True
+
+
+@relation("history.shown", key=("item_id", "clinic_id", "first_on"))
+class PastShown(Shown):
+    """One row per unbroken run of nights before this one on which a list showed an item alike."""
+
+    clinic_id: str = column("The clinic whose list it had been on", nullable=True)
 
     class Config:
         strict = True

@@ -109,5 +109,24 @@ class Ground(pa.DataFrameModel):
         strict = True
 
 
+@relation("worklists.shown", key=("item_id", "clinic_id", "first_on"))
+class Shown(pa.DataFrameModel):
+    """One row per unbroken run of nights of the last 365 days on which a list showed an item alike.
+
+    Alike in what an answer to an older sheet is held against.
+    """
+
+    item_id: str = shared("item_id")
+    clinic_id: str = column("The clinic whose list it was on", nullable=True)
+    priority: int = shared("priority", ge=1, le=7)
+    mma_nmol_l: str = column("Methylmalonic acid that the row showed, nmol/L", nullable=True)
+    hcy_umol_l: str = column("Homocysteine that the row showed, umol/L", nullable=True)
+    first_on: pl.Date = column("The first night of the run")
+    last_on: pl.Date = column("The last night of the run")
+
+    class Config:
+        strict = True
+
+
 FOR_THE_CLINIC = ("decision", "decision_note", "until")
 SHEET = tuple(Item.to_schema().columns)[:-3]

@@ -10,5 +10,8 @@ SELECT
 FROM core.feedback AS feedback
 INNER JOIN worklists.standing AS standing
     ON standing.item_id = feedback.item_id AND standing.action = 'result_withdrawn'
-WHERE feedback.decision IN ('done', 'already_treated', 'acknowledged') AND feedback.decided_on <= as_of()
+WHERE
+    feedback.decision IN ('done', 'already_treated', 'acknowledged')
+    AND feedback.decided_on <= as_of()
+    AND coalesce(feedback.sheet_on < as_of(), TRUE)
 GROUP BY standing.patient_id

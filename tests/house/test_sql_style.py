@@ -44,6 +44,7 @@ ALLOWED_NUMBERS = {
     "core/lab_scan.sql": {"7": "decimals that survive a conversion of units"},
     "worklists/item.sql": {"365": "days that a closed item stays in the published file"},
     "worklists/past_ground.sql": {"365": "days after which what a clinic was sent is forgotten"},
+    "worklists/shown.sql": {"365": "days after which what a list showed is forgotten"},
 }
 
 UPPER = {

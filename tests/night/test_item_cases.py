@@ -150,6 +150,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
     yield told
 
 
+def test_an_answer_to_an_older_sheet_is_held_against_what_that_sheet_showed(story: Story) -> None:
+    assert story.at(N[1], "stale") == ("north", "changed")
+    assert story.at(N[2], "stale") == ("north", "carried"), "up by half since the sheet"
+    assert story.at(N[2], "fresh") is None, "seen before it was put off"
+
+
+def test_an_old_sheet_of_the_clinic_before_does_not_bind_the_new_one(story: Story) -> None:
+    assert story.at(N[1], "stale_mover") == ("south", "new")
+    assert story.at(N[2], "stale_mover") == ("south", "carried")
+
+
 def test_what_the_site_puts_off_stays_off_the_list_of_the_next_clinic(story: Story) -> None:
     row = story.of(N[2], "off_mover", HCY)
     assert (row["clinic_id"], row["item_state"], row["state"]) == ("south", "resting", "new")
@@ -172,3 +183,6 @@ def test_a_row_is_put_off_when_it_is_urgent_no_more_and_never_again(story: Story
     assert story.of(N[4], URGENT, CONSIDER)["priority"] == 2
 
 
+def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
+    assert story.sheets[N[5]] == story.first_attempt
+    assert story.of(N[6], "own_sheet")["item_state"] == "resting"
