@@ -94,6 +94,7 @@ proposed AS (
         proposal.patient_id,
         proposal.action,
         proposal.clinic_id AS place,
+        coalesce(proposal.refused_by, proposal.clinic_id) AS recorded_at,
         proposal.priority,
         patient.mma_raised,
         patient.mma_nmol_l,
@@ -178,6 +179,8 @@ ended AS (
         dated.*,
         CASE
             WHEN dated.ended_by IS NOT NULL THEN dated.ended_by
+            WHEN dated.decision = 'not_our_patient'
+                THEN CASE WHEN dated.recorded_at <> dated.clinic_id THEN 'moved' END
             WHEN dated.effect IS NULL THEN NULL
             WHEN dated.given_by = 'clinic' AND dated.place IS DISTINCT FROM dated.clinic_id THEN 'moved'
             WHEN dated.worse OR (dated.given_by = 'site' AND dated.priority = 1) THEN 'worse'

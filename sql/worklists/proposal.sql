@@ -1,7 +1,7 @@
 -- One row per row that tonight's lists may show, with the clinic whose list it belongs on.
 -- kept: no
--- A row that a clinic sent back as not its patient's belongs on no clinic's list while the record still
--- names that clinic.
+-- A row that a clinic sent back as not its patient's belongs on no clinic's list until the record names
+-- another clinic; when it names the first one again after that, that is news.
 WITH wanted AS (
     SELECT
         listed.*,
@@ -19,16 +19,27 @@ named AS (
 ),
 refused AS (
     SELECT
-        past.item_id,
-        past.clinic_id,
-    FROM history.item AS past
-    WHERE past.close_reason = 'not_our_patient'
+        refusing.item_id,
+        refusing.clinic_id,
+    FROM (
+        SELECT
+            past.item_id,
+            past.clinic_id,
+        FROM history.item AS past
+        WHERE past.close_reason = 'not_our_patient'
+        QUALIFY row_number() OVER (
+            PARTITION BY past.item_id
+            ORDER BY past.closed_on DESC, past.clinic_id
+        ) = 1
+    ) AS refusing
+    INNER JOIN worklists.standing AS standing
+        ON standing.item_id = refusing.item_id AND standing.clinic_id IS NULL
     UNION
     SELECT
         said.item_id,
         said.clinic_id,
     FROM worklists.said AS said
-    WHERE said.decision = 'not_our_patient'
+    WHERE said.decision = 'not_our_patient' AND said.ended_by IS NULL
 )
 SELECT
     named.* REPLACE (CASE WHEN refused.item_id IS NULL THEN named.clinic_id END AS clinic_id),

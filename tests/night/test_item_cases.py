@@ -183,6 +183,14 @@ def test_a_row_is_put_off_when_it_is_urgent_no_more_and_never_again(story: Story
     assert story.of(N[4], URGENT, CONSIDER)["priority"] == 2
 
 
+def test_a_person_whom_the_record_gives_back_to_a_clinic_is_on_its_list_again(story: Story) -> None:
+    assert story.at(N[1], "returns") == ("unrouted", "new")
+    assert story.at(N[2], "returns") == ("west", "new")
+    assert story.at(N[3], "returns") == ("north", "reopened")
+    assert story.at(N[4], "returns") == ("north", "carried")
+    assert story.at(N[6], "unrefused") == ("unrouted", "carried"), "the record said nothing"
+
+
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
     assert story.sheets[N[5]] == story.first_attempt
     assert story.of(N[6], "own_sheet")["item_state"] == "resting"
