@@ -70,7 +70,8 @@ SELECT
     judged.value_text,
     judged.listed_on,
     CASE
-        WHEN judged.withdrawn_on IS NULL AND NOT judged.stands THEN as_of()
+        -- Once, and again where a list had named it anew since.
+        WHEN NOT judged.stands AND coalesce(judged.withdrawn_on <= judged.listed_on, TRUE) THEN as_of()
         -- A result that stands again may be taken back again, once the first time is acknowledged.
         WHEN judged.stands AND judged.withdrawn_on <= acknowledged.acknowledged_on THEN NULL
         ELSE judged.withdrawn_on

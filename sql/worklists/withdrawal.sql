@@ -2,8 +2,11 @@
 -- kept: no
 -- It goes to the clinic that was told last, wherever the person belongs now, until that is acknowledged.
 WITH pending AS (
-    SELECT DISTINCT
+    SELECT
         past.patient_id,
+        past.item_id,
+        past.clinic_id,
+        past.listed_on,
         past.analyte,
         past.collected_on,
         past.value_text,
@@ -13,22 +16,28 @@ WITH pending AS (
 ),
 told AS (
     SELECT
-        past.patient_id,
-        arg_max({'clinic_id': past.clinic_id}, row(past.listed_on, past.item_id)).clinic_id AS clinic_id,
-    FROM worklists.past_ground AS past
-    WHERE past.withdrawn_on IS NOT NULL
-    GROUP BY past.patient_id
+        pending.patient_id,
+        arg_max({'clinic_id': pending.clinic_id}, row(pending.listed_on, pending.item_id)).clinic_id AS clinic_id,
+    FROM pending
+    GROUP BY pending.patient_id
 ),
 worded AS (
     SELECT
-        pending.patient_id,
+        pending_value.patient_id,
         string_agg(
-            ground_text(pending.analyte, pending.value_text, pending.collected_on),
+            ground_text(pending_value.analyte, pending_value.value_text, pending_value.collected_on),
             '; '
-            ORDER BY pending.collected_on, pending.analyte, pending.value_text
+            ORDER BY pending_value.collected_on, pending_value.analyte, pending_value.value_text
         ) AS values_text,
-    FROM pending
-    GROUP BY pending.patient_id
+    FROM (
+        SELECT DISTINCT
+            pending.patient_id,
+            pending.analyte,
+            pending.collected_on,
+            pending.value_text,
+        FROM pending
+    ) AS pending_value
+    GROUP BY pending_value.patient_id
 )
 SELECT
     worded.patient_id,

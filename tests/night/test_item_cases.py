@@ -191,6 +191,20 @@ def test_a_person_whom_the_record_gives_back_to_a_clinic_is_on_its_list_again(st
     assert story.at(N[6], "unrefused") == ("unrouted", "carried"), "the record said nothing"
 
 
+def test_a_result_that_was_told_anew_and_is_taken_back_again_is_told_again(story: Story) -> None:
+    assert story.at(N[1], "again", TOLD) == ("north", "new")
+    assert story.at(N[2], "again") is not None, "the value stood again and was told"
+    # The clinic acknowledged the first time only.
+    assert story.at(N[4], "again", TOLD) == ("north", "carried")
+
+
+def test_a_withdrawal_goes_to_the_clinic_that_was_told_of_that_value(story: Story) -> None:
+    assert story.at(N[2], "told_first", TOLD) == ("south", "new")
+    assert story.at(N[3], "told_first", TOLD) is None
+    sheet, _ = story.at(N[4], "told_first", TOLD) or ("", "")
+    assert sheet == "north"
+
+
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
     assert story.sheets[N[5]] == story.first_attempt
     assert story.of(N[6], "own_sheet")["item_state"] == "resting"
