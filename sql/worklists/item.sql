@@ -116,6 +116,22 @@ withdrawn AS (
     WHERE ground.withdrawn_on = as_of()
     GROUP BY ground.patient_id
 ),
+-- What the clinic that has a row said of it, in this life of the row.
+own_answer AS (
+    SELECT
+        past.item_id,
+        past.clinic_id,
+        said.decision = 'not_our_patient' AND said.ended_by IS NULL AND said.clinic_id IS NOT NULL AS refuses,
+        CASE
+            WHEN said.decision IN ('done', 'already_treated', 'declined') THEN said.decision
+            WHEN said.decision = 'acknowledged' AND past.action = 'result_withdrawn' THEN 'done'
+        END AS closes_as,
+    FROM history.item AS past
+    INNER JOIN worklists.said AS said
+        ON said.item_id = past.item_id
+        AND said.clinic_id IS NOT DISTINCT FROM past.clinic_id
+        AND said.taken_for > past.first_listed_on
+),
 left_item AS (
     SELECT
         past.* EXCLUDE (item_state, closed_on, close_reason),
@@ -124,15 +140,13 @@ left_item AS (
         CASE
             WHEN past.item_state = 'closed' THEN past.close_reason
             WHEN screening.route IN ('deceased', 'opted_out') THEN screening.route
-            WHEN elsewhere.refused_by = past.clinic_id THEN 'not_our_patient'
+            WHEN elsewhere.refused_by = past.clinic_id OR own_answer.refuses THEN 'not_our_patient'
             WHEN elsewhere.item_id IS NOT NULL THEN 'moved'
             WHEN list_contains(withdrawn.item_ids, past.item_id) THEN 'result_withdrawn'
             WHEN ruleset_before.ruleset <> night.ruleset THEN 'rule_change'
             -- A person whose treatment began or went on since the item was first listed.
             WHEN episode.last_dose_on >= past.first_listed_on THEN 'treated'
-            WHEN said.seen_on >= past.first_listed_on AND said.decision IN ('done', 'already_treated', 'declined')
-                THEN said.decision
-            WHEN said.seen_on >= past.first_listed_on AND said.decision = 'acknowledged' THEN 'done'
+            WHEN own_answer.closes_as IS NOT NULL THEN own_answer.closes_as
             -- What hung on another row of the person, as a check of the kidneys does, goes with it.
             WHEN withdrawn.patient_id IS NOT NULL THEN 'result_withdrawn'
             WHEN listed_patient.patient_id IS NOT NULL THEN 'superseded_by_action'
@@ -144,7 +158,7 @@ left_item AS (
     LEFT JOIN listed_patient ON listed_patient.patient_id = past.patient_id
     LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = past.patient_id
     LEFT JOIN withdrawn ON withdrawn.patient_id = past.patient_id
-    LEFT JOIN worklists.said AS said ON said.item_id = past.item_id
+    LEFT JOIN own_answer ON own_answer.item_id = past.item_id AND own_answer.clinic_id IS NOT DISTINCT FROM past.clinic_id
     CROSS JOIN run.night AS night
     CROSS JOIN ruleset_before
     WHERE elsewhere.item_id IS NULL OR elsewhere.clinic_id IS DISTINCT FROM past.clinic_id

@@ -191,6 +191,12 @@ def test_a_person_whom_the_record_gives_back_to_a_clinic_is_on_its_list_again(st
     assert story.at(N[6], "unrefused") == ("unrouted", "carried"), "the record said nothing"
 
 
+def test_a_row_that_leaves_as_it_is_sent_back_says_so(story: Story) -> None:
+    row = story.of(N[1], "refused_and_well")
+    (closed,) = (one for one in story.items[N[2]] if one["item_id"] == row["item_id"])
+    assert (closed["item_state"], closed["close_reason"]) == ("closed", "not_our_patient")
+
+
 def test_a_result_that_was_told_anew_and_is_taken_back_again_is_told_again(story: Story) -> None:
     assert story.at(N[1], "again", TOLD) == ("north", "new")
     assert story.at(N[2], "again") is not None, "the value stood again and was told"
@@ -203,6 +209,21 @@ def test_a_withdrawal_goes_to_the_clinic_that_was_told_of_that_value(story: Stor
     assert story.at(N[3], "told_first", TOLD) is None
     sheet, _ = story.at(N[4], "told_first", TOLD) or ("", "")
     assert sheet == "north"
+
+
+def test_a_row_that_was_only_acknowledged_was_not_done(story: Story) -> None:
+    assert story.at(N[2], "acknowledged_well") == ("north", "carried")
+    assert story.of(N[3], "acknowledged_well")["close_reason"] == "resolved_by_result"
+
+
+def test_what_one_clinic_declined_is_not_why_it_left_the_list_of_another(story: Story) -> None:
+    assert story.at(N[2], "declined_mover_well") == ("south", "new")
+    assert story.of(N[3], "declined_mover_well")["close_reason"] == "resolved_by_result"
+
+
+def test_a_row_declined_before_its_first_night_left_as_declined(story: Story) -> None:
+    assert story.of(N[2], "early_declined")["item_state"] == "resting"
+    assert story.of(N[3], "early_declined")["close_reason"] == "declined"
 
 
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
