@@ -1,7 +1,8 @@
 -- One row per value that a row of an earlier night rested on, and the night that found it to stand no longer.
 -- kept: no
 -- A value stands while a speaking result of the person says it of that day. An eGFR may also differ because
--- a birth date was mended: only a kidney result of that day that is gone, or came later, takes it back.
+-- a birth date was mended: after a new record of the person, only a kidney result of that day that was
+-- withdrawn or came later takes it back.
 WITH past AS (
     SELECT
         ground.*,
@@ -41,17 +42,21 @@ kidney_day AS (
         result.patient_id,
         result.collected_on,
         max(result.taken_for) AS taken_for,
+        bool_or(result.status IN ('final', 'amended', 'corrected')) AS speaks,
     FROM core.lab_result AS result
     SEMI JOIN past ON past.patient_id = result.patient_id AND past.analyte = 'egfr'
-    WHERE
-        result.analyte IN ('creatinine', 'egfr') AND result.status IN ('final', 'amended', 'corrected')
+    WHERE result.analyte IN ('creatinine', 'egfr')
     GROUP BY result.patient_id, result.collected_on
 ),
 judged AS (
     SELECT
         past.*,
         found.patient_id IS NOT NULL
-        OR (past.analyte = 'egfr' AND coalesce(kidney_day.taken_for <= past.listed_on, FALSE)) AS stands,
+        OR (
+            past.analyte = 'egfr'
+            AND patient.taken_for > past.listed_on
+            AND coalesce(kidney_day.speaks AND kidney_day.taken_for <= past.listed_on, FALSE)
+        ) AS stands,
     FROM past
     LEFT JOIN found
         ON found.patient_id = past.patient_id
@@ -60,6 +65,7 @@ judged AS (
         AND found.value_text = past.value_text
     LEFT JOIN kidney_day
         ON kidney_day.patient_id = past.patient_id AND kidney_day.collected_on = past.collected_on
+    LEFT JOIN core.patient AS patient ON patient.patient_id = past.patient_id
 )
 SELECT
     judged.item_id,

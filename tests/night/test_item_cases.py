@@ -226,6 +226,11 @@ def test_a_row_declined_before_its_first_night_left_as_declined(story: Story) ->
     assert story.of(N[3], "early_declined")["close_reason"] == "declined"
 
 
+def test_an_egfr_is_taken_back_though_another_sample_of_the_day_stands(story: Story) -> None:
+    assert story.at(N[1], "two_kidney_values", TOLD) == ("north", "new")
+    assert "eGFR" in story.of(N[1], "two_kidney_values", TOLD)["why"]
+
+
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
     assert story.sheets[N[5]] == story.first_attempt
     assert story.of(N[6], "own_sheet")["item_state"] == "resting"
