@@ -1,0 +1,744 @@
+"""The life of worklist items again, in the plainest Python, from contract.md and never from SQL.
+
+Goes in: what the rules ask for on a night, what is known of the people, and what was delivered,
+answered and put off up to it. Comes out: every row that `worklists.item` has to hold on that night.
+Only nights before a night bear on it: :func:`advance` takes the state they left and gives a new
+one.
+"""
+
+import copy
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Literal
+
+from tests.oracle.oracle import age_on, ckd_epi_2021
+
+TOLD = "result_withdrawn"
+REST, REST_LONGEST, REST_LONGEST_FIRST = 14, 90, 14
+DONE, DONE_FIRST = 30, 7
+WORSE = 1.5
+SPREAD = 14
+KEPT = 365
+SPEAKING = ("final", "amended", "corrected")
+# Codes that wake a row, by codes.md; everything else that a story records does not.
+WAKING = {
+    "R20.2": "likely", "R26.0": "likely", "G62.9": "likely", "G32.0": "definite", "R41.3": "weak",
+    "R29.6": "weak", "E11.42": "weak", "O09.9": "pregnancy", "Z33.1": "pregnancy",
+}  # fmt: skip
+LABELS = {
+    "MMA": "mma",
+    "homocysteine": "hcy",
+    "total B12": "b12",
+    "active B12": "holotc",
+    "Hb": "hb",
+    "MCV": "mcv",
+    "eGFR": "egfr",
+    "creatinine": "creatinine",
+}
+_VALUE = re.compile(
+    rf"({'|'.join(LABELS)}) ([<>]?[0-9.]+)(?: [^ ]+)? on ([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
+)
+
+Key = tuple[str, str | None]
+Value = tuple[str, date, str]
+
+
+def days(n: int) -> timedelta:
+    return timedelta(days=n)
+
+
+def number_text(value: float) -> str:
+    """At most two decimals, no zeros at the end."""
+    rounded = Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return f"{rounded:f}".rstrip("0").rstrip(".")
+
+
+def item_id(patient: str, action: str, anchor: str) -> str:
+    """`i` and 80 bits of a hash in base 32."""
+    digest = hashlib.sha256("\x1f".join((patient, action, anchor)).encode()).hexdigest()
+    return "i" + "".join(_base32(int(part, 16)) for part in (digest[:10], digest[10:20]))
+
+
+def _base32(number: int) -> str:
+    places = [(number >> 5 * place) & 31 for place in range(7, -1, -1)]
+    return "".join("0123456789abcdefghijklmnopqrstuv"[place] for place in places)
+
+
+def spread_days(item: str) -> int:
+    return int.from_bytes(hashlib.md5(item.encode()).digest()[8:], "little") % SPREAD
+
+
+@dataclass(frozen=True)
+class Result:
+    """A version of a result, its value in the canonical unit."""
+
+    result_id: str
+    patient: str
+    analyte: str
+    day: date
+    reported: date
+    value: float | None
+    status: str
+    night: date
+    record: int
+
+    @property
+    def speaks(self) -> bool:
+        return self.status in SPEAKING
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of a sheet that came back with a decision."""
+
+    item: str
+    decision: str
+    note: str | None
+    decided_on: date
+    until: date | None
+    sheet_on: date | None
+    night: date
+    file: str
+    record: int
+
+    @property
+    def place(self) -> tuple[date, str, int]:
+        return self.night, self.file, self.record
+
+    @property
+    def seen_on(self) -> date:
+        """The night whose sheet was answered."""
+        return self.sheet_on or min(self.decided_on, self.night - days(1))
+
+
+@dataclass(frozen=True)
+class Deferral:
+    """An action that the site put off as a whole."""
+
+    number: int
+    action: str
+    until: date
+    declared_on: date
+    night: date
+
+
+@dataclass
+class Delivered:
+    """Everything that was sent up to a night, as it stands."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    # Day resolved, and night on which the row came as it is.
+    conditions: dict[tuple[str, str, date], tuple[date | None, date]] = field(default_factory=dict)
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
+
+    def result(self, new: Result) -> None:
+        old = self.results.get(new.result_id)
+        order = (new.reported, new.night, new.record)
+        if old is None or (old.reported, old.night, old.record) <= order:
+            self.results[new.result_id] = new
+
+    def condition(
+        self, patient: str, code: str, recorded_on: date, resolved_on: date | None, night: date
+    ) -> None:
+        key = (patient, code, recorded_on)
+        if key not in self.conditions or self.conditions[key][0] != resolved_on:
+            self.conditions[key] = (resolved_on, night)
+
+    def answer(self, rows: Iterable[tuple[Answer, bool]]) -> None:
+        """Take the rows of one file; each with whether it names its day of decision."""
+        for new, dated in rows:
+            same = [
+                old
+                for old in self.answers
+                if (old.item, old.decision, old.note, old.until, old.sheet_on)
+                == (new.item, new.decision, new.note, new.until, new.sheet_on)
+            ]
+            if any(old.decided_on == new.decided_on for old in same):
+                continue
+            # The same sheet again, of which the first night said when it was decided.
+            if not dated and any(old.decided_on == old.night for old in same):
+                continue
+            self.answers.append(new)
+
+    def standing_answers(self) -> list[Answer]:
+        """Another decision on the same sheet and day takes the place of what came before it."""
+        groups: dict[tuple[str, date | None, date], list[Answer]] = {}
+        for answer in self.answers:
+            groups.setdefault((answer.item, answer.sheet_on, answer.decided_on), []).append(answer)
+        kept = []
+        for group in groups.values():
+            last = max(group, key=lambda answer: answer.place)
+            others = [a.place for a in group if a.decision != last.decision]
+            kept += [a for a in group if not others or a.place > max(others)]
+        return kept
+
+    def of(self, patient: str) -> list[Result]:
+        return [result for result in self.results.values() if result.patient == patient]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `facts.patient` and `decisions.*` say of a person tonight."""
+
+    clinic: str | None
+    mma_raised: str
+    mma: tuple[float, str] | None
+    hcy_raised: str
+    hcy: tuple[float, str] | None
+    severe_anaemia: str
+    hb_on: date | None
+    last_dose_on: date | None
+    # Status, neuro, kidney, and the values of the sheet with their days.
+    shown: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A row that a rule asks for tonight."""
+
+    item: str
+    patient: str
+    action: str
+    rule: str
+    priority: int
+    clinic: str | None
+    why: str
+    shown: tuple[object, ...]
+    mma: tuple[float, str] | None
+    hcy: tuple[float, str] | None
+
+
+@dataclass(frozen=True)
+class Night:
+    as_of: date
+    ruleset: str
+    asked: tuple[Asked, ...]
+    people: dict[str, Facts]
+
+
+@dataclass
+class Row:
+    item: str
+    clinic: str | None
+    patient: str
+    action: str
+    rule: str
+    priority: int
+    why: str
+    shown: tuple[object, ...]
+    mma: tuple[float, str] | None
+    hcy: tuple[float, str] | None
+    state: str
+    first_listed_on: date
+    asked_on: date
+    item_state: str = "open"
+    decision: str | None = None
+    until: date | None = None
+    closed_on: date | None = None
+    close_reason: str | None = None
+
+    def compared(self) -> dict[str, object]:
+        return {
+            "action": self.action,
+            "priority": self.priority,
+            "state": self.state,
+            "first_listed_on": self.first_listed_on,
+            "item_state": self.item_state,
+            "decision": self.decision,
+            "until": self.until,
+            "closed_on": self.closed_on,
+            "close_reason": self.close_reason,
+        }
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a row showed to a clinic on a night."""
+
+    night: date
+    clinic: str | None
+    priority: int
+    mma: tuple[float, str] | None
+    hcy: tuple[float, str] | None
+
+
+@dataclass
+class Noted:
+    """What was seen when an answer was given, and what has ended it."""
+
+    key: object
+    seen_on: date
+    sight: Sight
+    ended: Literal["moved", "worse", "day"] | None = None
+    # Whether it was the site's deferral that kept the row off the list on the last night.
+    held: bool = False
+
+
+@dataclass
+class Ground:
+    """A value that a list named: where and when last, and when it was found to stand no longer."""
+
+    patient: str
+    clinic: str | None
+    listed_on: date
+    withdrawn_on: date | None = None
+
+
+@dataclass
+class State:
+    """What the nights up to one left behind."""
+
+    as_of: date | None = None
+    ruleset: str | None = None
+    rows: dict[Key, Row] = field(default_factory=dict)
+    sights: dict[str, list[Sight]] = field(default_factory=dict)
+    noted: dict[str, Noted] = field(default_factory=dict)
+    put_off: dict[str, Noted] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    grounds: dict[tuple[str, Value], Ground] = field(default_factory=dict)
+    # What happened, counted: the story has to reach every corner.
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        self.seen[what] = self.seen.get(what, 0) + 1
+
+    def of(self, item: str) -> list[Row]:
+        return [row for row in self.rows.values() if row.item == item]
+
+    def last(self, item: str) -> Row | None:
+        """An item's row where it was last asked for, rather than where it had left from."""
+        rows = self.of(item)
+        there = [row for row in rows if row.close_reason not in ("moved", "not_our_patient")]
+        return max(there or rows, key=lambda row: row.asked_on, default=None)
+
+
+def values_named(why: str) -> list[Value]:
+    return [
+        (LABELS[label], date.fromisoformat(day), text) for label, text, day in _VALUE.findall(why)
+    ]
+
+
+def stands(value: Value, patient: str, delivered: Delivered) -> bool:
+    """Whether a speaking result of the person says of that day what was told."""
+    analyte, day, text = value
+    results = [r for r in delivered.of(patient) if r.speaks and r.day == day]
+    if analyte != "egfr":
+        return any(
+            r.analyte == analyte and r.value is not None and number_text(r.value) == text
+            for r in results
+        )
+    kidney = [r for r in results if r.analyte == "creatinine" and r.value is not None]
+    if not kidney:
+        return False
+    person = delivered.people[patient]
+    newest = max(kidney, key=lambda r: (r.reported, r.result_id))
+    assert newest.value is not None
+    egfr = ckd_epi_2021(newest.value, age_on(person["birth_date"], day), person["sex"])
+    return number_text(int(egfr * 10) / 10) == text
+
+
+def got_worse(
+    noted: Noted, priority: int, patient: str, night: Night, delivered: Delivered
+) -> bool:
+    facts = night.people[patient]
+    for (person, code, recorded_on), (resolved_on, taken) in delivered.conditions.items():
+        stands_tonight = recorded_on <= night.as_of and (
+            resolved_on is None or resolved_on > night.as_of
+        )
+        if (
+            person == patient
+            and code in WAKING
+            and stands_tonight
+            and max(recorded_on, taken) > noted.seen_on
+        ):
+            return True
+    if facts.severe_anaemia == "yes" and any(
+        r.analyte == "hb"
+        and r.speaks
+        and r.day == facts.hb_on
+        and max(r.day, r.night) > noted.seen_on
+        for r in delivered.of(patient)
+    ):
+        return True
+    return (
+        priority < noted.sight.priority
+        or _marker_worse(facts.mma_raised, facts.mma, noted.sight.mma)
+        or _marker_worse(facts.hcy_raised, facts.hcy, noted.sight.hcy)
+    )
+
+
+def _marker_worse(
+    raised: str, now: tuple[float, str] | None, seen: tuple[float, str] | None
+) -> bool:
+    if now is None or now[1] == "<":
+        return False
+    return raised == "yes" if seen is None else round(now[0] - WORSE * seen[0], 6) >= 0
+
+
+def advance(before: State, night: Night, delivered: Delivered) -> State:
+    """The state after tonight; ``before`` is left as it is."""
+    after = copy.deepcopy(before)
+    after.as_of, after.ruleset = night.as_of, night.ruleset
+    tonight = night.as_of
+    newest = _newest_answers(before, delivered, tonight)
+    found = _withdraw(after, before, delivered, tonight)
+    asked = {row.item: row for row in (*night.asked, *_told_again(after, before, night, delivered))}
+
+    after.noted = {}
+    for item, answer in newest.items():
+        noted = before.noted.get(item)
+        if noted is None or noted.key != answer.place:
+            noted = Noted(answer.place, answer.seen_on, _sight(before, answer))
+        after.noted[item] = copy.copy(noted)
+
+    places: dict[str, str | None] = {}
+    for item, row in asked.items():
+        answer, clinic = newest.get(item), row.clinic
+        if answer is not None and answer.decision == "not_our_patient":
+            noted = after.noted[item]
+            if noted.sight.clinic is not None and noted.ended is None:
+                if noted.sight.clinic == clinic:
+                    after.refused[item] = noted.sight.clinic
+                elif clinic is not None:
+                    noted.ended = "moved"
+        # Until the record names another clinic.
+        if item in after.refused and clinic is not None:
+            if after.refused[item] == clinic:
+                clinic = None
+            else:
+                del after.refused[item]
+        places[item] = clinic
+
+    for item, noted in after.put_off.items():
+        noted.held = noted.held and item in asked
+    after.rows = {}
+    for item, row in asked.items():
+        held = _held(after, before, row, places[item], newest.get(item), night, delivered)
+        past = before.rows.get((item, places[item]))
+        first = min((one.first_listed_on for one in before.of(item)), default=tonight)
+        after.rows[item, places[item]] = _row(after, row, places[item], past, first, held, tonight)
+
+    for key, past in before.rows.items():
+        if key not in after.rows:
+            left = copy.copy(past)
+            if past.item_state != "closed":
+                left.item_state, left.closed_on = "closed", tonight
+                left.close_reason = _reason(
+                    past, before, asked, newest, found, night, delivered, after
+                )
+                after.count(f"closed: {left.close_reason}")
+            assert left.closed_on is not None
+            if tonight - left.closed_on <= days(KEPT):
+                after.rows[key] = left
+
+    for row in after.rows.values():
+        if row.item_state == "open":
+            after.sights.setdefault(row.item, []).append(
+                Sight(tonight, row.clinic, row.priority, row.mma, row.hcy)
+            )
+            if row.action not in (TOLD, "check_record"):
+                for value in values_named(row.why):
+                    ground = after.grounds.setdefault(
+                        (row.item, value), Ground(row.patient, row.clinic, tonight)
+                    )
+                    ground.clinic, ground.listed_on = row.clinic, tonight
+    return after
+
+
+def _newest_answers(before: State, delivered: Delivered, tonight: date) -> dict[str, Answer]:
+    known = {item for item, _ in before.rows}
+    newest: dict[str, Answer] = {}
+    for answer in sorted(delivered.standing_answers(), key=lambda a: (a.decided_on, *a.place)):
+        # A night run again says the same to whoever answers its own sheet: that counts tomorrow.
+        if answer.decided_on <= tonight and answer.seen_on < tonight and answer.item in known:
+            newest[answer.item] = answer
+    return newest
+
+
+def _sight(before: State, answer: Answer) -> Sight:
+    """What the clinic saw: its row on the night of the sheet."""
+    item, seen_on = answer.item, answer.seen_on
+    sights = before.sights.get(item, [])
+    earlier = [sight for sight in sights if sight.night <= seen_on]
+    if earlier:
+        return earlier[-1]
+    if sights:
+        return sights[0]
+    past = before.last(item)
+    assert past is not None
+    return Sight(seen_on, past.clinic, past.priority, past.mma, past.hcy)
+
+
+def _acknowledged(before: State, delivered: Delivered, tonight: date) -> dict[str, date]:
+    """Up to which night's sheet the withdrawn results of a person were acknowledged."""
+    told = {row.item: row.patient for row in before.rows.values() if row.action == TOLD}
+    known: dict[str, date] = {}
+    for answer in delivered.standing_answers():
+        if (
+            answer.item in told
+            and answer.decision in ("done", "already_treated", "acknowledged")
+            and answer.decided_on <= tonight
+            and answer.seen_on < tonight
+        ):
+            patient = told[answer.item]
+            known[patient] = max(known.get(patient, date.min), answer.seen_on)
+    return known
+
+
+def _withdraw(after: State, before: State, delivered: Delivered, tonight: date) -> set[str]:
+    """Find what stands no longer; returns the items that had named it, and their people."""
+    acknowledged = _acknowledged(before, delivered, tonight)
+    found: set[str] = set()
+    for (item, value), ground in list(after.grounds.items()):
+        if ground.listed_on < tonight - days(KEPT):
+            del after.grounds[item, value]
+            continue
+        known = acknowledged.get(ground.patient, date.min)
+        if not stands(value, ground.patient, delivered):
+            # Once, and again when it had been told anew since.
+            if ground.withdrawn_on is None or ground.withdrawn_on <= ground.listed_on:
+                if ground.withdrawn_on is not None:
+                    after.count("withdrawn again")
+                ground.withdrawn_on = tonight
+                found |= {item, ground.patient}
+        elif ground.withdrawn_on is not None and ground.withdrawn_on <= known:
+            ground.withdrawn_on = None
+    return found
+
+
+def _told_again(after: State, before: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
+    """RW1: one row for each person, to the clinic that was told last."""
+    acknowledged = _acknowledged(before, delivered, night.as_of)
+    pending: dict[str, list[tuple[date, str, Value, Ground]]] = {}
+    for (item, value), ground in after.grounds.items():
+        if ground.withdrawn_on is not None and ground.withdrawn_on > acknowledged.get(
+            ground.patient, date.min
+        ):
+            pending.setdefault(ground.patient, []).append((ground.listed_on, item, value, ground))
+    for patient, told in pending.items():
+        if _route(patient, night, delivered) is None:
+            last = max(told, key=lambda one: one[:2])
+            facts = night.people[patient]
+            yield Asked(
+                item=item_id(patient, TOLD, ""),
+                patient=patient,
+                action=TOLD,
+                rule="RW1",
+                priority=1,
+                clinic=last[3].clinic,
+                why=repr(sorted({value for _, _, value, _ in told})),
+                shown=facts.shown,
+                mma=facts.mma,
+                hcy=facts.hcy,
+            )
+
+
+def _route(patient: str, night: Night, delivered: Delivered) -> str | None:
+    person = delivered.people[patient]
+    if person["opted_out"]:
+        return "opted_out"
+    if person["deceased_on"] is not None and person["deceased_on"] <= night.as_of:
+        return "deceased"
+    return None
+
+
+def _held(
+    after: State,
+    before: State,
+    row: Asked,
+    place: str | None,
+    answer: Answer | None,
+    night: Night,
+    delivered: Delivered,
+) -> tuple[str, date, bool] | None:
+    """What keeps a row off the list tonight: the decision, the day it is back, whether it is new.
+
+    New is what the site puts off tonight: that row shows what it would say tonight.
+    """
+    tonight = night.as_of
+    put_off = _put_off(after, before, row, night, delivered)
+    site = after.put_off.get(row.item)
+    if site is not None:
+        site.held = False
+    if answer is not None and answer.decision in (
+        ("declined", "deferred")
+        if row.action == TOLD
+        else ("declined", "deferred", "done", "already_treated")
+    ):
+        noted = after.noted[row.item]
+        back_on = _back_on(answer, row, night, delivered)
+        if noted.ended is None:
+            if place != noted.sight.clinic:
+                noted.ended = "moved"
+            elif got_worse(noted, row.priority, row.patient, night, delivered):
+                noted.ended = "worse"
+            elif tonight >= back_on:
+                noted.ended = "day"
+            if noted.ended is not None:
+                after.count(f"ended: {answer.decision} by {noted.ended}")
+                if noted.ended == "day":
+                    first = " first" if row.priority == 1 else ""
+                    after.count(f"back after {(tonight - answer.decided_on).days}{first}")
+        if noted.ended is None:
+            return answer.decision, back_on, False
+    if site is not None:
+        site.held = put_off is not None
+    return put_off
+
+
+def _back_on(answer: Answer, row: Asked, night: Night, delivered: Delivered) -> date:
+    first, decided_on = row.priority == 1, answer.decided_on
+    longest = decided_on + days(REST_LONGEST_FIRST if first else REST_LONGEST)
+    if answer.decision in ("declined", "deferred"):
+        return min(answer.until or decided_on + days(REST), longest)
+    recorded = [r.day for r in delivered.of(row.patient) if r.speaks and r.day <= night.as_of]
+    dose = night.people[row.patient].last_dose_on
+    evidence = max([decided_on, *recorded, *([dose] if dose is not None else [])])
+    return min(evidence + days(DONE_FIRST if first else DONE), longest)
+
+
+def _put_off(
+    after: State, before: State, row: Asked, night: Night, delivered: Delivered
+) -> tuple[str, date, bool] | None:
+    """What the site put off: every row of the action but those of priority 1."""
+    known = [
+        d for d in delivered.deferrals if d.action == row.action and d.declared_on <= night.as_of
+    ]
+    if not known:
+        return None
+    deferral = max(known, key=lambda one: one.number)
+    noted = after.put_off.get(row.item)
+    was_held = noted is not None and noted.held
+    if noted is not None and noted.key != deferral.number:
+        noted = None
+    if row.priority == 1:
+        if noted is not None and noted.ended is None:
+            noted.ended = "worse"
+            after.count("put off: ended by priority")
+        return None
+    if noted is None:
+        last = before.last(row.item) or row
+        sight = Sight(night.as_of, None, last.priority, last.mma, last.hcy)
+        noted = Noted(deferral.number, deferral.declared_on, sight, held=was_held)
+        after.put_off[row.item] = noted
+    until = deferral.until + days(spread_days(row.item))
+    if noted.ended is None:
+        if got_worse(noted, row.priority, row.patient, night, delivered):
+            noted.ended = "worse"
+        elif night.as_of >= until:
+            noted.ended = "day"
+        if noted.ended is not None:
+            after.count(f"put off: ended by {noted.ended}")
+    return ("deferred", until, not noted.held) if noted.ended is None else None
+
+
+def _row(
+    after: State,
+    row: Asked,
+    place: str | None,
+    past: Row | None,
+    first: date,
+    held: tuple[str, date, bool] | None,
+    tonight: date,
+) -> Row:
+    fresh = Row(
+        item=row.item, clinic=place, patient=row.patient, action=row.action, rule=row.rule,
+        priority=row.priority, why=row.why, shown=row.shown, mma=row.mma, hcy=row.hcy,
+        state="new", first_listed_on=first, asked_on=tonight,
+    )  # fmt: skip
+    if held is not None:
+        made = (
+            fresh
+            if past is None or held[2]
+            else replace(past, first_listed_on=first, asked_on=tonight)
+        )
+        made.state = "new" if past is None else past.state
+        if past is not None:
+            made.closed_on, made.close_reason = past.closed_on, past.close_reason
+        made.decision, made.until, _ = held
+        made.close_reason = None if made.decision == "deferred" else made.decision
+        if made.decision in ("done", "already_treated"):
+            made.item_state = "closed"
+            if past is None or past.close_reason != made.decision:
+                made.closed_on = tonight
+        else:
+            made.item_state, made.closed_on = "resting", None
+        after.count(f"off the list: {made.decision}")
+        return made
+    if past is not None:
+        if past.item_state != "open":
+            fresh.state = "reopened"
+        elif (fresh.rule, fresh.priority, fresh.shown) != (
+            past.rule,
+            past.priority,
+            past.shown,
+        ) or (fresh.action == TOLD and fresh.why != past.why):
+            fresh.state = "changed"
+        else:
+            fresh.state = "carried"
+    after.count(f"open: {fresh.state}")
+    return fresh
+
+
+def _reason(
+    past: Row,
+    before: State,
+    asked: dict[str, Asked],
+    newest: dict[str, Answer],
+    found: set[str],
+    night: Night,
+    delivered: Delivered,
+    after: State,
+) -> str:
+    route = _route(past.patient, night, delivered)
+    if route is not None:
+        return route
+    answer, noted = newest.get(past.item), after.noted.get(past.item)
+    earlier = before.noted.get(past.item)
+    # Given to this row, in this life of it, by the clinic that has it.
+    own = (
+        answer is not None
+        and noted is not None
+        and answer.night > past.first_listed_on
+        and noted.sight.clinic == past.clinic
+    )
+    ended_before = (
+        noted is not None
+        and earlier is not None
+        and earlier.key == noted.key
+        and earlier.ended is not None
+    )
+    if (
+        answer is not None
+        and own
+        and answer.decision == "not_our_patient"
+        and past.clinic is not None
+        and not ended_before
+    ):
+        return "not_our_patient"
+    if past.item in asked:
+        return "moved"
+    if past.item in found:
+        return "result_withdrawn"
+    if night.ruleset != before.ruleset:
+        return "rule_change"
+    dose = night.people[past.patient].last_dose_on if past.patient in night.people else None
+    if dose is not None and dose >= past.first_listed_on:
+        return "treated"
+    if answer is not None and own:
+        if answer.decision in ("done", "already_treated", "declined"):
+            return answer.decision
+        if answer.decision == "acknowledged" and past.action == TOLD:
+            return "done"
+    # It hung on another row of the person.
+    if past.patient in found:
+        return "result_withdrawn"
+    if any(row.patient == past.patient and row.action != TOLD for row in asked.values()):
+        return "superseded_by_action"
+    return "resolved_by_result"
