@@ -34,7 +34,7 @@ BOTH = (
     "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
     "own_sheet",
 )  # fmt: skip
-OFF = ("off_mover", "off_worse")
+OFF = ("off_mover", "off_worse", "off_both")
 URGENT = "off_urgent"
 
 
@@ -95,6 +95,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
             ("acknowledged_well", "acknowledged"),
             ("declined_mover_well", "declined", f"{N[60]}"),
             ("unrefused", "not_our_patient"),
+            ("off_both", "deferred", f"{N[10]}", HCY),
         ),
         # Answered in October, says the clinic, when nothing was listed yet.
         feedback_own="item_id,decision,decided_on,until\n"
@@ -181,6 +182,15 @@ def test_a_row_is_put_off_when_it_is_urgent_no_more_and_never_again(story: Story
     for n in (3, 4, 5):
         assert story.at(N[n], URGENT, CONSIDER) is not None
     assert story.of(N[4], URGENT, CONSIDER)["priority"] == 2
+
+
+def test_what_clinic_and_site_both_put_off_rests_by_the_clinics_word_and_counts_once(
+    story: Story,
+) -> None:
+    assert story.of(N[1], "off_both", HCY)["until"] == N[10]
+    resting = [row for row in story.items[N[1]] if row["item_state"] == "resting"]
+    (line,) = (line for line in story.summaries[N[1]] if line.startswith("Worklists"))
+    assert f"{len(resting)} at rest or done" in line
 
 
 def test_a_person_whom_the_record_gives_back_to_a_clinic_is_on_its_list_again(story: Story) -> None:
