@@ -71,6 +71,15 @@ WITH value AS (
         response.mma_before_on AS collected_on,
         value_text(response.mma_before_nmol_l, response.mma_before_comparator) AS value_text,
     FROM decisions.response AS response
+    UNION
+    -- On treatment the newest one is named, though those of before it decide.
+    SELECT
+        latest.patient_id,
+        latest.analyte,
+        latest.collected_on,
+        value_text(latest.value, latest.comparator) AS value_text,
+    FROM facts.latest AS latest
+    WHERE latest.analyte = 'mma'
 ),
 tonight AS (
     SELECT

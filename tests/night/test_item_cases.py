@@ -32,7 +32,7 @@ CONSIDER = "consider_b12"
 BOTH = (
     "stale", "fresh", "stale_mover", "returns", "refused_and_well", "unrefused", "again",
     "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
-    "own_sheet",
+    "own_sheet", "on_b12",
 )  # fmt: skip
 OFF = ("off_mover", "off_worse", "off_both")
 URGENT = "off_urgent"
@@ -74,7 +74,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
         + creatinine("k1", 70)
         + creatinine("k2", 75),
         conditions=CONDITIONS + "somebody,I10,icd10cm,2026-06-01\n",
-        medications=MEDICATIONS + "x1,somebody,B03BA03,atc,administration,2025-01-01,im\n",
+        medications=MEDICATIONS + "x1,somebody,B03BA03,atc,administration,2025-01-01,im\n"
+        "x2,on_b12,B03BA03,atc,administration,2026-09-01,im\n",
     )
     ruleset = load_ruleset("praxis-2025")
     for action in (HCY, CONSIDER):
@@ -108,6 +109,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
         labs=LABS
         + mma("told_first", 800, f"{N[1]}", status="corrected", reported=f"{N[2]}")
         + mma("again", 900, status="corrected", reported=f"{N[2]}")
+        + mma("on_b12", 900, status="cancelled", reported=f"{N[2]}")
         + hcy("off_worse", 45, f"{N[2]}")
         + hb(90, N[2])
         + well("refused_and_well", N[2]),
@@ -244,3 +246,10 @@ def test_an_egfr_is_taken_back_though_another_sample_of_the_day_stands(story: St
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
     assert story.sheets[N[5]] == story.first_attempt
     assert story.of(N[6], "own_sheet")["item_state"] == "resting"
+
+
+def test_a_marker_under_treatment_that_is_taken_back_is_told(story: Story) -> None:
+    row = story.of(N[1], "on_b12", "review_treatment")
+    assert "MMA 900 nmol/L on 2026-10-20" in row["why"]
+    assert story.of(N[2], "on_b12", "review_treatment")["close_reason"] == "result_withdrawn"
+    assert story.at(N[2], "on_b12", TOLD) == ("north", "new")
