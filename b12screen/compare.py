@@ -7,10 +7,7 @@ What it gives for the screen is counts; who the people are stands in one private
 """
 
 import os
-import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,9 +18,10 @@ import polars as pl
 import b12screen
 from b12screen.errors import NothingUsable
 from b12screen.night import Progress
-from b12screen.publish import Site, locked, writing
+from b12screen.publish import Site, writing
+from b12screen.replays import named, other_rules, scratch
 from b12screen.resources import sql_folder, sql_text
-from b12screen.rules import Ruleset, load_ruleset
+from b12screen.rules import Ruleset
 from b12screen.settings import Limits, load_settings
 from b12screen.warehouse import Warehouse
 from b12screen.worklists import guarded_cell
@@ -39,7 +37,6 @@ _CLEARED = (
     "DROP SCHEMA facts CASCADE",
     "DROP SCHEMA rules CASCADE",
 )
-_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
     ``NothingUsable`` where no night is published.
     """
     settings = load_settings(root)
-    ruleset = _other_rules(rules, root)
+    ruleset = other_rules(rules, root)
     site = Site(root.resolve())
     # Resolved once: a night that is published meanwhile does not change what is being read.
     published = (site.current / "b12screen.duckdb").resolve()
@@ -76,11 +73,11 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
             f"no night is published in {root}: there is nothing to compare with, and nothing was "
             "written; `b12screen run` makes a night"
         )
-    with writing("comparing"), _scratch(site) as scratch:
-        copy = scratch / "night.duckdb"
+    with writing("comparing"), scratch(site) as folder:
+        copy = folder / "night.duckdb"
         progress("copying the published night")
         shutil.copyfile(published, copy)
-        with _opened(copy, scratch / "spill", settings.timezone, settings.limits) as warehouse:
+        with _opened(copy, folder / "spill", settings.timezone, settings.limits) as warehouse:
             _decide(warehouse, ruleset, progress)
             warehouse.attach(published, "published", read_only=True)
             progress("comparing")
@@ -91,7 +88,6 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
             (night,) = warehouse.frame("SELECT * FROM run.night").to_dicts()
             (totals,) = warehouse.frame(sql_text("compare/total.sql")).to_dicts()
             movers = warehouse.frame(sql_text("compare/mover.sql"))
-            named = Path(rules).stem if rules.endswith(".toml") else rules
             return Comparison(
                 as_of=night["as_of"],
                 run_id=night["run_id"],
@@ -101,35 +97,10 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
                 by_rule=warehouse.frame(sql_text("compare/by_rule.sql")),
                 by_clinic=warehouse.frame(sql_text("compare/by_clinic.sql")),
                 by_status=_matrix(warehouse.frame(sql_text("compare/by_status.sql"))),
-                movers=_write_movers(site, scratch, night["as_of"], named, movers),
+                movers=_write_movers(site, folder, night["as_of"], named(rules), movers),
                 n_movers=movers.height,
                 remarks=_remarks(night),
             )
-
-
-def _other_rules(rules: str, root: Path) -> Ruleset:
-    inside = rules.endswith(".toml") and (root / rules).resolve().is_relative_to(root.resolve())
-    return load_ruleset(rules, root if inside and (root / rules).is_file() else None)
-
-
-@contextmanager
-def _scratch(site: Site) -> Iterator[Path]:
-    """A private folder for the copy; one comparison of a site at a time, and no other waits."""
-    site.replays.mkdir(mode=0o700, exist_ok=True)
-    site.replays.chmod(0o700)
-    with locked(
-        site.replays / ".lock",
-        "another comparison of this site is running: nothing was done; wait for it to end",
-    ):
-        scratch = site.replays / ".building-compare"
-        # What a comparison that was killed has left.
-        shutil.rmtree(scratch, ignore_errors=True)
-        (scratch / "spill").mkdir(mode=0o700, parents=True)
-        scratch.chmod(0o700)
-        try:
-            yield scratch
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _opened(path: Path, spill: Path, timezone: str, limits: Limits) -> Warehouse:
@@ -164,18 +135,18 @@ def _matrix(counts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _write_movers(site: Site, scratch: Path, as_of: date, named: str, movers: pl.DataFrame) -> Path:
+def _write_movers(site: Site, beside: Path, as_of: date, rules: str, movers: pl.DataFrame) -> Path:
     """The people who move, for the running user alone; an earlier file is replaced whole."""
-    folder = site.replays / f"compare-{as_of}-{_NOT_IN_A_FILE_NAME.sub('_', named)}"
+    folder = site.replays / f"compare-{as_of}-{rules}"
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    beside = scratch / MOVERS
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    whole = beside / MOVERS
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         movers.select(
             (guarded_cell(pl.col(name)) if kind == pl.String else pl.col(name)).alias(name)
             for name, kind in movers.schema.items()
         ).write_csv(file, include_bom=True, line_terminator="\r\n", quote_style="necessary")
-    os.replace(beside, folder / MOVERS)
+    os.replace(whole, folder / MOVERS)
     return folder / MOVERS
 
 

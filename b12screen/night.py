@@ -15,12 +15,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import b12screen
+from b12screen import archive
 from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
@@ -34,7 +35,7 @@ from b12screen.resources import sql_folder, sql_text
 from b12screen.rules import Ruleset, load_ruleset
 from b12screen.settings import Settings, load_settings
 from b12screen.site_maps import maps_of
-from b12screen.warehouse import Warehouse
+from b12screen.warehouse import Damaged, Warehouse
 from b12screen.worklists import write_worklists
 from schemas import reference
 from schemas.words import KINDS
@@ -53,6 +54,7 @@ COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope
 # Not core.duckdb: DuckDB names the catalog after the file, and core is a schema.
 STATE = "state.duckdb"
 PRIVATE = "private.duckdb"
+STORE = (STATE, PRIVATE)
 LAYERS = ("facts", "decisions", "worklists")
 LIBRARIES = ("duckdb", "polars", "pandera", "pyarrow")
 
@@ -67,11 +69,14 @@ class Night:
     run_id: str
     started_at: datetime
     previous: str | None
+    # Where the generation is built; it gets its name when it is complete.
+    folder: Path
+    spill: Path
 
     @property
-    def folder(self) -> Path:
-        """Where the generation is built; it gets its name when it is complete."""
-        return self.site.generation(f".building-{self.run_id}")
+    def archive(self) -> Path:
+        """Where what it was given beside its takings is kept for a replay."""
+        return self.site.archive(self.run_id)
 
     @property
     def state(self) -> Path:
@@ -98,7 +103,7 @@ class Night:
             path,
             memory_mb=limits.memory_mb,
             threads=limits.threads,
-            temp_dir=self.site.scratch / "spill",
+            temp_dir=self.spill,
             timezone=self.settings.timezone,
             read_only=read_only,
         )
@@ -157,7 +162,8 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
             if as_of < last:
                 raise NightTooEarly(
                     f"{as_of} lies before the last published night, {last}: nothing was "
-                    "published; a past night is not run again, it is replayed"
+                    "published; a past night is not run again, it is replayed: `b12screen replay "
+                    f"SITE --as-of {as_of}`. If {as_of} is today, a clock was wrong: set it right"
                 )
             if not site.state(previous).is_dir():
                 raise AuditFailed(
@@ -165,18 +171,22 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
                     "published; bring store/ back from its backup, or move published/ and "
                     "store/ away together to begin anew"
                 )
+        run_id = publishing.next_run_id(site, as_of)
         night = Night(
             site=site,
             settings=settings,
             as_of=as_of,
-            run_id=publishing.next_run_id(site, as_of),
+            run_id=run_id,
             started_at=started_at,
             previous=previous,
+            folder=site.generation(f".building-{run_id}"),
+            spill=site.scratch / "spill",
         )
         look_into(site.inbox)
-        hold_room(site, previous, None if previous is None else site.state(previous) / PRIVATE)
-        night.state.mkdir(mode=0o700)
-        night.folder.mkdir(mode=0o700)
+        with undamaged(*_the_store(night)):
+            hold_room(site, previous, None if previous is None else site.state(previous) / PRIVATE)
+        for folder in (night.state, night.archive, night.folder):
+            folder.mkdir(mode=0o700)
         try:
             yield night
         finally:
@@ -204,9 +214,15 @@ def take(night: Night, progress: Progress) -> Taking:
     progress("taking extracts")
     with writing("copying the store"):
         if night.previous is not None:
-            for name in (STATE, PRIVATE):
-                shutil.copyfile(night.site.state(night.previous) / name, night.state / name)
-    with writing("taking extracts"), night.open(night.state / STATE) as warehouse:
+            store = night.site.state(night.previous)
+            archive.hold_store(night.site.archive(night.previous), store)
+            for name in STORE:
+                shutil.copyfile(store / name, night.state / name)
+    with (
+        writing("taking extracts"),
+        undamaged(*_the_store(night)),
+        night.open(night.state / STATE) as warehouse,
+    ):
         warehouse.attach(night.state / PRIVATE, "private")
         taking = take_extracts(
             warehouse,
@@ -219,7 +235,7 @@ def take(night: Night, progress: Progress) -> Taking:
             night.last,
         )
         _take_deferrals(night, warehouse)
-        accounts = warehouse.frame(_ACCOUNTS, (night.as_of,)).rows(named=True)
+        accounts = warehouse.frame(ACCOUNTS, (night.as_of,)).rows(named=True)
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
@@ -243,18 +259,34 @@ def decide(night: Night, taking: Taking, progress: Progress) -> None:
     """Derive every fact, decision and item in a copy of the state, from the rules of tonight."""
     progress("deciding")
     ruleset = load_ruleset(night.settings.ruleset, night.site.root)
-    with writing("building the night"):
+    with writing("building the night"), undamaged(*_the_store(night)):
+        archive.keep_rules(night.archive, ruleset)
         shutil.copyfile(night.state / STATE, night.database)
         with night.open(night.database) as warehouse:
-            with warehouse.together():
-                _write_reference(ruleset, maps_of(night.settings), warehouse)
-                warehouse.create(["run.night", *HISTORY, *ANSWERS])
-                _write_night(night, taking, ruleset.ruleset, warehouse)
-            _carry_history(night, warehouse)
-            warehouse.define(sql_text("macros.sql"))
-            warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
-            with warehouse.together():
-                warehouse.comment()
+            derive(night, taking, ruleset, _nights_before(night), warehouse, progress)
+
+
+def derive(
+    night: Night,
+    taking: Taking,
+    ruleset: Ruleset,
+    remember: Callable[[Warehouse], None],
+    warehouse: Warehouse,
+    progress: Progress,
+) -> None:
+    """Everything that follows from the takings in the open database, by these rules.
+
+    ``remember`` fills the empty relations of schema ``history``.
+    """
+    with warehouse.together():
+        _write_reference(ruleset, maps_of(night.settings), warehouse)
+        warehouse.create(["run.night", *HISTORY, *ANSWERS])
+        _write_night(night, taking, ruleset.ruleset, warehouse)
+    remember(warehouse)
+    warehouse.define(sql_text("macros.sql"))
+    warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
+    with warehouse.together():
+        warehouse.comment()
 
 
 def write(night: Night, progress: Progress) -> Lists:
@@ -299,15 +331,32 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
             summary=_summary(night, taking, lists, feeds, findings),
             findings=findings,
         )
-        _write_manifest(night, taking, lists, result, feeds)
+        write_manifest(night, manifest_of(night, taking, lists, result, feeds))
+        keep_archive(night)
         publishing.seal(night.folder, night.settings.publish.group)
         night.folder.rename(night.site.generation(night.run_id))
         publishing.switch(night.site, night.run_id)
-        publishing.retire(night.site, night.settings.publish.keep_nights)
+        kept = night.settings.publish
+        publishing.retire(night.site, kept.keep_nights, kept.keep_archive_nights)
+        publishing.retire_replays(
+            night.site, night.started_at - timedelta(days=kept.keep_replay_days)
+        )
     return result
 
 
-_ACCOUNTS = """
+def keep_archive(night: Night) -> None:
+    """Keep what a replay needs; it counts from the moment that the generation does."""
+    with night.open(night.database, read_only=True) as warehouse:
+        archive.keep(
+            night.archive,
+            warehouse,
+            night.settings,
+            [night.state / name for name in STORE],
+            night.folder / "manifest.json",
+        )
+
+
+ACCOUNTS = """
 SELECT file.*
 FROM run.source_file AS file
 WHERE file.taken_for = ?
@@ -397,11 +446,34 @@ def _write_night(night: Night, taking: Taking, ruleset: str, warehouse: Warehous
     warehouse.insert("run.night", row)
 
 
-def _carry_history(night: Night, warehouse: Warehouse) -> None:
-    """Bring the nights before this one over from the last published file."""
-    if night.last is None:
-        return
-    warehouse.attach(night.last, "last", read_only=True)
+def _nights_before(night: Night) -> Callable[[Warehouse], None]:
+    """What brings the nights before this one over from the last published file."""
+
+    def remember(warehouse: Warehouse) -> None:
+        if night.last is not None:
+            with undamaged(*_the_last_night(night.last)):
+                carry_history(warehouse, night.last)
+
+    return remember
+
+
+def _the_last_night(last: Path) -> tuple[str, str]:
+    day = last.parent.name.split(".")[0]
+    return (
+        f"published/.nights/{last.parent.name}/{last.name}",
+        "it holds the items of that night, without which every row would be new: bring it back "
+        f"from its backup, or make it again with `b12screen replay SITE --as-of {day}` and put "
+        f"the {last.name} of that replay in its place",
+    )
+
+
+def _the_store(night: Night) -> tuple[str, str]:
+    return f"store/generations/{night.previous}", "bring store/ back from its backup"
+
+
+def carry_history(warehouse: Warehouse, last: Path) -> None:
+    """Fill the relations of ``history`` from the file of the night before."""
+    warehouse.attach(last, "last", read_only=True)
     known = warehouse.relations("last")
     for name in HISTORY:
         schema, _, relation = name.partition(".")
@@ -409,6 +481,18 @@ def _carry_history(night: Night, warehouse: Warehouse) -> None:
         if name in known:
             warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
     warehouse.detach("last")
+
+
+@contextmanager
+def undamaged(what: str, remedy: str) -> Iterator[None]:
+    """Say which file is damaged and what to do about it; nothing is published on half a file."""
+    try:
+        yield
+    except Damaged:
+        raise AuditFailed(
+            f"{what} is damaged, cut off or changed since it was written: nothing was published, "
+            f"yesterday's sheets stand; {remedy}"
+        ) from None
 
 
 def _stale(feeds: dict[str, Any]) -> list[str]:
@@ -465,9 +549,9 @@ def _counted(counts: dict[Any, int]) -> str:
     return ", ".join(f"{n:,} {word}" for word, n in counts.items())
 
 
-def _write_manifest(
+def manifest_of(
     night: Night, taking: Taking, lists: Lists, result: NightResult, feeds: dict[str, Any]
-) -> None:
+) -> dict[str, Any]:
     """What went in and what came out, with hashes and counts; no patient."""
     outputs: dict[str, Any] = {}
     for path in sorted(night.folder.rglob("*")):
@@ -484,7 +568,7 @@ def _write_manifest(
         }
     with night.open(night.database, read_only=True) as warehouse:
         outputs[night.database.name]["rows"] = warehouse.row_counts()
-    manifest = {
+    return {
         "as_of": night.as_of.isoformat(),
         "run_id": night.run_id,
         "started_at": night.started_at.isoformat(timespec="seconds"),
@@ -507,6 +591,10 @@ def _write_manifest(
         "findings": result.findings,
         "summary": result.summary,
     }
+
+
+def write_manifest(night: Night, manifest: dict[str, Any]) -> None:
+    """Beside what it names."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False, default=date.isoformat)
     (night.folder / "manifest.json").write_text(f"{text}\n", encoding="utf-8")
 

@@ -15,12 +15,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from b12screen.errors import CannotWrite, SiteLocked
 
 _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
+_REPLAY = re.compile(r"(compare-)?\d{4}-\d{2}-\d{2}-.+")
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -76,6 +77,19 @@ class Site:
     def state(self, run_id: str) -> Path:
         """The private folder of a generation."""
         return self.store / "generations" / run_id
+
+    def archive(self, run_id: str) -> Path:
+        """The private folder of what a generation was given beside its takings."""
+        return self.store / "nights" / run_id
+
+    def archives(self) -> dict[date, Path]:
+        """The archive of every night, of its last attempt, up to the generation that counts."""
+        found = {}
+        named = [each for each in self.archive("").glob("*") if _RUN_ID.fullmatch(each.name)]
+        for folder in sorted(named, key=lambda each: _order(each.name)):
+            if _linked(self, folder.name):
+                found[date.fromisoformat(folder.name.split(".")[0])] = folder
+        return found
 
     def committed(self) -> str | None:
         """The generation that counts, or None before the first night.
@@ -144,10 +158,13 @@ def clear_leftovers(site: Site) -> list[str]:
     """
     committed = site.committed()
     removed = []
-    for folder in sorted(site.generation("").glob("*")) + sorted(site.state("").glob("*")):
+    of_past_nights = (site.generation(""), site.archive(""))
+    for folder in (
+        each for place in (*of_past_nights, site.state("")) for each in sorted(place.glob("*"))
+    ):
         kept = _RUN_ID.fullmatch(folder.name) is not None and (
             folder.name == committed
-            or (folder.parent == site.generation("") and _linked(site, folder.name))
+            or (folder.parent in of_past_nights and _linked(site, folder.name))
         )
         if not kept:
             _remove(folder)
@@ -180,7 +197,10 @@ def make_folders(site: Site, group: str | None) -> None:
     further stays closed.
     """
     published = (site.published, site.generation(""))
-    private = (site.store, site.state(""), site.scratch, site.scratch / "spill")
+    private = (
+        *(site.store, site.state(""), site.archive("")),
+        *(site.scratch, site.scratch / "spill"),
+    )
     for folder, mode in (
         *((each, 0o750) for each in published),
         *((each, 0o700) for each in private),
@@ -208,6 +228,14 @@ def seal(folder: Path, group: str | None) -> None:
     _sync(folder)
 
 
+def settle(folder: Path) -> None:
+    """All that lies below a private folder on the disk, so that a power cut leaves it whole."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)
+    _sync(folder.parent)
+
+
 def switch(site: Site, run_id: str) -> None:
     """Make a finished generation the current night, in one atomic step.
 
@@ -223,8 +251,11 @@ def switch(site: Site, run_id: str) -> None:
     os.replace(beside, site.note)
 
 
-def retire(site: Site, keep_nights: int) -> list[str]:
-    """Remove generations beyond the retention; the current and the one before it always stay."""
+def retire(site: Site, keep_nights: int, keep_archives: int) -> list[str]:
+    """Remove generations and archives beyond their retention, and archives of earlier attempts.
+
+    The current generation and the one before it always stay.
+    """
     committed = site.committed()
     nights = sorted(
         link.name
@@ -244,7 +275,22 @@ def retire(site: Site, keep_nights: int) -> list[str]:
     for folder in sorted(site.state("").glob("*")):
         if folder.name != committed:
             _remove(folder)
+    archives = site.archives()
+    replayable = {archives[night] for night in sorted(archives)[-max(keep_archives, 1) :]}
+    for folder in sorted(site.archive("").glob("*")):
+        if folder not in replayable:
+            _remove(folder)
     return removed
+
+
+def retire_replays(site: Site, before: datetime) -> None:
+    """Remove answers to "what if" that were written before a moment: they name patients too.
+
+    One that cannot be removed stays: it is no reason for a night not to be.
+    """
+    for folder in sorted(site.replays.glob("*")):
+        if _REPLAY.fullmatch(folder.name) and folder.stat().st_mtime < before.timestamp():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _linked(site: Site, run_id: str) -> bool:

@@ -45,10 +45,15 @@ class Section(BaseModel):
 
 
 class Publish(Section):
-    """Who may read what is published, and for how many nights it is kept."""
+    """Who may read what is published, and how long what is kept.
+
+    Published nights and archives for replays are counted in nights, replays in days.
+    """
 
     group: str | None = None
     keep_nights: Annotated[int, Field(ge=1)] = 30
+    keep_archive_nights: Annotated[int, Field(ge=1)] = 400
+    keep_replay_days: Annotated[int, Field(ge=1)] = 30
 
     @field_validator("group")
     @classmethod
@@ -291,6 +296,10 @@ ruleset = "praxis-2025"
 # The group that may read published/. Without it nobody but the running user may.
 # group = "b12-readers"
 # keep_nights = 30
+# For how many nights store/ keeps what `b12screen replay` needs beside the takings.
+# keep_archive_nights = 400
+# After how many days a night removes what `replay` and `compare` have written to replays/.
+# keep_replay_days = 30
 
 [limits]
 # memory_mb = 900

@@ -25,11 +25,18 @@ _TEXT = re.compile(r"'(?:[^']|'')*'")
 _REFERENCE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)", re.IGNORECASE)
 _WORKING = "working"
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
+_DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
 
 
 class WarehouseError(B12ScreenError):
     """A statement failed for a reason that is a bug; it names the statement, never a value."""
+
+
+class Damaged(WarehouseError):
+    """A database file cannot be read as it was written: it was cut off, or bytes of it changed."""
+
+    exit_code = 13
 
 
 class Warehouse:
@@ -141,9 +148,13 @@ class Warehouse:
         """Insert one row into a declared relation."""
         self.execute(ddl.insert_row(name, list(row)), list(row.values()))
 
-    def fill(self, name: str, select: str) -> None:
+    def fill(self, name: str, select: str, params: Sequence[Any] = ()) -> None:
         """Insert the rows of one SELECT of the ``sql`` folder into a declared relation."""
-        self.execute(ddl.insert_select(RELATIONS[name], select))
+        self.execute(ddl.insert_select(RELATIONS[name], select), params)
+
+    def copy_out(self, select: str, path: Path) -> None:
+        """Write the rows of one SELECT to a Parquet file."""
+        self.execute(ddl.copy_to_parquet(select, str(path)))
 
     def row_counts(self) -> dict[str, int]:
         """Number of rows by relation."""
@@ -305,5 +316,10 @@ def _translated(error: duckdb.Error, what: str) -> B12ScreenError:
         return CannotWrite(
             f"a permission is missing ({what}): nothing was published, yesterday's files stand; "
             "let the running user write below the site and run again"
+        )
+    if any(sign in text for sign in _DAMAGED):
+        return Damaged(
+            f"a database file is damaged ({what}): nothing was published, yesterday's files stand; "
+            "bring the file back from its backup"
         )
     return WarehouseError(f"{type(error).__name__} in: {what}")

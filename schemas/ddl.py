@@ -186,6 +186,39 @@ def parquet_view(name: str, pattern: str) -> str:
     )
 
 
+def copy_to_parquet(select: str, path: str) -> str:
+    """COPY of one SELECT to a packed Parquet file."""
+    return f"COPY ({select}) TO {quoted_text(path)} (FORMAT parquet, COMPRESSION zstd)"
+
+
+def ordered_rows(relation: Relation) -> str:
+    """Every row of a relation, with whatever columns it has, in the order of its key."""
+    order = ", ".join(quoted_name(column) for column in relation.key) or "ALL"
+    return f"SELECT * FROM {quoted_name(relation.name)} ORDER BY {order}"
+
+
+def read_parquet(path: str) -> str:
+    """Every row of a Parquet file."""
+    return f"SELECT * FROM read_parquet({quoted_text(path)})"
+
+
+def known_rows(relation: Relation, catalog: str, older: str | None) -> str:
+    """Rows of a relation of an attached store as they were known on a night; parameter: the night.
+
+    ``older`` is the table of rows that a later night replaced; None where none ever is.
+    """
+    columns = column_list(relation)
+    current = (
+        f"SELECT {columns} FROM {quoted_name(f'{catalog}.{relation.name}')} WHERE taken_for <= $1"
+    )
+    if older is None:
+        return current
+    return (
+        f"{current} UNION ALL SELECT {columns} FROM {quoted_name(older)} "
+        "WHERE taken_for <= $1 AND replaced_on > $1"
+    )
+
+
 def insert_by_name(name: str, select: str) -> str:
     """INSERT of one SELECT of the ``sql`` folder into a working table, matched by column name."""
     return f"INSERT INTO {quoted_name(name)} BY NAME\n{select}"

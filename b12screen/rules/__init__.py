@@ -1,5 +1,6 @@
 """Rules as data: load a ruleset, prove it, hand it to SQL as tables, render it for clinicians."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from b12screen.errors import RulesInvalid
@@ -7,7 +8,7 @@ from b12screen.rules import model
 from b12screen.rules.model import Ruleset
 from b12screen.rules.render import render
 
-__all__ = ["Ruleset", "load_ruleset", "render", "shipped_rulesets"]
+__all__ = ["Ruleset", "kept_ruleset", "load_ruleset", "render", "shipped_rulesets"]
 
 _SHIPPED = Path(__file__).resolve().parent
 
@@ -23,18 +24,30 @@ def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RulesInvalid(f"ruleset {name_or_path} cannot be read: {reason}") from None
-    ruleset, findings = model.read(content, _shipped_content)
-    if ruleset is not None:
-        findings = ruleset.findings()
-    if ruleset is None or findings:
-        listed = "".join(f"\n- {finding}" for finding in findings)
-        raise RulesInvalid(f"ruleset {name_or_path} has {len(findings)} finding(s):{listed}")
-    return ruleset
+    return _proved(name_or_path, content, _shipped_content)
+
+
+def kept_ruleset(named: str, files: Mapping[str, bytes]) -> Ruleset:
+    """A ruleset again from the ``files`` of one that was loaded before, by whatever version.
+
+    What this version ships is not asked. Raises ``RulesInvalid`` where this version refuses it.
+    """
+    return _proved(named, files[""], files.get)
 
 
 def shipped_rulesets() -> list[str]:
     """The names of the rulesets that b12screen ships."""
     return sorted(each.stem for each in _SHIPPED.glob("*-*.toml"))
+
+
+def _proved(named: str, content: bytes, shipped: model.Shipped) -> Ruleset:
+    ruleset, findings = model.read(content, shipped)
+    if ruleset is not None:
+        findings = ruleset.findings()
+    if ruleset is None or findings:
+        listed = "".join(f"\n- {finding}" for finding in findings)
+        raise RulesInvalid(f"ruleset {named} has {len(findings)} finding(s):{listed}")
+    return ruleset
 
 
 def _shipped_content(name: str) -> bytes | None:

@@ -205,8 +205,8 @@ class Ruleset:
     """One guideline as data. Order of every mapping is the order of the file.
 
     ``own`` and ``left_out`` name the entries, as ``rules.RG4``, in which a ruleset that is
-    ``based_on`` another differs from it. ``sha256`` is of the file, with those it is based on
-    before it.
+    ``based_on`` another differs from it. ``files`` are what it was read from, those it is based on
+    first, under their names, and its own last, without one; ``sha256`` is of all of them.
     """
 
     ruleset: str
@@ -229,6 +229,7 @@ class Ruleset:
     based_on: str = ""
     own: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)
 
     def findings(self) -> tuple[str, ...]:
         """Everything that is wrong with these rules; empty for a ruleset that may be used."""
@@ -465,7 +466,7 @@ def read(content: bytes, shipped: Shipped) -> tuple[Ruleset | None, tuple[str, .
     ``shipped`` gives the file of a shipped ruleset by its name, or None.
     """
     reader = _Reader()
-    given, whole_content, own, left_out = _assembled(reader, content, shipped)
+    given, files, own, left_out = _assembled(reader, content, shipped)
     if reader.findings:
         return None, tuple(reader.findings)
     take = reader.fields
@@ -541,7 +542,7 @@ def read(content: bytes, shipped: Shipped) -> tuple[Ruleset | None, tuple[str, .
             top["version"],
             top["review_by"],
             top["note"],
-            hashlib.sha256(whole_content).hexdigest(),
+            hashlib.sha256(b"".join(written for _, written in files)).hexdigest(),
             sources,
             thresholds,
             periods,
@@ -556,33 +557,35 @@ def read(content: bytes, shipped: Shipped) -> tuple[Ruleset | None, tuple[str, .
             top["based_on"],
             own,
             left_out,
+            files,
         ),
         (),
     )
 
 
 def _assembled(
-    reader: _Reader, content: bytes, shipped: Shipped
-) -> tuple[dict[str, Any], bytes, tuple[str, ...], tuple[str, ...]]:
-    """The whole ruleset that a file stands for, the bytes that it was put together from, and the
+    reader: _Reader, content: bytes, shipped: Shipped, name: str = ""
+) -> tuple[dict[str, Any], tuple[tuple[str, bytes], ...], tuple[str, ...], tuple[str, ...]]:
+    """The whole ruleset that a file stands for, the files that it was put together from, and the
     names of the entries that are its own and that it leaves out."""
+    files = ((name, content),)
     try:
         own = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         reader.findings.append("the file is not UTF-8")
-        return {}, content, (), ()
+        return {}, files, (), ()
     except tomllib.TOMLDecodeError as error:
         reader.findings.append(f"the file is not TOML, or declares an id twice: {error}")
-        return {}, content, (), ()
+        return {}, files, (), ()
     if "based_on" not in own:
-        return own, content, (), ()
+        return own, files, (), ()
     base = shipped(own["based_on"]) if isinstance(own["based_on"], str) else None
     if base is None:
         reader.findings.append("based_on: is not the name of a shipped ruleset")
-        return {}, content, (), ()
-    given, base_content, *_ = _assembled(reader, base, shipped)
+        return {}, files, (), ()
+    given, base_files, *_ = _assembled(reader, base, shipped, own["based_on"])
     if reader.findings:
-        return {}, content, (), ()
+        return {}, files, (), ()
     without = own.pop("without", {})
     if not isinstance(without, dict):
         reader.findings.append("without: must be a table")
@@ -599,7 +602,7 @@ def _assembled(
             differs += [f"{key}.{each}" for each in value]
             value = given[key] | value
         given[key] = value
-    return given, base_content + content, tuple(differs), tuple(left_out)
+    return given, base_files + files, tuple(differs), tuple(left_out)
 
 
 def _milestone(reader: _Reader, where: str, given: object, words: Mapping[str, Words]) -> Milestone:

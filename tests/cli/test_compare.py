@@ -212,7 +212,7 @@ def test_nothing_but_one_private_file_is_written(night: Path) -> None:
     assert stat.S_IMODE((folder / MOVERS).stat().st_mode) == 0o600
     for private in (replays, folder):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
-    assert not (replays / ".building-compare").exists()
+    assert not (replays / ".building").exists()
 
 
 def test_the_same_night_and_rules_give_the_same_bytes(night: Path, capsys: Capture) -> None:
@@ -238,7 +238,7 @@ def test_a_second_comparison_at_once_ends_with_14(night: Path, capsys: Capture) 
 
 
 def test_what_a_killed_comparison_left_is_cleared(night: Path) -> None:
-    left = night / "replays" / ".building-compare"
+    left = night / "replays" / ".building"
     left.mkdir(parents=True)
     (left / "night.duckdb").write_bytes(b"half a copy")
     assert cli.main(["compare", str(night), "--rules", "ng239-2024"]) == 0
