@@ -1,9 +1,10 @@
 """The archive of a night: what it was given beside its takings, kept so that it can be replayed.
 
 Takings stay in the store for good, each with the night it was taken for and, where a later one
-replaced it, with the night that did. What is not among them is kept here: the history that the night
-began with, its rules and settings, its own row, what was counted or turned away, and the manifest of
-what was sent. It is written before the switch and counts when its generation does. Private.
+replaced it, with the night that did. What is not among them is kept here: the history that the
+night began with, its rules and settings, its own row, what was counted or turned away, and the
+manifest of what was sent. It is written before the switch and counts when its generation does.
+Private.
 """
 
 import json

@@ -228,6 +228,27 @@ def command_line() -> Parser:
     )
     defer_parser.add_argument("--reason", metavar="TEXT", required=True, help="no patient in it")
 
+    replay_parser = add("replay", replay, "a past night again, with what was known then")
+    replay_parser.add_argument("site", metavar="SITE", type=Path)
+    replay_parser.add_argument("--as-of", metavar="YYYY-MM-DD", type=day, required=True)
+    replay_parser.add_argument(
+        "--through",
+        metavar="YYYY-MM-DD",
+        type=day,
+        default=None,
+        help="every night up to this one, each from the one replayed before it",
+    )
+    replay_parser.add_argument(
+        "--rules", metavar="R", default=None, help="other rules than those then in force"
+    )
+    replay_parser.add_argument(
+        "--known-on",
+        metavar="YYYY-MM-DD",
+        type=day,
+        default=None,
+        help="the night whose knowledge is used; that of the replayed night by default",
+    )
+
     explain_parser = add("explain", explain, "why a person is or is not on a list")
     explain_parser.add_argument("site", metavar="SITE", type=Path)
     explain_parser.add_argument("patient", metavar="PATIENT")
@@ -371,6 +392,24 @@ def tell(settings: "Settings", notice: "Notice") -> None:
 
     for complaint in notify(settings.notify, notice):
         print(f"b12screen: {complaint}", file=sys.stderr)
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    from b12screen.replay import replay as replayed
+
+    with shown_progress() as progress:
+        nights = replayed(
+            arguments.site,
+            arguments.as_of,
+            progress,
+            through=arguments.through,
+            rules=arguments.rules,
+            known_on=arguments.known_on,
+        )
+    for night in nights:
+        print("\n".join(night.summary))
+    print("Nothing was published or changed. The sheets name patients: they are for you alone.")
+    return max(night.exit_code for night in nights)
 
 
 def check(arguments: argparse.Namespace) -> int:

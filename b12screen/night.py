@@ -321,8 +321,7 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
     """Write the manifest, seal the generation and re-point ``current`` in one step."""
     progress("publishing")
     with writing("publishing"):
-        with night.open(night.database, read_only=True) as warehouse:
-            feeds = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
+        feeds = feeds_of(night)
         findings = [*taking.findings, *_stale(feeds)]
         result = NightResult(
             as_of=night.as_of,
@@ -493,6 +492,13 @@ def undamaged(what: str, remedy: str) -> Iterator[None]:
             f"{what} is damaged, cut off or changed since it was written: nothing was published, "
             f"yesterday's sheets stand; {remedy}"
         ) from None
+
+
+def feeds_of(night: Night) -> dict[str, Any]:
+    """The row of ``run.night`` in the finished file."""
+    with night.open(night.database, read_only=True) as warehouse:
+        row: dict[str, Any] = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
+    return row
 
 
 def _stale(feeds: dict[str, Any]) -> list[str]:

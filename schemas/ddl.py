@@ -202,19 +202,21 @@ def read_parquet(path: str) -> str:
     return f"SELECT * FROM read_parquet({quoted_text(path)})"
 
 
+def all_rows(relation: Relation, catalog: str) -> str:
+    """Every row of a relation of an attached store."""
+    return f"SELECT {column_list(relation)} FROM {quoted_name(f'{catalog}.{relation.name}')}"
+
+
 def known_rows(relation: Relation, catalog: str, older: str | None) -> str:
     """Rows of a relation of an attached store as they were known on a night; parameter: the night.
 
     ``older`` is the table of rows that a later night replaced; None where none ever is.
     """
-    columns = column_list(relation)
-    current = (
-        f"SELECT {columns} FROM {quoted_name(f'{catalog}.{relation.name}')} WHERE taken_for <= $1"
-    )
+    current = f"{all_rows(relation, catalog)} WHERE taken_for <= $1"
     if older is None:
         return current
     return (
-        f"{current} UNION ALL SELECT {columns} FROM {quoted_name(older)} "
+        f"{current} UNION ALL SELECT {column_list(relation)} FROM {quoted_name(older)} "
         "WHERE taken_for <= $1 AND replaced_on > $1"
     )
 

@@ -21,7 +21,8 @@ SCRIPTS = {"macros.sql", "core/grammar.sql"}
 RELATIONS = [name for name in FILES if name not in SCRIPTS]
 
 # What each layer may read. `taking` and `private` are the workings of the store; `last` is the file
-# of the night before, from which history is carried on; `published` is the night that is compared.
+# of the night before, from which history is carried on; `published` is the night that is compared,
+# or the newest one; `known` is the store that a past night is cut from.
 GROUND = {"rules", "run", "map", "core", "history"}
 MAY_READ = {
     "run": {"rules", "run", "map", "core"},
@@ -33,6 +34,7 @@ MAY_READ = {
     "qi": GROUND | {"facts", "decisions", "worklists", "qi"},
     "audits": GROUND | {"facts", "decisions", "worklists", "qi", "private"},
     "analysis": GROUND | {"facts", "decisions", "worklists", "qi"},
+    "replay": {"known", "private", "published", "history"},
     "compare": {"facts", "decisions", "compare", "published"},
 }
 DERIVED = {"facts", "decisions", "worklists", "qi", "compare"}
