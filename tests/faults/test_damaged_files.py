@@ -1,0 +1,149 @@
+"""A file of the store, or the last published one, that is cut off or changed on the disk.
+
+The night says which and what to do, publishes nothing, and leaves yesterday's sheets to be read.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from b12screen import cli
+from b12screen.errors import AuditFailed
+from b12screen.warehouse import Damaged, Warehouse
+
+from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, night
+
+Damage = Callable[[Path], None]
+Capture = pytest.CaptureFixture[str]
+THIRD_NIGHT = date(2026, 11, 3)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def without_its_end(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def halved(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def without_all_but_its_head(path: Path) -> None:
+    os.truncate(path, 12_288)
+
+
+def another(path: Path) -> None:
+    path.write_bytes(b"not a database " * 1000)
+
+
+def longer(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def turned(path: Path) -> None:
+    """Every block changed in one byte, none longer or shorter."""
+    content = bytearray(path.read_bytes())
+    for place in range(12_288 + 4096, len(content), 262_144):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+CUT = [emptied, without_its_end, halved, without_all_but_its_head, another]
+
+
+def worklists(site: Path) -> dict[str, str]:
+    return bytes_below(site / "published" / "current" / "worklists")
+
+
+@pytest.mark.parametrize("damage", [*CUT, longer, turned])
+@pytest.mark.parametrize("name", ["state.duckdb", "private.duckdb"])
+def test_a_damaged_store_is_named_and_nothing_is_published(
+    site: Path, name: str, damage: Damage
+) -> None:
+    yesterday = bytes_below(site / "published")
+    path = site / "store" / "generations" / "2026-11-01.1" / name
+    shutil.copyfile(path, site / "backup")
+    damage(path)
+    with pytest.raises(AuditFailed, match="bring store/ back from its backup") as damaged:
+        night(site, SECOND_NIGHT)
+    assert damaged.value.exit_code == 13
+    assert "is damaged" in str(damaged.value)
+    assert "nothing was published, yesterday's sheets stand" in str(damaged.value)
+    assert bytes_below(site / "published") == yesterday
+    # What was said to be done mends it.
+    shutil.copyfile(site / "backup", path)
+    assert night(site, SECOND_NIGHT).run_id == "2026-11-02.1"
+
+
+def test_a_store_without_its_note_of_sizes_is_still_held_to_its_checksums(site: Path) -> None:
+    """Stores of an earlier version have no archive; the engine's own checks speak."""
+    shutil.rmtree(site / "store" / "nights")
+    turned(site / "store" / "generations" / "2026-11-01.1" / "state.duckdb")
+    yesterday = bytes_below(site / "published")
+    with pytest.raises(AuditFailed, match=r"store/generations/2026-11-01[.]1 is damaged"):
+        night(site, SECOND_NIGHT)
+    assert bytes_below(site / "published") == yesterday
+
+
+@pytest.mark.parametrize("damage", [emptied, halved, without_all_but_its_head, another, turned])
+def test_a_damaged_last_night_is_never_taken_for_one_without_items(
+    site: Path, damage: Damage, capsys: Capture
+) -> None:
+    whole = site.parent / "whole"
+    shutil.copytree(site, whole, symlinks=True)
+    night(whole, SECOND_NIGHT)
+    last = site / "published" / ".nights" / "2026-11-01.1" / "b12screen.duckdb"
+    last.chmod(0o640)
+    damage(last)
+    yesterday = bytes_below(site / "published")
+    assert cli.main(["run", str(site), "--as-of", "2026-11-02"]) == 13
+    said = capsys.readouterr().err
+    assert "published/.nights/2026-11-01.1/b12screen.duckdb is damaged" in said
+    assert "without which every row would be new" in said
+    assert bytes_below(site / "published") == yesterday
+    # What was said to be done mends it, and nobody's row is new again.
+    assert cli.main(["replay", str(site), "--as-of", "2026-11-01"]) == 0
+    shutil.copyfile(site / "replays" / "2026-11-01-praxis-2025" / "b12screen.duckdb", last)
+    night(site, SECOND_NIGHT)
+    assert worklists(site) == worklists(whole)
+
+
+def test_a_damaged_published_file_is_no_bug_to_whoever_reads_it(
+    site: Path, capsys: Capture
+) -> None:
+    last = site / "published" / ".nights" / "2026-11-01.1" / "b12screen.duckdb"
+    last.chmod(0o640)
+    halved(last)
+    for command in (["rejects", str(site)], ["compare", str(site), "--rules", "ng239-2024"]):
+        assert cli.main(command) == 13
+        said = capsys.readouterr().err
+        assert "is damaged" in said and "Traceback" not in said and "bug" not in said
+
+
+def test_what_a_damaged_file_held_is_in_no_message(tmp_path: Path) -> None:
+    path = tmp_path / "canary.duckdb"
+    with Warehouse.open(path) as warehouse:
+        warehouse.execute(
+            "CREATE TABLE main.told AS SELECT 'CANARY' || i AS who FROM range(99) r(i)"
+        )
+    turned(path)
+    with pytest.raises(Damaged) as damaged, Warehouse.open(path, read_only=True) as warehouse:
+        warehouse.rows("SELECT max(who) FROM main.told")
+    assert "CANARY" not in str(damaged.value)
+    assert damaged.value.exit_code == 13
+
+
+def test_a_night_after_a_mended_one_goes_on_from_it(site: Path) -> None:
+    """The night before is what counts, not the one before that."""
+    assert night(site, FIRST_NIGHT).run_id == "2026-11-01.2"
+    halved(site / "store" / "generations" / "2026-11-01.2" / "private.duckdb")
+    with pytest.raises(AuditFailed):
+        night(site, THIRD_NIGHT)
+    assert (site / "published" / "current").resolve().name == "2026-11-01.2"
