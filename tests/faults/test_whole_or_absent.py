@@ -24,6 +24,7 @@ import pytest
 from b12screen import publish as publishing
 from b12screen.errors import AuditFailed, CannotWrite, NightTooEarly, NothingUsable, SiteLocked
 from b12screen.publish import Site, held
+from b12screen.replay import replay
 from b12screen.settings import make_site
 
 from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
@@ -44,10 +45,16 @@ STEPS = (
     "writing worklists",
     "auditing the finished files",
     "publishing",
+    "archive",
+    "half an archive",
+    "seal",
     "switch",
     "second link",
     "note",
+    "retire",
 )
+# What is killed at these has been switched to; each is an attempt of its own.
+AFTER_THE_SWITCH = ("note", "retire")
 CHILD = """
 import os, signal, sys
 from datetime import UTC, date, datetime
@@ -74,6 +81,10 @@ def replaced(source, target, replace=os.replace):
     replace(source, target)
 
 publish.switch = dying("switch", publish.switch)
+publish.seal = dying("seal", publish.seal)
+publish.retire = dying("retire", publish.retire)
+night.archive.keep = dying("archive", night.archive.keep)
+night.archive.settle = dying("half an archive", night.archive.settle)
 os.replace = replaced
 print("ready", flush=True)
 night.run_night(root, as_of, datetime(2026, 11, 2, 2, 30, tzinfo=UTC), die_at)
@@ -142,6 +153,9 @@ def accounted(site: Path) -> None:
 def no_leftovers(site: Path) -> None:
     current = (site / "published" / "current").resolve().name
     assert [path.name for path in (site / "store" / "generations").iterdir()] == [current]
+    archives = {path.name for path in (site / "store" / "nights").iterdir()}
+    assert archives == {path.name for path in Site(site).archives().values()}
+    assert current in archives
     assert not (site / "store" / "scratch").exists()
     assert not list((site / "published").rglob(".building-*"))
     assert not list((site / "published").glob(".link-*"))
@@ -151,23 +165,31 @@ def no_leftovers(site: Path) -> None:
 def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(site: Path) -> None:
     deliver(site, MORE)
     yesterday = seen(site)
+    archived = bytes_below(site / "store" / "nights" / "2026-11-01.1")
     for step in STEPS:
         with child(site, "2026-11-02", step) as run:
             assert run.wait(60) == -signal.SIGKILL, (step, run.stderr and run.stderr.read())
         # Re-pointing `current` is the only step that counts; the store's note comes after it.
-        if step == "note":
-            assert whole(site) == "2026-11-02.1"
+        if step in AFTER_THE_SWITCH:
+            assert whole(site) == f"2026-11-02.{AFTER_THE_SWITCH.index(step) + 1}"
             assert seen(site) != yesterday
+            assert Site(site).archives()[SECOND_NIGHT].name == whole(site)
         else:
             assert whole(site) == "2026-11-01.1", step
             assert seen(site) == yesterday, step
+            # An archive that was begun is none until its night counts.
+            assert list(Site(site).archives()) == [FIRST_NIGHT], step
+        assert bytes_below(site / "store" / "nights" / "2026-11-01.1") == archived, step
     accounted(site)
     worklists = bytes_below(site / "published" / "current" / "worklists")
     night(site, SECOND_NIGHT)
-    assert whole(site) == "2026-11-02.2"
+    assert whole(site) == "2026-11-02.3"
     assert bytes_below(site / "published" / "current" / "worklists") == worklists
     accounted(site)
     no_leftovers(site)
+    # Each night that counts can be replayed, whatever was killed on its way.
+    for replayed in replay(site, FIRST_NIGHT, lambda step: None, through=SECOND_NIGHT):
+        assert replayed.differing == []
 
 
 def test_a_night_run_again_and_killed_before_its_link_leaves_the_first_attempt(site: Path) -> None:
@@ -389,7 +411,10 @@ except CannotWrite as error:
 """
 
 
-@pytest.mark.parametrize("folder", ["store", "store/generations", "published", "published/.nights"])
+@pytest.mark.parametrize(
+    "folder",
+    ["store", "store/generations", "store/nights", "published", "published/.nights"],
+)
 def test_a_permission_that_is_missing_leaves_yesterdays_files(site: Path, folder: str) -> None:
     command = [sys.executable, "-c", WITHOUT_RIGHTS, str(site)]
     if os.geteuid() == 0:
