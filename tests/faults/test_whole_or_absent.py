@@ -64,6 +64,7 @@ from b12screen import night, publish
 root, as_of, kill_at = Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3]
 
 def die_at(step):
+    print(step, flush=True)
     if step == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
 
