@@ -210,13 +210,22 @@ def all_rows(relation: Relation, catalog: str) -> str:
 def known_rows(relation: Relation, catalog: str, older: str | None) -> str:
     """Rows of a relation of an attached store as they were known on a night; parameter: the night.
 
-    ``older`` is the table of rows that a later night replaced; None where none ever is.
+    ``older`` is the table of rows that a later night replaced; None where none ever is. A row that
+    stays and itself names the night that replaced it was not replaced before that night.
     """
-    current = f"{all_rows(relation, catalog)} WHERE taken_for <= $1"
+    columns = ", ".join(
+        "CASE WHEN replaced_on <= $1 THEN replaced_on END AS replaced_on"
+        if column == "replaced_on"
+        else quoted_name(column)
+        for column in relation.columns
+    )
+    current = (
+        f"SELECT {columns} FROM {quoted_name(f'{catalog}.{relation.name}')} WHERE taken_for <= $1"
+    )
     if older is None:
         return current
     return (
-        f"{current} UNION ALL SELECT {column_list(relation)} FROM {quoted_name(older)} "
+        f"{current} UNION ALL SELECT {columns} FROM {quoted_name(older)} "
         "WHERE taken_for <= $1 AND replaced_on > $1"
     )
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pandera.polars as pa
 import polars as pl
 import pytest
 
@@ -24,8 +25,9 @@ from b12screen.night import NightResult, run_night
 from b12screen.publish import Site
 from b12screen.replay import Replay, replay
 from b12screen.settings import SETTINGS_FILE, load_settings, make_site
+from schemas import ddl
 from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
-from schemas.relation import RELATIONS
+from schemas.relation import RELATIONS, Relation
 
 Capture = pytest.CaptureFixture[str]
 
@@ -563,6 +565,32 @@ def test_every_table_of_the_store_is_one_that_a_past_night_can_be_cut_from() -> 
     for name, relation in RELATIONS.items():
         if name.startswith("core.") and name not in otherwise:
             assert "taken_for" in relation.columns, name
+
+
+class Waiting(pa.DataFrameModel):
+    """One row per row that waits until a night takes it after all."""
+
+    record: int
+    replaced_on: pl.Date = pa.Field(nullable=True)
+    taken_for: pl.Date
+
+
+def test_a_row_that_a_later_night_took_after_all_was_waiting_until_then() -> None:
+    relation = Relation("core.waiting", Waiting, ())
+    with duckdb.connect() as database:
+        database.execute("ATTACH ':memory:' AS known")
+        database.execute("CREATE SCHEMA known.core")
+        database.execute(
+            "CREATE TABLE known.core.waiting AS SELECT * FROM (VALUES"
+            " (1, DATE '2026-11-03', DATE '2026-11-01'), (2, NULL, DATE '2026-11-02'),"
+            " (3, NULL, DATE '2026-11-03')) AS row(record, replaced_on, taken_for)"
+        )
+        known = ddl.known_rows(relation, "known", None)
+        assert database.execute(known, [day(2)]).fetchall() == [
+            (1, None, day(1)),
+            (2, None, day(2)),
+        ]
+        assert database.execute(known, [day(3)]).fetchall()[0] == (1, day(3), day(1))
 
 
 def test_everything_that_a_night_remembers_is_kept_or_can_be_cut() -> None:
