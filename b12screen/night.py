@@ -30,12 +30,12 @@ from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
 from b12screen.ingest import FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
-from b12screen.publish import Site, writing
+from b12screen.publish import Site, last_night, undamaged, writing
 from b12screen.resources import sql_folder, sql_text
 from b12screen.rules import Ruleset, load_ruleset
 from b12screen.settings import Settings, load_settings
 from b12screen.site_maps import maps_of
-from b12screen.warehouse import Damaged, Warehouse
+from b12screen.warehouse import Warehouse
 from b12screen.worklists import write_worklists
 from schemas import reference
 from schemas.words import KINDS
@@ -450,20 +450,10 @@ def _nights_before(night: Night) -> Callable[[Warehouse], None]:
 
     def remember(warehouse: Warehouse) -> None:
         if night.last is not None:
-            with undamaged(*_the_last_night(night.last)):
+            with undamaged(*last_night(night.last)):
                 carry_history(warehouse, night.last)
 
     return remember
-
-
-def _the_last_night(last: Path) -> tuple[str, str]:
-    day = last.parent.name.split(".")[0]
-    return (
-        f"published/.nights/{last.parent.name}/{last.name}",
-        "it holds the items of that night, without which every row would be new: bring it back "
-        f"from its backup, or make it again with `b12screen replay SITE --as-of {day}` and put "
-        f"the {last.name} of that replay in its place",
-    )
 
 
 def _the_store(night: Night) -> tuple[str, str]:
@@ -480,18 +470,6 @@ def carry_history(warehouse: Warehouse, last: Path) -> None:
         if name in known:
             warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
     warehouse.detach("last")
-
-
-@contextmanager
-def undamaged(what: str, remedy: str) -> Iterator[None]:
-    """Say which file is damaged and what to do about it; nothing is published on half a file."""
-    try:
-        yield
-    except Damaged:
-        raise AuditFailed(
-            f"{what} is damaged, cut off or changed since it was written: nothing was published, "
-            f"yesterday's sheets stand; {remedy}"
-        ) from None
 
 
 def feeds_of(night: Night) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from b12screen.errors import CannotWrite, SiteLocked
+from b12screen.errors import AuditFailed, CannotWrite, SiteLocked
+from b12screen.warehouse import Damaged
 
 _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
 _REPLAY = re.compile(r"(compare-)?\d{4}-\d{2}-\d{2}-.+")
@@ -121,6 +122,29 @@ def writing(what: str) -> Iterator[None]:
                 "stand; let the running user write below the site and run again"
             ) from None
         raise
+
+
+@contextmanager
+def undamaged(what: str, remedy: str) -> Iterator[None]:
+    """Say which file is damaged and what to do about it; nothing is published on half a file."""
+    try:
+        yield
+    except Damaged:
+        raise AuditFailed(
+            f"{what} is damaged, cut off or changed since it was written: nothing was published, "
+            f"yesterday's sheets stand; {remedy}"
+        ) from None
+
+
+def last_night(file: Path) -> tuple[str, str]:
+    """What a damaged published file is called, and what can be done about it."""
+    run_id = file.parent.name
+    return (
+        f"published/.nights/{run_id}/{file.name}",
+        "it holds the items of that night, without which every row would be new: bring it back "
+        "from its backup, or make it again with `b12screen replay SITE --as-of "
+        f"{run_id.split('.')[0]}` and put the {file.name} of that replay in its place",
+    )
 
 
 @contextmanager

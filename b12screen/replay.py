@@ -30,11 +30,10 @@ from b12screen.night import (
     derive,
     feeds_of,
     manifest_of,
-    undamaged,
     write,
     write_manifest,
 )
-from b12screen.publish import Site, writing
+from b12screen.publish import Site, undamaged, writing
 from b12screen.resources import sql_text
 from b12screen.rules import Ruleset
 from b12screen.settings import Settings, load_settings

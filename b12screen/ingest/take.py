@@ -35,6 +35,7 @@ from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messag
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
 from b12screen.ingest.recognise import Extract, Stamp, found, recognised, shown, stamp
 from b12screen.maps import Maps
+from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse, WarehouseError
@@ -397,9 +398,10 @@ def know_items(site: Site) -> None:
     """Every item that a clinic may answer: what was listed up to the last published night."""
     if site.listed is None or not site.listed.exists():
         return
-    site.warehouse.attach(site.listed, "last", read_only=True)
-    site.warehouse.execute(KNOWN_ITEMS)
-    site.warehouse.detach("last")
+    with undamaged(*last_night(site.listed.resolve())):
+        site.warehouse.attach(site.listed, "last", read_only=True)
+        site.warehouse.execute(KNOWN_ITEMS)
+        site.warehouse.detach("last")
 
 
 def taken_file(

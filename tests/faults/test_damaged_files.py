@@ -17,6 +17,7 @@ from b12screen.warehouse import Damaged, Warehouse
 
 from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, night
 
+pytestmark = pytest.mark.slow
 Damage = Callable[[Path], None]
 Capture = pytest.CaptureFixture[str]
 THIRD_NIGHT = date(2026, 11, 3)
