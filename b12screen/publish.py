@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -313,8 +313,9 @@ def retire_replays(site: Site, before: datetime) -> None:
     One that cannot be removed stays: it is no reason for a night not to be.
     """
     for folder in sorted(site.replays.glob("*")):
-        if _REPLAY.fullmatch(folder.name) and folder.stat().st_mtime < before.timestamp():
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            if _REPLAY.fullmatch(folder.name) and folder.stat().st_mtime < before.timestamp():
+                shutil.rmtree(folder)
 
 
 def _linked(site: Site, run_id: str) -> bool:

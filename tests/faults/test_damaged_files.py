@@ -148,3 +148,14 @@ def test_a_night_after_a_mended_one_goes_on_from_it(site: Path) -> None:
     with pytest.raises(AuditFailed):
         night(site, THIRD_NIGHT)
     assert (site / "published" / "current").resolve().name == "2026-11-01.2"
+
+
+def test_a_damaged_last_night_is_named_where_an_answer_asks_for_its_items(site: Path) -> None:
+    """They are asked for while extracts are taken into the store, which is whole."""
+    (site / "inbox" / "feedback_1.csv").write_text("item_id,decision\nx,done\n", encoding="utf-8")
+    last = site / "published" / ".nights" / "2026-11-01.1" / "b12screen.duckdb"
+    last.chmod(0o640)
+    halved(last)
+    named = r"published/[.]nights/2026-11-01[.]1/b12screen[.]duckdb is damaged"
+    with pytest.raises(AuditFailed, match=named):
+        night(site, SECOND_NIGHT)
