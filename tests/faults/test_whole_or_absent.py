@@ -384,6 +384,24 @@ def test_a_night_without_its_inbox_is_not_published(site: Path) -> None:
     assert whole(site) == "2026-11-02.1"
 
 
+def test_a_replay_that_fills_the_disk_leaves_nothing_half_and_no_night_the_worse(
+    first_night: Path, small_disk: Callable[[int], Path]
+) -> None:
+    site = small_disk(400) / "site"
+    shutil.copytree(first_night, site, symlinks=True)
+    yesterday = bytes_below(site / "published")
+    for room in (1, 4):
+        small_disk(size_mb(site) + room)
+        with pytest.raises(CannotWrite, match="disk is full") as full:
+            replay(site, FIRST_NIGHT, lambda step: None)
+        assert full.value.exit_code == 15
+        assert [path.name for path in (site / "replays").iterdir()] == [".lock"], room
+        assert bytes_below(site / "published") == yesterday
+    small_disk(400)
+    [replayed] = replay(site, FIRST_NIGHT, lambda step: None)
+    assert replayed.differing == []
+
+
 def test_a_disk_that_fills_while_publishing_leaves_yesterdays_files(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
