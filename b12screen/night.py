@@ -322,7 +322,7 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
     progress("publishing")
     with writing("publishing"):
         feeds = feeds_of(night)
-        findings = [*taking.findings, *_stale(feeds)]
+        findings = [*_begun_anew(night), *taking.findings, *_stale(feeds)]
         result = NightResult(
             as_of=night.as_of,
             run_id=night.run_id,
@@ -477,6 +477,16 @@ def feeds_of(night: Night) -> dict[str, Any]:
     with night.open(night.database, read_only=True) as warehouse:
         row: dict[str, Any] = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
     return row
+
+
+def _begun_anew(night: Night) -> list[str]:
+    if night.previous is None or night.last is not None:
+        return []
+    return [
+        f"published/.nights/{night.previous} was not there: history begins anew, so that every row "
+        "is new and no earlier answer or sent value is known; where it was moved away by mistake, "
+        "bring published/ and store/ back from one backup"
+    ]
 
 
 def _stale(feeds: dict[str, Any]) -> list[str]:

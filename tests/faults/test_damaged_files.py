@@ -159,3 +159,13 @@ def test_a_damaged_last_night_is_named_where_an_answer_asks_for_its_items(site: 
     named = r"published/[.]nights/2026-11-01[.]1/b12screen[.]duckdb is damaged"
     with pytest.raises(AuditFailed, match=named):
         night(site, SECOND_NIGHT)
+
+
+def test_a_night_that_does_not_find_the_last_one_says_that_history_begins_anew(site: Path) -> None:
+    (site / "published").rename(site / "elsewhere")
+    result = night(site, SECOND_NIGHT)
+    assert result.exit_code == 20
+    assert "published/.nights/2026-11-01.1 was not there: history begins anew" in result.findings[0]
+    assert any("history begins anew" in line for line in result.summary)
+    # Once: the night after that has one to follow.
+    assert not any("anew" in finding for finding in night(site, THIRD_NIGHT).findings)
