@@ -27,7 +27,7 @@ from b12screen.audit import audit_published
 from b12screen.deferral import declared
 from b12screen.disk import hold_room
 from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
-from b12screen.ingest import FileAccount, Taking
+from b12screen.ingest import Again, FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
 from b12screen.publish import Site, last_night, undamaged, writing
@@ -138,10 +138,19 @@ class NightResult:
         return 20 if self.findings else 0
 
 
-def run_night(site: Path, as_of: date, started_at: datetime, progress: Progress) -> NightResult:
-    """Run every stage for one night; raises a ``B12ScreenError`` that says what to do."""
+def run_night(
+    site: Path,
+    as_of: date,
+    started_at: datetime,
+    progress: Progress,
+    again: Again | None = None,
+) -> NightResult:
+    """Run every stage for one night; raises a ``B12ScreenError`` that says what to do.
+
+    ``again``: rejected rows, or files, that are taken again beside what is new.
+    """
     with started(site, as_of, started_at) as night:
-        taking = take(night, progress)
+        taking = take(night, progress, again)
         decide(night, taking, progress)
         lists = write(night, progress)
         audit(night, lists, progress)
@@ -209,7 +218,7 @@ def look_into(inbox: Path) -> None:
     )
 
 
-def take(night: Night, progress: Progress) -> Taking:
+def take(night: Night, progress: Progress, again: Again | None = None) -> Taking:
     """Bring in what is new in the inbox, on a copy of the last night's state."""
     progress("taking extracts")
     with writing("copying the store"):
@@ -233,6 +242,7 @@ def take(night: Night, progress: Progress) -> Taking:
             night.site.scratch,
             progress,
             night.last,
+            again,
         )
         _take_deferrals(night, warehouse)
         accounts = warehouse.frame(ACCOUNTS, (night.as_of,)).rows(named=True)
@@ -359,7 +369,7 @@ ACCOUNTS = """
 SELECT file.*
 FROM run.source_file AS file
 WHERE file.taken_for = ?
-ORDER BY file.file_name, file.kind, file.sha256
+ORDER BY file.file_name, file.kind, file.sha256, file.taken_by, file.attempt
 """
 _STATUSES = """
 SELECT status.functional_status, count(*)
@@ -509,7 +519,8 @@ def _summary(
     clinics = sum(1 for sheet in lists.sheets.values() if "clinic_id" in sheet)
     lines = [
         f"Night {night.as_of} published as {night.run_id}, rules {feeds['ruleset']}",
-        f"Files: {_n_taken(taking)} taken, {_n_held(taking)} held, {taking.n_known} known already",
+        f"Files: {_n_taken(taking)} taken, {_n_held(taking)} held, {taking.n_known} known already"
+        + (f"; {taking.again}" if taking.again else ""),
         f"Rows: {accounts}",
         "Feeds: "
         + ", ".join(

@@ -16,6 +16,8 @@ SHARED: dict[str, str] = {
     "file_name": "The extract, as a path below the inbox",
     "record": "Number of the record in that file, the first one after the header being 1",
     "taken_for": "The night whose run took the row in",
+    "sent_for": "The night that first took its file; NULL unless `retry` or `retake` took the row",
+    "sha256": "SHA-256 of the file as it lay in the inbox",
     "kind": "The extract the row came in: labs, patients, conditions, medications or feedback",
     "code": "The code as sent",
     "code_system": "The system the code belongs to",

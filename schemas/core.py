@@ -42,6 +42,7 @@ class LabResult(pa.DataFrameModel):
     file_name: str = shared("file_name")
     record: int = shared("record", ge=1)
     taken_for: pl.Date = shared("taken_for")
+    sent_for: pl.Date = shared("sent_for", nullable=True)
 
     class Config:
         strict = True
@@ -97,11 +98,18 @@ class LabWord(pa.DataFrameModel):
 
 @relation("core.lab_file", key=("file_id",))
 class LabFile(pa.DataFrameModel):
-    """One row per labs extract that was taken; it keeps its number for ever."""
+    """One row per taking of a labs extract; it keeps its number for ever."""
 
     file_id: pl.Int32 = shared("file_id")
     file_name: str = shared("file_name")
     taken_for: pl.Date = shared("taken_for")
+    sent_for: pl.Date = shared("sent_for", nullable=True)
+    sha256: str = shared("sha256", nullable=True)
+    taken_by: str = column(
+        "The command that took it; withdrawal: what a retake took back",
+        nullable=True,
+        words=(*words.TAKEN_BY, "withdrawal"),
+    )
 
     class Config:
         strict = True
@@ -120,6 +128,7 @@ class Patient(pa.DataFrameModel):
     file_name: str = shared("file_name")
     record: int = shared("record", ge=1)
     taken_for: pl.Date = shared("taken_for")
+    sent_for: pl.Date = shared("sent_for", nullable=True)
 
     class Config:
         strict = True
@@ -137,6 +146,7 @@ class Condition(pa.DataFrameModel):
     file_name: str = shared("file_name")
     record: int = shared("record", ge=1)
     taken_for: pl.Date = shared("taken_for")
+    sent_for: pl.Date = shared("sent_for", nullable=True)
 
     class Config:
         strict = True
@@ -166,6 +176,7 @@ class Medication(pa.DataFrameModel):
     file_name: str = shared("file_name")
     record: int = shared("record", ge=1)
     taken_for: pl.Date = shared("taken_for")
+    sent_for: pl.Date = shared("sent_for", nullable=True)
 
     class Config:
         strict = True
@@ -225,6 +236,10 @@ class Reject(pa.DataFrameModel):
     check_name: str = column("The check that fails")
     reason: str = column("What is wrong and what to do, without the row's values")
     taken_for: pl.Date = shared("taken_for")
+    replaced_on: pl.Date = column(
+        "The night on which `retry` or `retake` took the row; NULL while it waits", nullable=True
+    )
+    sha256: str = shared("sha256", nullable=True)
 
     class Config:
         strict = True

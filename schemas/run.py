@@ -55,13 +55,18 @@ class Night(pa.DataFrameModel):
         strict = True
 
 
-@relation("run.source_file", key=("file_name", "kind", "sha256", "taken_for"))
+@relation(
+    "run.source_file", key=("file_name", "kind", "sha256", "taken_for", "taken_by", "attempt")
+)
 class SourceFile(pa.DataFrameModel):
-    """One row per file and kind: what became of its rows. The counts add up to n_read."""
+    """One row per taking of a file and kind: what became of its rows. The counts add up to n_read.
+
+    `retry` reads the mended rows of a file alone; `retake` reads all of them again.
+    """
 
     file_name: str = shared("file_name")
     kind: str = shared("kind")
-    sha256: str = column("SHA-256 of the file as it lay in the inbox")
+    sha256: str = shared("sha256")
     size_bytes: int = column("Size of the file as it lay in the inbox", ge=0)
     taken_for: pl.Date = shared("taken_for")
     n_read: int = column("Rows read", ge=0)
@@ -72,6 +77,8 @@ class SourceFile(pa.DataFrameModel):
     n_rejected: int = column("Rows rejected", ge=0)
     held: bool = column("Held back: nothing of it was taken, it is tried again every night")
     reason: str = column("Why it was held or rejected", nullable=True)
+    taken_by: str = column("The command that took it", words=words.TAKEN_BY)
+    attempt: int = column("Number of such takings of it for this night, from 1 on", ge=1)
 
     class Config:
         strict = True

@@ -44,6 +44,8 @@ KINDS = ("labs", "patients", "conditions", "medications")
 # The clinics' answers come when somebody gives one.
 FEEDBACK = "feedback"
 EXTRACT_KINDS = (*KINDS, FEEDBACK)
+# The command that took a file, or rows of it.
+TAKEN_BY = ("run", "retry", "retake")
 CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")
 DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MEDICATION_KINDS = ("administration", "prescription")

@@ -5,6 +5,7 @@ nothing is lost, and a file that mostly fails is held back whole.
 """
 
 from b12screen.ingest.accounts import FileAccount, Taking
+from b12screen.ingest.again import Again
 from b12screen.ingest.take import check, take
 
-__all__ = ["FileAccount", "Taking", "check", "take"]
+__all__ = ["Again", "FileAccount", "Taking", "check", "take"]

@@ -24,6 +24,8 @@ class FileAccount:
     n_rejected: int = 0
     held: bool = False
     reason: str | None = None
+    taken_by: str = "run"
+    attempt: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """The account as a row of ``run.source_file``."""
@@ -33,7 +35,7 @@ class FileAccount:
         """The account of the same file when nothing of it is taken."""
         return FileAccount(
             self.file_name, self.kind, self.sha256, self.size_bytes, self.taken_for,
-            held=held, reason=reason,
+            held=held, reason=reason, taken_by=self.taken_by, attempt=self.attempt,
         )  # fmt: skip
 
     def with_versions(self, n_duplicate: int, n_superseded: int) -> "FileAccount":
@@ -51,6 +53,7 @@ class Taking:
     """What one run took in: its accounts in file order, the files it left alone, and remarks.
 
     Somebody has to look at a finding; a note is only worth knowing, say that a column was dropped.
+    ``again`` says what came of rows that were to be taken again.
     """
 
     accounts: tuple[FileAccount, ...] = ()
@@ -58,6 +61,7 @@ class Taking:
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     n_known: int = 0
+    again: str = ""
 
     @property
     def files(self) -> tuple[FileAccount, ...]:

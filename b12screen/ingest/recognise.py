@@ -5,6 +5,7 @@ import re
 import stat
 import unicodedata
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from schemas.words import EXTRACT_KINDS
@@ -23,7 +24,7 @@ MESSAGE_KINDS = {
 @dataclass(frozen=True)
 class Extract:
     """One kind of rows to take from a file: its path below the inbox in POSIX form, the file's
-    form, its packing.
+    form, its packing; where it is taken again, by which command, when it first came, its content.
     """
 
     path: Path
@@ -31,6 +32,9 @@ class Extract:
     kind: str
     form: str
     packing: str
+    taken_by: str = "run"
+    sent_for: date | None = None
+    sha256: str = ""
 
     @property
     def holds_messages(self) -> bool:

@@ -15,8 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.errors import AuditFailed
+from b12screen.ingest import again as taking_again
 from b12screen.ingest import contracts, lookups
 from b12screen.ingest.accounts import FileAccount, Taking, audit
+from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.columnar import parquet_as_text, parquet_columns
 from b12screen.ingest.delimited import (
@@ -51,6 +53,7 @@ EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
 GIGABYTE = 1_000_000_000
 COMMONEST = 3
+STANDS = "what was taken of it before stands as it is"
 # Where parsed messages lie until every kind has had its turn.
 MESSAGES = "messages"
 MESSAGE_COLUMNS = {"labs": LAB_COLUMNS, "patients": PATIENT_COLUMNS}
@@ -95,6 +98,11 @@ PRIVATE_TABLES = (
     "kind VARCHAR, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR, "
     "taken_for DATE)",
     "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS segment VARCHAR",
+    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS replaced_on DATE",
+    "ALTER TABLE private.lab_result ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
     "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
     "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
     "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
@@ -114,6 +122,26 @@ KEY_BY_CONTENT_AND_KIND = (
     "ALTER TABLE private.taken_file_again RENAME TO taken_file",
 )
 
+# Stores of before rows could be taken again do not say which content a row came with.
+TAKEN_ONCE = (
+    "ALTER TABLE core.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
+    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS replaced_on DATE",
+    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
+    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
+    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS attempt BIGINT DEFAULT 1",
+    "UPDATE core.lab_file SET sha256 = known.sha256 FROM run.source_file AS known "
+    "WHERE lab_file.sha256 IS NULL AND known.kind = 'labs' AND known.reason IS NULL "
+    "AND known.file_name = lab_file.file_name AND known.taken_for = lab_file.taken_for",
+    "UPDATE core.reject SET sha256 = known.sha256 FROM run.source_file AS known "
+    "WHERE reject.sha256 IS NULL AND known.kind = reject.kind AND known.reason IS NULL "
+    "AND known.file_name = reject.file_name AND known.taken_for = reject.taken_for",
+)
+
 NOTHING_BROKEN = (
     "CREATE OR REPLACE TABLE taking.broken "
     "(record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR)"
@@ -126,7 +154,7 @@ NO_PLACES = (
 COPY_BROKEN = (
     "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
     "nullif(broken.line, 0) AS line, broken.segment, fault.column_name, fault.check_name, "
-    "fault.reason, ? AS taken_for "
+    "fault.reason, ? AS taken_for, ? AS sha256 "
     "FROM taking.broken JOIN taking.fault ON fault.fault = broken.check_name "
     "ORDER BY broken.record"
 )
@@ -139,7 +167,8 @@ KEEP_BROKEN = (
 COPY_REJECTS = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
     "place.line, place.segment, "
-    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for FROM core.taken "
+    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for, ? AS sha256 "
+    "FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
     "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
@@ -167,7 +196,8 @@ NEW_WORDS = (
 )
 NEW_FILE = (
     "INSERT INTO core.lab_file BY NAME "
-    "SELECT night.file_id, night.file_name, night.as_of AS taken_for FROM taking.night"
+    "SELECT night.file_id, night.file_name, night.as_of AS taken_for, night.sent_for, "
+    "? AS sha256, night.taken_by FROM taking.night"
 )
 # Of the file at hand: taking.night names it.
 COUNT_ROWS = "SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id)"
@@ -191,7 +221,16 @@ KNOWN_ITEMS = (
 UNDECIDED = (
     "SELECT count(*) FROM core.taken WHERE taken.fault = 'scope' AND taken.cells IS NOT NULL"
 )
-IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ?"
+IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ? AND night.taken_by = ?"
+COUNT_BUCKETS = (
+    "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
+    "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
+    "WHERE version.origin = 'taken' GROUP BY ALL"
+)
+TAKEN_ALREADY = (
+    "SELECT count(*) FROM run.source_file AS file WHERE file.file_name = ? AND file.kind = ? "
+    "AND file.sha256 = ? AND file.taken_for = ? AND file.taken_by = ?"
+)
 DROP_ROWS = "DELETE FROM core.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
 
 
@@ -245,18 +284,49 @@ def take(
     scratch: Path,
     progress: Callable[[str], None],
     listed: Path | None = None,
+    again: Again | None = None,
 ) -> Taking:
     """Take everything new below ``inbox`` into the open store, for the night ``as_of``.
 
     The main database of ``warehouse`` holds core and run, the attached ``private`` what nobody
-    queries; ``listed`` is the last published one, whose items may be answered. Raises AuditFailed
-    when rows do not add up; what was taken is then not to be kept.
+    queries; ``listed`` is the last published one, whose items may be answered; ``again`` says what
+    is taken again beside what is new. Raises AuditFailed when rows do not add up; what was taken is
+    then not to be kept. UsageError where there is no such file to take again.
     """
     site = Site(
         warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
     )
     extracts, left_alone, findings = found(inbox)
-    return taken_in(site, extracts, left_alone, findings)
+    prepare(site)
+    if again is None:
+        return taken_in(site, extracts, left_alone, findings)
+    n_waiting, n_rejected = taking_again.waiting_rows(warehouse)
+    repeated = taking_again.taken_contents(warehouse, inbox, again.files)
+    if again.rejected:
+        repeated += taking_again.waiting(warehouse)
+    taking = taken_in(site, [*repeated, *extracts], left_alone, findings)
+    return replace(taking, again=told_again(taking, again, n_waiting, n_rejected))
+
+
+def told_again(taking: Taking, again: Again, n_waiting: int, n_rejected: int) -> str:
+    """What came of it, in counts."""
+    parts = []
+    if again.rejected:
+        n_taken = sum(file.n_read for file in taking.files if file.taken_by == "retry")
+        parts.append(
+            f"{n_taken:,} of {n_waiting:,} rejected rows taken after all"
+            + (
+                f", {n_rejected - n_waiting:,} more need their file (`retake`, or a new one)"
+                if n_rejected > n_waiting
+                else ""
+            )
+        )
+    if again.files:
+        retaken = [file for file in taking.files if file.taken_by == "retake"]
+        n_files = len({file.sha256 for file in retaken if file.reason is None})
+        n_changed = sum(file.n_accepted for file in retaken)
+        parts.append(f"{n_files} taken again, {n_changed:,} rows read differently")
+    return "; ".join(parts)
 
 
 def check(
@@ -282,10 +352,12 @@ def check(
         timezone=settings.timezone,
     ) as warehouse:
         warehouse.attach(scratch / "check-private.duckdb", "private")
+        site = Site(
+            warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
+        )
+        prepare(site)
         return taken_in(
-            Site(
-                warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
-            ),
+            site,
             [extract for _, promised in extracts for extract in promised],
             [path.as_posix() for path, promised in extracts if not promised],
             [],
@@ -297,28 +369,32 @@ def taken_in(
 ) -> Taking:
     """Take the extracts kind by kind, in file order; account for each."""
     warehouse = site.warehouse
-    prepare(site)
     if any(extract.kind == words.FEEDBACK for extract in extracts):
         know_items(site)
     accounts: list[FileAccount] = []
     known: set[str] = set()
     notes: list[str] = []
-    parsed: dict[str, Parsed] = {}
+    parsed: dict[tuple[str, Path], Parsed] = {}
     shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
         for extract in (extract for extract in extracts if extract.kind == kind):
-            if extract.name in parsed:
-                account = taken_part(site, extract, parsed[extract.name], notes)
+            key = (extract.taken_by, extract.path)
+            if extract.taken_by == "retry":
+                account = taken_rejects(site, extract)
+                if account is None:
+                    continue
+            elif key in parsed:
+                account = taken_part(site, extract, parsed[key], notes, findings)
             else:
                 account = taken_file(site, extract, parsed, notes, findings)
             turned_away = account is not None and account.reason is not None
-            if extract.holds_messages and (turned_away or extract.name not in parsed):
-                parsed[extract.name] = Parsed(account, site.scratch, {}, {})
+            if extract.holds_messages and (turned_away or key not in parsed):
+                parsed[key] = Parsed(account, site.scratch, {}, {})
             if account is None:
                 # A file of messages that holds none of this kind has no account of it.
-                if extract.name not in parsed or parsed[extract.name].account is None:
+                if key not in parsed or parsed[key].account is None:
                     known.add(extract.name)
                 continue
             site.progress(told(account))
@@ -329,7 +405,12 @@ def taken_in(
                 findings.append(finding)
     shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     accounts = lab_versions(site, accounts)
-    accounts.sort(key=lambda account: (os.fsencode(account.file_name), account.kind))
+    accounts = [replace(account, attempt=attempt_of(site, account)) for account in accounts]
+    accounts.sort(
+        key=lambda account: (
+            os.fsencode(account.file_name), account.kind, account.taken_by, account.sha256,
+        )
+    )  # fmt: skip
     for account in accounts:
         audit(account)
     if accounts:
@@ -339,12 +420,20 @@ def taken_in(
     return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), len(known))
 
 
+def attempt_of(site: Site, account: FileAccount) -> int:
+    """The number of this taking of the same content, by the same command, for the same night."""
+    key = (account.file_name, account.kind, account.sha256, account.taken_for, account.taken_by)
+    return int(site.warehouse.scalar(TAKEN_ALREADY, key)) + 1
+
+
 def prepare(site: Site) -> None:
     """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
     warehouse, settings, maps = site.warehouse, site.settings, site.maps
     warehouse.create(
         [*STORED.values(), *WORD_TABLES, "core.reject", "core.unmapped_code", "run.source_file"]
     )
+    for statement in TAKEN_ONCE:
+        warehouse.execute(statement)
     warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
     for statement in PRIVATE_TABLES:
         warehouse.execute(statement)
@@ -392,6 +481,7 @@ def prepare(site: Site) -> None:
     for name, frame in frames.items():
         warehouse.write(f"taking.{name}", frame)
     warehouse.execute(NO_PERSONS)
+    warehouse.execute(taking_again.NOTHING_RETAKEN)
 
 
 def know_items(site: Site) -> None:
@@ -407,7 +497,7 @@ def know_items(site: Site) -> None:
 def taken_file(
     site: Site,
     extract: Extract,
-    parsed: dict[str, Parsed],
+    parsed: dict[tuple[str, Path], Parsed],
     notes: list[str],
     findings: list[str],
 ) -> FileAccount | None:
@@ -415,7 +505,10 @@ def taken_file(
 
     ``parsed`` gets the file of messages for its other kinds; remarks go to notes and findings.
     """
-    account = FileAccount(extract.name, extract.kind, "", 0, site.as_of)
+    account = FileAccount(
+        extract.name, extract.kind, extract.sha256, 0, site.as_of, taken_by=extract.taken_by
+    )
+    is_new = extract.taken_by == "run"
     folder = site.scratch / "extract"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -423,18 +516,21 @@ def taken_file(
         before = stamp(extract.path)
         account = replace(account, size_bytes=before.size)
         sha256 = seen_hash(site, extract, before)
-        if sha256 is not None and was_taken(site, sha256) is not None:
+        if is_new and sha256 is not None and was_taken(site, sha256) is not None:
             return None
         shape = None
         if extract.form == "csv" and not extract.packing:
             sha256, shape = measured(extract.path)
         else:
             sha256 = content_hash(extract.path)
-        account = replace(account, sha256=sha256)
         unchanged(extract, before)
-        remember(site, extract, before, sha256)
+        if not is_new and sha256 != extract.sha256:
+            raise FileChanged
+        account = replace(account, sha256=sha256)
+        if is_new:
+            remember(site, extract, before, sha256)
         taken = was_taken(site, sha256) or was_parsed(parsed, sha256)
-        if taken is not None:
+        if is_new and taken is not None:
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
             )
@@ -442,10 +538,10 @@ def taken_file(
         if extract.holds_messages:
             file = parse(site, extract, account, len(parsed), notes, findings)
             unchanged(extract, before)
-            parsed[extract.name] = file
+            parsed[extract.taken_by, extract.path] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
-            return taken_part(site, extract, file, notes)
+            return taken_part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
         if extra:
             notes.append(f"{extract.name}: columns that are not used were dropped: {extra}")
@@ -459,11 +555,13 @@ def taken_file(
                 f"{extract.name}: {n} rows hold a remark or a day but no decision, so they say "
                 "nothing; the clinic fills in the decision"
             )
-        return kept(site, extract, account, scanned, faults)
+        return kept(site, extract, account, scanned, faults, notes, findings)
     except FileChanged:
         drop_rows(site, extract)
         return account.turned_away(
-            "changed while it was read; it is tried again on the next night", held=True
+            "changed while it was read; "
+            + ("it is tried again on the next night" if is_new else STANDS),
+            held=True,
         )
     except FileRefused as refused:
         return account.turned_away(str(refused), held=False)
@@ -545,7 +643,9 @@ def scan_part(site: Site, extract: Extract, file: Parsed) -> Scanned:
     return exactly(site, extract, columns, written.n_row, written.n_broken, folder)
 
 
-def taken_part(site: Site, extract: Extract, file: Parsed, notes: list[str]) -> FileAccount | None:
+def taken_part(
+    site: Site, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
+) -> FileAccount | None:
     """Take one kind of a file of messages that was parsed; its account.
 
     None where it was taken before, and of a kind that it does not hold.
@@ -562,7 +662,7 @@ def taken_part(site: Site, extract: Extract, file: Parsed, notes: list[str]) -> 
             remarks = file.resources.look_for_withdrawn(site.warehouse, extract.kind)
             notes += [f"{extract.name}: {remark}" for remark in remarks]
         scanned = scan_part(site, extract, file)
-        return kept(site, extract, account, scanned, faults_of(site))
+        return kept(site, extract, account, scanned, faults_of(site), notes, findings)
     finally:
         shutil.rmtree(file.folder / extract.kind)
 
@@ -591,11 +691,11 @@ def was_taken(site: Site, sha256: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def was_parsed(parsed: Mapping[str, Parsed], sha256: str) -> str | None:
+def was_parsed(parsed: Mapping[tuple[str, Path], Parsed], sha256: str) -> str | None:
     """The name of a file of messages with this content that waits for the turns of its kinds."""
-    for name, file in parsed.items():
+    for file in parsed.values():
         if file.account is not None and file.account.sha256 == sha256 and not file.account.reason:
-            return name
+            return file.account.file_name
     return None
 
 
@@ -697,8 +797,10 @@ def set_night(site: Site, extract: Extract) -> None:
                 "file_id": [file_id],
                 "in_messages": [extract.holds_messages],
                 "date_order": [site.settings.feedback.date_order or ""],
+                "sent_for": [extract.sent_for],
+                "taken_by": [extract.taken_by],
             },
-            schema_overrides={"file_id": pl.Int32},
+            schema_overrides={"file_id": pl.Int32, "sent_for": pl.Date},
         ),
     )
 
@@ -761,10 +863,11 @@ def exactly(
     warehouse = site.warehouse
     wanted = tuple(extract_columns(extract.kind))
     rows = str(folder / "rows-*.parquet")
-    in_messages = extract.holds_messages
-    warehouse.execute(ddl.incoming_parquet(rows, sent, wanted, keeps_absent=in_messages))
-    warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet"), in_messages))
-    warehouse.execute(ddl.places_parquet(rows) if in_messages else NO_PLACES)
+    # Cells of rejected rows are kept as those of messages are: with their places, and absent ones.
+    in_full = extract.holds_messages or extract.taken_by == "retry"
+    warehouse.execute(ddl.incoming_parquet(rows, sent, wanted, keeps_absent=in_full))
+    warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet"), in_full))
+    warehouse.execute(ddl.places_parquet(rows) if in_full else NO_PLACES)
     insert_scan(site, extract.kind, "test_name" in sent)
     n_scanned = rows_of(site)
     if n_scanned != n_row:
@@ -810,7 +913,7 @@ def drop_rows(site: Site, extract: Extract) -> None:
 
     Before that the file at hand is still the one before it, whose rows stay.
     """
-    if rows_of(site) and site.warehouse.scalar(IS_AT_HAND, (extract.name,)):
+    if rows_of(site) and site.warehouse.scalar(IS_AT_HAND, (extract.name, extract.taken_by)):
         site.warehouse.execute(DROP_ROWS)
 
 
@@ -832,24 +935,61 @@ def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str
     allowed = rejects_allowed(site, extract, scanned)
     if failures.total() <= allowed:
         return None
-    return hold_reason(scanned.n_row + scanned.n_broken, allowed, failures)
+    return hold_reason(
+        scanned.n_row + scanned.n_broken, allowed, failures, extract.taken_by == "run"
+    )
+
+
+def taken_rejects(site: Site, extract: Extract) -> FileAccount | None:
+    """Try the rejected rows of a file again; the account of those that are taken now, if any.
+
+    Those that still fail stay where they are and are not counted a second time.
+    """
+    folder = site.scratch / "extract"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        set_night(site, extract)
+        n_row = taking_again.rejected_as_parquet(site.warehouse, extract, folder)
+        exactly(site, extract, tuple(extract_columns(extract.kind)), n_row, 0, folder)
+        faults = faults_of(site)
+        n_mended = taking_again.mended(site.warehouse, extract, site.as_of)
+        if not n_mended:
+            return None
+        account = FileAccount(
+            extract.name, extract.kind, extract.sha256, 0, site.as_of, taken_by=extract.taken_by
+        )
+        scope = Counter({"scope": faults["scope"]})
+        return kept(site, extract, account, Scanned(n_mended, 0), scope, [], [])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if extract.kind != "labs":
+            site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def kept(
-    site: Site, extract: Extract, account: FileAccount, scanned: Scanned, faults: Counter[str]
+    site: Site,
+    extract: Extract,
+    account: FileAccount,
+    scanned: Scanned,
+    faults: Counter[str],
+    notes: list[str],
+    findings: list[str],
 ) -> FileAccount:
     """Move the failed rows out and keep the rest; the file's account."""
     warehouse = site.warehouse
     n_out_of_scope = faults["scope"]
     n_rejected = faults.total() - n_out_of_scope
     n_read = scanned.n_row + scanned.n_broken
+    if extract.taken_by == "retake":
+        taking_again.replace_rejects(warehouse, extract, site.as_of)
     move_out(site, extract, account)
     warehouse.execute(
-        "INSERT INTO private.taken_file VALUES (?, ?, ?, ?)",
-        (account.sha256, extract.kind, extract.name, site.as_of),
+        "INSERT OR IGNORE INTO private.taken_file VALUES (?, ?, ?, ?)",
+        (account.sha256, extract.kind, extract.name, extract.sent_for or site.as_of),
     )
     if extract.kind == "labs":
-        warehouse.execute(NEW_FILE)
+        warehouse.execute(NEW_FILE, (account.sha256,))
     account = replace(
         account,
         n_read=n_read,
@@ -863,7 +1003,24 @@ def kept(
             "was published; yesterday's files stand. This is a bug: report it with the file's name."
         )
     hold_contract(site, extract)
+    if extract.taken_by == "retake":
+        take_back(site, extract, notes, findings)
     return account if extract.kind == "labs" else versions(site, extract, account)
+
+
+def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str]) -> None:
+    """Withdraw what the file gave before and does not give now, and say how much that is."""
+    n_gone, n_left = taking_again.withdraw(site.warehouse, extract)
+    if n_gone:
+        notes.append(
+            f"{extract.name}: {n_gone} rows of {extract.kind} that it gave before are withdrawn, "
+            "as today's map does not read them"
+        )
+    if n_left:
+        findings.append(
+            f"{extract.name}: {n_left} rows of {extract.kind} stay as they were taken before, "
+            "though today's map does not read them; ask the sender for them again"
+        )
 
 
 def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
@@ -878,14 +1035,15 @@ def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
     return allowed
 
 
-def hold_reason(n_read: int, allowed: float, faults: Counter[str]) -> str:
+def hold_reason(n_read: int, allowed: float, faults: Counter[str], is_new: bool) -> str:
     """Why a file is held, with its commonest faults."""
     commonest = sorted(faults.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
     told = "; ".join(f"{n} x {(CHECKS | SHAPES)[fault][2]}" for fault, n in commonest)
     n_rejected = faults.total()
     return (
         f"{n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.2%}, the limit "
-        f"is {allowed / n_read:.2%}), so nothing of it was taken; it is tried again every night. "
+        f"is {allowed / n_read:.2%}), so nothing of it was taken; "
+        f"{'it is tried again every night' if is_new else STANDS}. "
         f"Commonest: {told}"
     )
 
@@ -894,9 +1052,9 @@ def move_out(site: Site, extract: Extract, account: FileAccount) -> None:
     """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes."""
     warehouse = site.warehouse
     kind, sha256 = extract.kind, account.sha256
-    warehouse.execute(COPY_BROKEN, (extract.name, kind, site.as_of))
+    warehouse.execute(COPY_BROKEN, (extract.name, kind, site.as_of, sha256))
     warehouse.execute(KEEP_BROKEN, (extract.name, sha256, kind, site.as_of))
-    warehouse.execute(COPY_REJECTS, (kind,))
+    warehouse.execute(COPY_REJECTS, (kind, sha256))
     warehouse.execute(KEEP_REJECTS, (sha256, kind))
     if kind == "labs":
         warehouse.execute(
@@ -953,13 +1111,7 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
     warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION["labs"])))
-    buckets = {
-        (file_name, bucket): n
-        for file_name, bucket, n in warehouse.rows(
-            "SELECT file_name, bucket, count(*) FROM taking.version WHERE origin = 'taken' "
-            "GROUP BY file_name, bucket"
-        )
-    }
+    buckets = {tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)}
     set_aside(site, "labs")
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
@@ -971,8 +1123,10 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
         warehouse.execute("DROP TABLE core.taken")
     return [
         account.with_versions(
-            buckets.get((account.file_name, "duplicate"), 0),
-            buckets.get((account.file_name, "superseded"), 0),
+            *(
+                buckets.get((account.file_name, account.sha256, account.taken_by, bucket), 0)
+                for bucket in ("duplicate", "superseded")
+            )
         )
         if account.kind == "labs"
         else account

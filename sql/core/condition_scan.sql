@@ -21,7 +21,8 @@ WITH cell AS (
         night.file_name,
         night.file_id,
         night.in_messages,
-        night.as_of
+        night.as_of,
+        night.sent_for
     FROM taking.incoming
     CROSS JOIN taking.night
 ),
@@ -58,6 +59,7 @@ SELECT
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
+    judged.sent_for,
     judged.file_id,
     judged.fault,
     CASE

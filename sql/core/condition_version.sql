@@ -1,6 +1,7 @@
 -- One row per version of the rows of one conditions extract and of what was known of the same keys:
 -- its bucket, and whether it is the current version. The order of versions is night taken, file,
--- record; a later row replaces an earlier one. A withdrawal, resolved before the earliest day, is the
+-- record; a later row replaces an earlier one. A row that is taken again keeps the place that its file
+-- had when it first came, right behind what was read of it then. A withdrawal, resolved before the earliest day, is the
 -- current version of nothing: it and what it withdraws are set aside.
 WITH version AS (
     SELECT
@@ -13,7 +14,8 @@ WITH version AS (
         known.resolved_on,
         known.file_name,
         known.record,
-        known.taken_for
+        known.taken_for,
+        known.sent_for
     FROM core.condition AS known
     SEMI JOIN core.taken
         ON taken.patient_id = known.patient_id
@@ -31,11 +33,13 @@ WITH version AS (
         taken.resolved_on,
         taken.file_name,
         taken.record,
-        taken.taken_for
+        taken.taken_for,
+        taken.sent_for
     FROM core.taken
 ),
 
--- Only what says the same as the row before it is a duplicate: a person may move back.
+-- Only what says the same as the row before it is a duplicate: a person may move back. A row taken
+-- again is one where it reads as it did before.
 arrived AS (
     SELECT
         version.*,
@@ -47,11 +51,32 @@ arrived AS (
             )) OVER in_turn
             AND row_number() OVER in_turn > 1,
             FALSE
+        )
+        OR coalesce(
+            version.sent_for IS NOT NULL
+            AND row(
+                version.resolved_on
+            ) IS NOT DISTINCT FROM lag(row(
+                version.resolved_on
+            )) OVER of_itself
+            AND row_number() OVER of_itself > 1,
+            FALSE
         ) AS is_repeat
     FROM version
     WINDOW in_turn AS (
         PARTITION BY version.patient_id, version.code_system, version.code, version.recorded_on
         ORDER BY version.origin = 'taken', version.file_name, version.record
+    ),
+    of_itself AS (
+        PARTITION BY
+            version.patient_id,
+            version.code_system,
+            version.code,
+            version.recorded_on,
+            version.file_name,
+            version.record,
+            coalesce(version.sent_for, version.taken_for)
+        ORDER BY version.taken_for, version.origin = 'taken'
     )
 ),
 
@@ -60,7 +85,12 @@ ordered AS (
         arrived.*,
         row_number() OVER (
             PARTITION BY arrived.patient_id, arrived.code_system, arrived.code, arrived.recorded_on, arrived.is_repeat
-            ORDER BY arrived.taken_for, arrived.file_name, arrived.record
+            ORDER BY
+                coalesce(arrived.sent_for, arrived.taken_for),
+                arrived.file_name,
+                arrived.record,
+                arrived.taken_for,
+                arrived.origin = 'taken'
         ) AS nth
     FROM arrived
 )
@@ -76,6 +106,7 @@ SELECT
     ordered.file_name,
     ordered.record,
     ordered.taken_for,
+    ordered.sent_for,
     CASE
         WHEN ordered.origin <> 'taken' THEN 'known'
         WHEN ordered.is_repeat THEN 'duplicate'

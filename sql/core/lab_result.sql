@@ -17,7 +17,8 @@ SELECT
     stored.clinic_id,
     file.file_name,
     stored.record,
-    file.taken_for
+    file.taken_for,
+    file.sent_for
 FROM core.lab_row AS stored
 INNER JOIN core.lab_word AS word
     ON word.word_id = stored.word_id

@@ -1,6 +1,9 @@
 -- One row per version of the results in taking.lab_repeated: its bucket, and whether it is the
 -- current version. The order of versions is reported_at (none first), night taken, file, record.
 -- A version is superseded when one that arrived before it comes after it in that order.
+-- A row that is taken again keeps the place that its file had when it first came, right behind what
+-- was read of it then: a retake never overtakes a later correction. What a retake does not read as
+-- before is out, whatever its place.
 WITH repeated AS (
     SELECT
         'core' AS origin,
@@ -58,12 +61,18 @@ version AS (
         repeated.clinic_id,
         file.file_name,
         repeated.record,
-        file.taken_for
+        file.taken_for,
+        file.sent_for,
+        repeated.file_id,
+        file.taken_by,
+        retaken.file_id IS NOT NULL AS is_former
     FROM repeated
     INNER JOIN core.lab_word AS word
         ON word.word_id = repeated.word_id
     INNER JOIN core.lab_file AS file
         ON file.file_id = repeated.file_id
+    LEFT JOIN taking.retaken
+        ON retaken.file_id = repeated.file_id
     UNION ALL
     SELECT
         'private' AS origin,
@@ -85,7 +94,11 @@ version AS (
         older.clinic_id,
         older.file_name,
         older.record,
-        older.taken_for
+        older.taken_for,
+        older.sent_for,
+        NULL AS file_id,
+        NULL AS taken_by,
+        FALSE AS is_former
     FROM private.lab_result AS older
     WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_repeated)
 ),
@@ -110,19 +123,77 @@ arrived AS (
                 version.value_as_sent,
                 version.unit_as_sent,
                 version.clinic_id
-            ORDER BY version.origin = 'taken', version.file_name, version.record
-        ) > 1 AS is_repeat
+            ORDER BY version.origin = 'taken', version.file_id, version.file_name, version.record
+        ) > 1 AS is_known,
+        row_number() OVER (
+            PARTITION BY
+                version.origin = 'taken',
+                version.laboratory,
+                version.result_id,
+                version.patient_id,
+                version.analyte,
+                version.code,
+                version.comparator,
+                version.value,
+                version.unit,
+                version.status,
+                version.collected_at,
+                version.reported_at,
+                version.value_as_sent,
+                version.unit_as_sent,
+                version.clinic_id
+            ORDER BY version.file_id, version.file_name, version.record
+        ) > 1 AS is_told_twice,
+        version.is_former AND count(*) FILTER (WHERE version.taken_by = 'retake' AND version.origin = 'taken') OVER (
+            PARTITION BY
+                version.laboratory,
+                version.result_id,
+                version.patient_id,
+                version.analyte,
+                version.code,
+                version.comparator,
+                version.value,
+                version.unit,
+                version.status,
+                version.collected_at,
+                version.reported_at,
+                version.value_as_sent,
+                version.unit_as_sent,
+                version.clinic_id
+        ) = 0 AS is_taken_back
     FROM version
+),
+
+-- Where the current version is taken back, what stood before it is no measure of what is new.
+settled AS (
+    SELECT
+        arrived.*,
+        CASE
+            WHEN arrived.origin = 'taken'
+                AND bool_or(arrived.is_taken_back) OVER (PARTITION BY arrived.laboratory, arrived.result_id)
+                THEN arrived.is_told_twice
+            ELSE arrived.is_known
+        END AS is_repeat,
+        arrived.origin = 'private' OR arrived.is_taken_back AS is_past
+    FROM arrived
 ),
 
 ordered AS (
     SELECT
-        arrived.*,
+        settled.*,
         row_number() OVER (
-            PARTITION BY arrived.laboratory, arrived.result_id, arrived.is_repeat
-            ORDER BY arrived.reported_at NULLS FIRST, arrived.taken_for, arrived.file_name, arrived.record
+            PARTITION BY settled.laboratory, settled.result_id, settled.is_repeat
+            ORDER BY
+                NOT settled.is_past,
+                settled.reported_at NULLS FIRST,
+                coalesce(settled.sent_for, settled.taken_for),
+                settled.file_name,
+                settled.record,
+                settled.taken_for,
+                settled.file_id,
+                settled.place
         ) AS nth
-    FROM arrived
+    FROM settled
 )
 
 SELECT
@@ -146,18 +217,20 @@ SELECT
     ordered.file_name,
     ordered.record,
     ordered.taken_for,
+    ordered.sent_for,
+    ordered.file_id,
     CASE
         WHEN ordered.origin <> 'taken' THEN 'known'
         WHEN ordered.is_repeat THEN 'duplicate'
         WHEN ordered.nth < max(ordered.nth) OVER (
             PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
-            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record
+            ORDER BY ordered.origin = 'taken', ordered.file_id, ordered.record, ordered.nth
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
             THEN 'superseded'
         ELSE 'accepted'
     END AS bucket,
-    NOT ordered.is_repeat AND ordered.nth = count(*) OVER (
+    NOT ordered.is_repeat AND NOT ordered.is_past AND ordered.nth = count(*) OVER (
         PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
     ) AS is_current
 FROM ordered

@@ -22,7 +22,8 @@ WITH cell AS (
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
-        night.as_of
+        night.as_of,
+        night.sent_for
     FROM taking.incoming
     CROSS JOIN taking.night
 ),
@@ -77,6 +78,7 @@ SELECT
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
+    judged.sent_for,
     judged.file_id,
     judged.fault,
     CASE

@@ -1,6 +1,7 @@
 -- One row per version of the rows of one medications extract and of what was known of the same keys:
 -- its bucket, and whether it is the current version. The order of versions is night taken, file,
--- record; a later row replaces an earlier one.
+-- record; a later row replaces an earlier one. A row that is taken again keeps the place that its file
+-- had when it first came, right behind what was read of it then.
 WITH version AS (
     SELECT
         'core' AS origin,
@@ -18,7 +19,8 @@ WITH version AS (
         known.route,
         known.file_name,
         known.record,
-        known.taken_for
+        known.taken_for,
+        known.sent_for
     FROM core.medication AS known
     SEMI JOIN core.taken
         ON taken.medication_id = known.medication_id
@@ -39,11 +41,13 @@ WITH version AS (
         taken.route,
         taken.file_name,
         taken.record,
-        taken.taken_for
+        taken.taken_for,
+        taken.sent_for
     FROM core.taken
 ),
 
--- Only what says the same as the row before it is a duplicate: a person may move back.
+-- Only what says the same as the row before it is a duplicate: a person may move back. A row taken
+-- again is one where it reads as it did before.
 arrived AS (
     SELECT
         version.*,
@@ -73,11 +77,47 @@ arrived AS (
             )) OVER in_turn
             AND row_number() OVER in_turn > 1,
             FALSE
+        )
+        OR coalesce(
+            version.sent_for IS NOT NULL
+            AND row(
+                version.patient_id,
+                version.code,
+                version.code_system,
+                version.kind,
+                version.started_on,
+                version.ended_on,
+                version.drug_name,
+                version.dose,
+                version.dose_unit,
+                version.route
+            ) IS NOT DISTINCT FROM lag(row(
+                version.patient_id,
+                version.code,
+                version.code_system,
+                version.kind,
+                version.started_on,
+                version.ended_on,
+                version.drug_name,
+                version.dose,
+                version.dose_unit,
+                version.route
+            )) OVER of_itself
+            AND row_number() OVER of_itself > 1,
+            FALSE
         ) AS is_repeat
     FROM version
     WINDOW in_turn AS (
         PARTITION BY version.medication_id
         ORDER BY version.origin = 'taken', version.file_name, version.record
+    ),
+    of_itself AS (
+        PARTITION BY
+            version.medication_id,
+            version.file_name,
+            version.record,
+            coalesce(version.sent_for, version.taken_for)
+        ORDER BY version.taken_for, version.origin = 'taken'
     )
 ),
 
@@ -86,7 +126,12 @@ ordered AS (
         arrived.*,
         row_number() OVER (
             PARTITION BY arrived.medication_id, arrived.is_repeat
-            ORDER BY arrived.taken_for, arrived.file_name, arrived.record
+            ORDER BY
+                coalesce(arrived.sent_for, arrived.taken_for),
+                arrived.file_name,
+                arrived.record,
+                arrived.taken_for,
+                arrived.origin = 'taken'
         ) AS nth
     FROM arrived
 )
@@ -108,6 +153,7 @@ SELECT
     ordered.file_name,
     ordered.record,
     ordered.taken_for,
+    ordered.sent_for,
     CASE
         WHEN ordered.origin <> 'taken' THEN 'known'
         WHEN ordered.is_repeat THEN 'duplicate'

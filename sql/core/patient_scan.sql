@@ -19,7 +19,8 @@ WITH cell AS (
         night.file_name,
         night.file_id,
         night.in_messages,
-        night.as_of
+        night.as_of,
+        night.sent_for
     FROM taking.incoming
     CROSS JOIN taking.night
 ),
@@ -95,6 +96,7 @@ SELECT
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
+    judged.sent_for,
     judged.file_id,
     judged.fault,
     CASE
@@ -103,7 +105,7 @@ SELECT
                 'patient_id': judged.patient_id,
                 'birth_date': judged.birth_text,
                 'sex': judged.sex_word,
-                'clinic_id': judged.clinic_id,
+                'clinic_id': judged.clinic_text,
                 'deceased_on': judged.deceased_text,
                 'opted_out': judged.opted_out_word,
             })

@@ -18,7 +18,8 @@ SELECT
     taken.clinic_id,
     file.file_name,
     taken.record,
-    file.taken_for
+    file.taken_for,
+    file.sent_for
 FROM core.taken
 INNER JOIN core.lab_word AS word
     ON word.word_id = taken.word_id

@@ -20,7 +20,7 @@ WITH newest AS (
     UNION ALL
     SELECT
         'patients' AS kind,
-        max(patient.taken_for) AS newest_on,
+        max(coalesce(patient.sent_for, patient.taken_for)) AS newest_on,
     FROM core.patient AS patient
     WHERE NOT regexp_matches(lower(patient.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
     UNION ALL
@@ -53,7 +53,8 @@ delivered AS (
             max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > 0)
         ) AS newest_on,
     FROM run.source_file AS file
-    WHERE NOT file.held AND file.reason IS NULL
+    -- What was taken again is no delivery.
+    WHERE NOT file.held AND file.reason IS NULL AND file.taken_by = 'run'
     GROUP BY file.kind
 )
 SELECT

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from b12screen.ingest import FileAccount, Taking, take
+from b12screen.ingest import Again, FileAccount, Taking, take
 from b12screen.maps import Maps
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse
@@ -42,8 +42,8 @@ class Box:
         """Drop a labs extract into the inbox."""
         return self.put(name, "\n".join([header, *rows]) + "\n")
 
-    def take(self, night: date = NIGHT) -> Taking:
-        """Take what is new."""
+    def take(self, night: date = NIGHT, again: Again | None = None) -> Taking:
+        """Take what is new, and what is to be taken again."""
         return take(
             self.warehouse,
             self.inbox,
@@ -53,6 +53,7 @@ class Box:
             self.scratch,
             self.progress,
             self.listed,
+            again,
         )
 
     def account(self, night: date = NIGHT) -> FileAccount:
