@@ -24,6 +24,7 @@ from b12screen.errors import B12ScreenError, CannotWrite, UsageError
 if TYPE_CHECKING:
     from polars import DataFrame
 
+    from b12screen.ingest import Again
     from b12screen.notify import Notice
     from b12screen.settings import Settings
     from b12screen.warehouse import Warehouse
@@ -43,6 +44,7 @@ DEMO_TIME = clock_time(2, 30)
 DEMO_MARKER = ".b12screen-demo"
 
 TOP_REASONS = 5
+MOST_ROWS_SHOWN = 20
 REASONS = """
 SELECT file_name, kind, column_name, check_name, count(*) AS n_rows, reason
 FROM core.reject
@@ -262,7 +264,22 @@ def command_line() -> Parser:
 
     rejects_parser = add("rejects", rejects, "rows that were rejected, and what would mend them")
     rejects_parser.add_argument("site", metavar="SITE", type=Path)
-    rejects_parser.add_argument("--rows", action="store_true", help="every row, not the counts")
+    rejects_parser.add_argument(
+        "--rows", action="store_true", help="every row as CSV, not the counts"
+    )
+
+    retry_parser = add("retry", retry, "a night that also takes rejected rows which are mended")
+    retry_parser.add_argument("site", metavar="SITE", type=Path)
+    dated(retry_parser)
+
+    retake_parser = add(
+        "retake", retake, "a night that also reads taken files again, under today's map"
+    )
+    retake_parser.add_argument("site", metavar="SITE", type=Path)
+    retake_parser.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="by path, or by path below the inbox"
+    )
+    dated(retake_parser)
 
     unmapped_parser = add("unmapped", unmapped, "codes that no map names, with counts, no patient")
     unmapped_parser.add_argument("site", metavar="SITE", type=Path)
@@ -364,6 +381,23 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return night_with(arguments, None)
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    from b12screen.ingest import Again
+
+    return night_with(arguments, Again(rejected=True))
+
+
+def retake(arguments: argparse.Namespace) -> int:
+    from b12screen.ingest import Again
+
+    return night_with(arguments, Again(files=tuple(arguments.files)))
+
+
+def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
+    """Run one night, with what is to be taken again in it."""
     from b12screen.settings import load_settings
 
     settings = load_settings(arguments.site)
@@ -375,7 +409,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.site.resolve().name
     try:
         with shown_progress() as progress:
-            result = run_night(arguments.site, as_of, started_at, progress)
+            result = run_night(arguments.site, as_of, started_at, progress, again)
     except Exception as error:
         code, message = ending(error)
         tell(settings, Notice(name, as_of, code, (message,)))
@@ -536,30 +570,28 @@ def without_words_of(sql: str, message: str, names: set[str]) -> str:
 
 
 def rejects(arguments: argparse.Namespace) -> int:
+    from b12screen import rejects as rejected
+
     with published(arguments.site, None) as warehouse:
-        if arguments.rows:
-            frame = warehouse.frame(
-                "SELECT file_name, record, line, segment, column_name, check_name, reason, "
-                "taken_for FROM core.reject ORDER BY ALL"
-            )
-            print(table(frame, as_csv=True))
-            return DONE
-        kinds = warehouse.rows(
-            "SELECT kind, column_name, check_name, reason, count(*), count(DISTINCT file_name), "
-            "max(taken_for) FROM core.reject GROUP BY ALL "
-            "ORDER BY count(*) DESC, kind, column_name, check_name, reason"
-        )
-        held = warehouse.rows(
-            "SELECT file_name, held, reason FROM run.source_file WHERE reason IS NOT NULL "
-            "ORDER BY file_name, kind"
-        )
-    for file_name, is_held, reason in held:
-        print(f"{'held' if is_held else 'rejected'}: {file_name}: {reason}")
-    if not kinds:
-        print("No row was rejected.")
-    for kind, column, name, reason, n_rows, n_files, last in kinds:
-        print(f"{n_rows} rows of {kind}, {column or 'whole row'}, {name}: {reason}")
-        print(f"    in {n_files} files, last on the night of {last}")
+        reasons = rejected.by_reason(warehouse)
+        turned_away = rejected.turned_away(warehouse)
+        found = rejected.rows(warehouse, None if arguments.rows else MOST_ROWS_SHOWN)
+    with_cells = rejected.with_cells(found, arguments.site)
+    if arguments.rows:
+        print(table(found if with_cells is None else with_cells, as_csv=True))
+        return DONE
+    print("\n".join(turned_away), end="\n" if turned_away else "")
+    if not reasons.height:
+        print("No row was rejected, or each was mended.")
+        return DONE
+    print(table(reasons, as_csv=False))
+    n_rows = reasons["rows"].sum()
+    print(f"\nThe rows{'' if found.height == n_rows else f', {found.height} of {n_rows}'}:")
+    print(table(found if with_cells is None else with_cells, as_csv=False))
+    if with_cells is None:
+        print("Only places: the rows themselves lie in the store, which you may not read.")
+    if found.height < n_rows:
+        print(f"Every one of them, as CSV: b12screen rejects {arguments.site} --rows")
     return DONE
 
 

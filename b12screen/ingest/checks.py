@@ -192,3 +192,34 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
 SHAPES: dict[str, tuple[str | None, str, str]] = (
     {name: (None, name, reason) for name, reason in BROKEN_ROWS.items()} | MESSAGES | RESOURCES
 )
+
+ASK = "ask the sender for the row again, mended, in a new file"
+WHEN_DUE = "`retry` takes it once its day has come nearer; where the day is wrong, " + ASK
+DECLARE = "where all rows of the laboratory look so, say it in its settings and `retake` the file"
+READ_AGAIN = f"{DECLARE}; else {ASK}"
+MAP = f"mend the map or the laboratory's settings, then `retry`; where the row is wrong, {ASK}"
+
+# What mends a row that fails a check; whatever is not named here only its sender can mend.
+MENDS: dict[str, str] = {
+    "unit_blank": "declare the unit under laboratories.NAME.default_units, then `retry`; else ask "
+    "the sender to fill it",
+    "laboratory": "add the laboratory to the settings, then `retry`",
+    **dict.fromkeys(("unit", "unit_kind", "specimen", "test_name", "low", "high", "codes"), MAP),
+    **dict.fromkeys(("status", "status_blank", "val_comma", "sex", "dose_unit"), READ_AGAIN),
+    **dict.fromkeys(
+        ("coll", "rep", "recd", "res", "start", "end", "birth", "dead", "encoding"), READ_AGAIN
+    ),
+    **dict.fromkeys(
+        ("coll_late", "rep_late", "recd_late", "res_late", "start_late", "end_late"), WHEN_DUE
+    ),
+    **dict.fromkeys(("birth_late", "dead_late"), WHEN_DUE),
+    "cell_size": f"raise limits.max_cell_bytes and `retake` the file; else {ASK}",
+    "identifier": "set hl7v2.assigning_authority and hl7v2.identifier_type, then `retake` the file",
+    "subject": "set fhir.patient_identifier, or have the people sent too, then `retake` the file",
+}
+OF_REASON = {(column, reason): fault for fault, (column, _, reason) in (CHECKS | SHAPES).items()}
+
+
+def mend(column: str | None, reason: str) -> str:
+    """What mends the rows that were rejected for a reason, as ``core.reject`` words it."""
+    return MENDS.get(OF_REASON.get((column, reason), ""), ASK)

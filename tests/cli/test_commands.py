@@ -229,9 +229,14 @@ def test_check_of_a_file_that_is_not_there_is_a_mistake_of_usage(site: Path) -> 
 
 def test_rejects_tells_the_reason_and_each_row_on_request(published: Path, capsys: Capture) -> None:
     assert cli.main(["rejects", str(published)]) == 0
-    assert "1 rows of labs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"\| 1 +\| labs +\| value +\| number +\| labs_1.csv +\| value is no", out)
+    assert "ask the sender for the row again" in out
+    assert re.search(r"\| labs_1.csv +\| 6 +\|.*many", out)
     assert cli.main(["rejects", str(published), "--rows"]) == 0
-    assert "labs_1.csv" in capsys.readouterr().out
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split(",")[:4] == ["file_name", "record", "line", "segment"]
+    assert row.startswith("labs_1.csv,6,") and "many" in row
 
 
 def test_a_site_without_a_night_has_nothing_to_ask(site: Path, capsys: Capture) -> None:
