@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -283,6 +284,12 @@ def command_line() -> Parser:
 
     unmapped_parser = add("unmapped", unmapped, "codes that no map names, with counts, no patient")
     unmapped_parser.add_argument("site", metavar="SITE", type=Path)
+    unmapped_parser.add_argument(
+        "--workbook", metavar="FILE", type=Path, default=None, help="write them for a reviewer"
+    )
+    unmapped_parser.add_argument(
+        "--accept", metavar="FILE", type=Path, default=None, help="take the workbook back"
+    )
 
     rules_parser = add("rules", rules, "the ruleset: show it, check it, or render its page")
     rules_parser.add_argument("words", metavar="[show|check|render] [SITE]", nargs="*")
@@ -596,9 +603,50 @@ def rejects(arguments: argparse.Namespace) -> int:
 
 
 def unmapped(arguments: argparse.Namespace) -> int:
+    if arguments.accept is not None and arguments.workbook is not None:
+        raise UsageError("`unmapped` writes a workbook or takes one back. Nothing was done.")
+    if arguments.accept is not None or arguments.workbook is not None:
+        return reviewed(arguments.site, arguments.workbook, arguments.accept)
     with published(arguments.site, None) as warehouse:
         frame = warehouse.frame(UNMAPPED)
     print(table(frame, as_csv=False) if frame.height else "Every code that was sent has a map.")
+    return DONE
+
+
+def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
+    """Write the workbook of a site, or take it back."""
+    from b12screen import workbook
+    from b12screen.ingest.lookups import known_tests
+    from b12screen.maps import load_maps
+    from b12screen.publish import Site
+    from b12screen.settings import load_settings
+
+    settings = load_settings(root)
+    maps = load_maps()
+    site = Site(root.resolve())
+    run_id = site.committed()
+    if run_id is None:
+        raise UsageError(f"No night is published in {root}. Nothing was done.")
+    rows = workbook.seen(site.state(run_id) / "private.duckdb")
+    if source is not None:
+        done = workbook.accept(source, root, settings, maps, rows, now_at(settings).date())
+        print(
+            f"{done.path.relative_to(root)}: {done.n_accepted} accepted, {done.n_ignored} ignored, "
+            f"{done.n_removed} removed, {done.n_open} left open. In force from the next night on."
+        )
+        if done.waits_for_retry:
+            print(f"Next: b12screen retry {root}")
+        if done.files:
+            names = " ".join(shlex.quote(name) for name in done.files)
+            print(f"Next: b12screen retake {root} {names}")
+            print("A file that no longer lies in the inbox is named by the path of its copy.")
+        return DONE
+    tests = known_tests(settings, maps)
+    found = workbook.workbook(workbook.open_rows(rows, settings, tests), tests, maps)
+    if target is not None:
+        target.write_text(workbook.as_csv(found), encoding="utf-8", newline="")
+        print(f"{found.height} rows for the reviewer are in {target}. Give it back with:")
+        print(f"  b12screen unmapped {root} --accept {target}")
     return DONE
 
 

@@ -141,6 +141,36 @@ class LocalTest(Section):
         return analyte
 
 
+class Accepted(Section):
+    """What a reviewer said of a test that no map names, as one unit of it is sent.
+
+    ``unit_as_sent`` blank: ``unit`` is meant where the cell is blank. ``unit`` blank: as is sent.
+    A row whose decision is `ignore` maps nothing; it is only not asked about again.
+    """
+
+    laboratory: str
+    code_system: str
+    code: Annotated[str, Field(min_length=1)]
+    unit_as_sent: str = ""
+    decision: Literal["accept", "ignore"] = "accept"
+    analyte: str = ""
+    unit: str = ""
+    specimen: str = ""
+    note: str = ""
+    accepted_on: date
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What the row speaks of."""
+        return self.laboratory, self.code_system, self.code, self.unit_as_sent
+
+    @model_validator(mode="after")
+    def accepted_has_an_analyte(self) -> Self:
+        if self.decision == "accept" and self.analyte not in ANALYTES:
+            raise ValueError("analyte is none of " + ", ".join(ANALYTES))
+        return self
+
+
 class Laboratory(Section):
     """One laboratory: its own codes, and the units of tests whose unit cell it leaves blank."""
 
@@ -217,6 +247,8 @@ class Settings(Section):
     laboratories: Annotated[dict[str, Laboratory], Field(min_length=1)] = {"main": Laboratory()}
     conditions: dict[str, dict[str, OwnCondition]] = {}
     drugs: dict[str, dict[str, OwnDrug]] = {}
+    # From the site's maps folder; no key of the settings file.
+    accepted: tuple[Accepted, ...] = ()
 
     @field_validator("conditions")
     @classmethod
@@ -397,10 +429,18 @@ def load_settings(site: Path) -> Settings:
         raise SettingsInvalid(
             f"{path} is not TOML: {error}. Nothing was read or published. Mend that line."
         ) from None
+    from b12screen.accepted import accepted_by
+
+    findings = []
+    if "accepted" in written:
+        findings = ["accepted: is not a key of these settings; `b12screen unmapped --accept`"]
+        del written["accepted"]
     try:
-        return Settings.model_validate(written)
+        settings = Settings.model_validate(written)
+        if not findings:
+            return settings.model_copy(update={"accepted": accepted_by(site)})
     except ValidationError as error:
-        findings = [finding(problem) for problem in error.errors(include_url=False)]
+        findings += [finding(problem) for problem in error.errors(include_url=False)]
     noun = "setting is" if len(findings) == 1 else "settings are"
     raise SettingsInvalid(
         f"{len(findings)} {noun} wrong in {path}: "
@@ -437,7 +477,7 @@ def known_keys(path: list[str]) -> list[str]:
     }
     match path:
         case []:
-            return list(Settings.model_fields)
+            return [name for name in Settings.model_fields if name != "accepted"]
         case [name]:
             return list(sections[name].model_fields) if name in sections else []
         case ["laboratories", _]:

@@ -15,6 +15,7 @@ from b12screen.settings import SETTINGS_FILE, Settings
 
 # Source and verification of a row that a site has added.
 BY_SITE = (SETTINGS_FILE, "site")
+BY_REVIEWER = ("maps/tests.csv", "site")
 
 
 def maps_of(settings: Settings) -> Maps:
@@ -22,6 +23,16 @@ def maps_of(settings: Settings) -> Maps:
     maps = load_maps()
     own = replace(
         maps,
+        # Shown in the night's file; which laboratory it counts for is the settings' to say.
+        test=pl.DataFrame(
+            [
+                (row.code_system, row.code, row.analyte, "any", row.laboratory, *BY_REVIEWER)
+                for row in settings.accepted
+                if row.decision == "accept"
+            ],
+            schema=maps.test.schema,
+            orient="row",
+        ).unique(maintain_order=True),
         condition=pl.DataFrame(
             [
                 (system, fold_code(code), "exact", each.group, each.tier, each.meaning, *BY_SITE)
@@ -64,6 +75,7 @@ def maps_of(settings: Settings) -> Maps:
         findings += [
             f"{name}.{system}.{code}: is in the map already" for system, code, *_ in sorted(twice)
         ]
+    against_shipped(settings, maps)
     if findings:
         raise SettingsInvalid(
             f"{len(findings)} codes of {SETTINGS_FILE} are wrong: {'; '.join(findings)}. Nothing "
@@ -72,6 +84,36 @@ def maps_of(settings: Settings) -> Maps:
         )
     return replace(
         maps,
+        test=pl.concat([maps.test, own.test]),
         condition=pl.concat([maps.condition, own.condition]),
         drug=pl.concat([maps.drug, own.drug]),
     )
+
+
+def against_shipped(settings: Settings, maps: Maps) -> None:
+    """SettingsInvalid where what the site accepted has become another test, or one that is refused.
+
+    Both happen when a new version ships more codes; of the same analyte the shipped row counts.
+    """
+    analyte_of = {
+        (system, code): analyte
+        for system, code, analyte in maps.test.select("code_system", "code", "analyte").iter_rows()
+    }
+    refused = set(maps.refused_test.select("code_system", "code").iter_rows())
+    findings = []
+    for row in settings.accepted:
+        test = (row.code_system, row.code)
+        if row.decision != "accept":
+            continue
+        if test in refused:
+            findings.append(f"{row.laboratory}, {row.code}: the shipped map refuses this code")
+        elif analyte_of.get(test, row.analyte) != row.analyte:
+            findings.append(f"{row.laboratory}, {row.code}: the shipped map names another analyte")
+        elif row.laboratory not in settings.laboratories:
+            findings.append(f"{row.laboratory}, {row.code}: the settings name no such laboratory")
+    if findings:
+        raise SettingsInvalid(
+            f"{len(findings)} tests that the site accepted are wrong (maps/tests.*.csv): "
+            f"{'; '.join(findings)}. Nothing was read or published. Take them out: accept a "
+            "workbook with the decision `remove` for them."
+        )

@@ -276,9 +276,10 @@ class Reader:
         self._uris: dict[str, tuple[str, str]] = {LOINC: ("loinc", ""), SNOMED: ("snomed", "")}
         self._tests: dict[tuple[str, str, str], str] = {
             ("", system, code): analyte
-            for system, code, analyte in self.maps.test.select(
-                "code_system", "code", "analyte"
+            for system, code, analyte, verified in self.maps.test.select(
+                "code_system", "code", "analyte", "verified"
             ).iter_rows()
+            if verified != "site"
         }
         self._refused = set(self.maps.refused_test.select("code_system", "code").iter_rows())
         self._performers: dict[str, str] = {}
@@ -290,6 +291,11 @@ class Reader:
                 self._tests[(name, own, code.strip())] = test.analyte
             for performer in laboratory.fhir_performers:
                 self._performers[performer] = name
+        for row in self.settings.accepted:
+            if row.decision == "accept":
+                systems = dict(self._uris.values())
+                name = row.laboratory if systems.get(row.code_system) == row.laboratory else ""
+                self._tests.setdefault((name, row.code_system, row.code), row.analyte)
         self._factors = {
             (analyte, spelling): factor
             for analyte, spelling, factor in self.maps.unit.select(

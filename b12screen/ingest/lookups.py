@@ -44,7 +44,12 @@ TEST_SCHEMA = {
 def known_tests(settings: Settings, maps: Maps) -> pl.DataFrame:
     """One row per laboratory and code that names a test, with the unit declared for blank cells."""
     rows: list[tuple[str | None, ...]] = []
-    shipped = maps.test.select("code_system", "code", "analyte", "property").rows()
+    by_laboratory = pl.col("verified") == "site"
+    shipped = (
+        maps.test.filter(~by_laboratory).select("code_system", "code", "analyte", "property").rows()
+    )
+    accepted = [row for row in settings.accepted if row.decision == "accept"]
+    blanks = {row.key[:3]: row.unit for row in accepted if row.unit and not row.unit_as_sent}
     for name, laboratory in settings.laboratories.items():
         own_system = fold_words(laboratory.code_system or "")
         own = {(own_system, code.strip()): test for code, test in laboratory.tests.items()}
@@ -53,8 +58,16 @@ def known_tests(settings: Settings, maps: Maps) -> pl.DataFrame:
             rows.append((name, system, code, test.analyte, "any", test.unit, specimen))
         for system, code, analyte, dimension in shipped:
             if (system, code) not in own:
-                unit = laboratory.default_units.get(code)
+                unit = laboratory.default_units.get(code, blanks.get((name, system, code)))
                 rows.append((name, system, code, analyte, dimension, unit, ""))
+        known = {*own, *((system, code) for system, code, _, _ in shipped)}
+        for row in accepted:
+            if row.laboratory == name and (row.code_system, row.code) not in known:
+                known.add((row.code_system, row.code))
+                blank = blanks.get((name, row.code_system, row.code))
+                specimen = fold_words(row.specimen)
+                place = (name, row.code_system, row.code)
+                rows.append((*place, row.analyte, "any", blank, specimen))
     tests = pl.DataFrame(rows, schema=TEST_SCHEMA, orient="row")
     canonical = maps.analyte.select("analyte", canonical_unit="unit")
     return tests.join(canonical, on="analyte", how="inner")
@@ -100,8 +113,10 @@ def lab_words(tests: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def readings(tests: pl.DataFrame, maps: Maps) -> pl.DataFrame:
+def readings(tests: pl.DataFrame, maps: Maps, settings: Settings) -> pl.DataFrame:
     """One row per test and spelling of a unit: factor, limits and whether the unit fits the code.
+
+    A spelling that the site accepted for one of its tests reads as the one that it stands for.
 
     ``low`` and ``high`` judge the number as sent where ``as_sent`` is true, else the converted one.
     """
@@ -122,9 +137,26 @@ def readings(tests: pl.DataFrame, maps: Maps) -> pl.DataFrame:
     of_blank = declared.join(units, on=["analyte", "spelling"], how="inner").with_columns(
         pl.lit("").alias("spelling")
     )
-    of_spelling = tests.join(units, on="analyte", how="inner")
+    of_spelling = tests.join(units, on="analyte", how="inner").select(of_blank.columns)
+    test = ["laboratory", "code_system", "code"]
+    aliases = pl.DataFrame(
+        [
+            (*row.key[:3], fold_unit(row.unit_as_sent), fold_unit(row.unit))
+            for row in settings.accepted
+            if row.decision == "accept" and row.unit_as_sent and row.unit
+        ],
+        schema=dict.fromkeys((*test, "alias", "spelling"), pl.String),
+        orient="row",
+    ).unique([*test, "alias"], keep="first", maintain_order=True)
+    of_alias = (
+        of_spelling.join(aliases, on=[*test, "spelling"], how="inner")
+        .drop("spelling")
+        .rename({"alias": "spelling"})
+        .select(of_blank.columns)
+        .join(of_spelling, on=[*test, "spelling"], how="anti")
+    )
     return (
-        pl.concat([of_spelling.select(of_blank.columns), of_blank])
+        pl.concat([of_spelling, of_blank, of_alias])
         .with_columns(
             fits=(pl.col("property") == "any")
             | (pl.col("dimension") == "any")

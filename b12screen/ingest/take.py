@@ -103,6 +103,13 @@ PRIVATE_TABLES = (
     "ALTER TABLE private.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
     "ALTER TABLE private.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
     "ALTER TABLE private.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "CREATE TABLE IF NOT EXISTS private.unmapped_part (file_name VARCHAR, sha256 VARCHAR, "
+    "kind VARCHAR, laboratory VARCHAR, code_system VARCHAR, code VARCHAR, test_name VARCHAR, "
+    "unit VARCHAR, n BIGINT, first_on DATE, last_on DATE, steps MAP(INTEGER, UBIGINT), "
+    "taken_for DATE, replaced_on DATE)",
+    # Stores of before files could be taken again know no file of what is out of scope.
+    "INSERT INTO private.unmapped_part BY NAME SELECT known.* FROM core.unmapped_code AS known "
+    "WHERE (SELECT count(*) FROM private.unmapped_part) = 0",
     "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
     "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
     "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
@@ -222,6 +229,13 @@ UNDECIDED = (
     "SELECT count(*) FROM core.taken WHERE taken.fault = 'scope' AND taken.cells IS NOT NULL"
 )
 IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ? AND night.taken_by = ?"
+KEEP_UNMAPPED = (
+    "INSERT INTO private.unmapped_part BY NAME "
+    "SELECT part.*, ? AS sha256 FROM taking.unmapped_part AS part"
+)
+UNMAPPED_BEFORE = (
+    "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
+)
 COUNT_BUCKETS = (
     "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
     "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
@@ -405,6 +419,9 @@ def taken_in(
                 findings.append(finding)
     shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     accounts = lab_versions(site, accounts)
+    if any(account.kind == "labs" for account in accounts):
+        warehouse.execute("DELETE FROM core.unmapped_code")
+        warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))
     accounts = [replace(account, attempt=attempt_of(site, account)) for account in accounts]
     accounts.sort(
         key=lambda account: (
@@ -452,7 +469,7 @@ def prepare(site: Site) -> None:
     warehouse.write("taking.lab_word", lookups.lab_words(tests))
     warehouse.execute(NEW_WORDS)
     frames = {
-        "reading": lookups.readings(tests, maps),
+        "reading": lookups.readings(tests, maps, settings),
         "test": tests,
         "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
         "status": lookups.statuses(),
@@ -1057,14 +1074,13 @@ def move_out(site: Site, extract: Extract, account: FileAccount) -> None:
     warehouse.execute(COPY_REJECTS, (kind, sha256))
     warehouse.execute(KEEP_REJECTS, (sha256, kind))
     if kind == "labs":
+        if extract.taken_by == "retake":
+            warehouse.execute(UNMAPPED_BEFORE, (site.as_of, sha256))
         warehouse.execute(
-            ddl.create_table_as("taking.unmapped_code", sql_text("core/unmapped_code.sql"))
+            ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
         )
-        warehouse.execute("DELETE FROM core.unmapped_code")
-        warehouse.execute(
-            "INSERT INTO core.unmapped_code BY NAME SELECT * FROM taking.unmapped_code"
-        )
-        warehouse.execute("DROP TABLE taking.unmapped_code")
+        warehouse.execute(KEEP_UNMAPPED, (sha256,))
+        warehouse.execute("DROP TABLE taking.unmapped_part")
     warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
 

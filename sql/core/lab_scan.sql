@@ -148,7 +148,11 @@ narrow AS (
             WHEN judged.value_text[1:1] = '>' THEN 2
             ELSE 0
         END AS word_id,
-        CASE WHEN judged.has_value THEN judged.canonical END AS value,
+        -- Of a test that no map names, the number as sent tells which one it may be.
+        CASE
+            WHEN judged.fault = 'scope' THEN judged.number
+            WHEN judged.has_value THEN judged.canonical
+        END AS value,
         judged.collected_at,
         judged.reported_at,
         CASE

@@ -44,6 +44,7 @@ PLAIN_NUMBERS = {"0", "1", "2", "100"}  # 100: per cent
 ALLOWED_NUMBERS = {
     "facts/drug.sql": {"1000": "mg in a gram, ug in a mg"},
     "core/lab_scan.sql": {"7": "decimals that survive a conversion of units"},
+    "core/unmapped_part.sql": {"10": "base", "20": "steps of a power of ten, to count numbers by"},
     "worklists/item.sql": {"365": "days that a closed item stays in the published file"},
     "worklists/past_ground.sql": {"365": "days after which what a clinic was sent is forgotten"},
     "worklists/shown.sql": {"365": "days after which what a list showed is forgotten"},
