@@ -266,7 +266,7 @@ def command_line() -> Parser:
     rejects_parser = add("rejects", rejects, "rows that were rejected, and what would mend them")
     rejects_parser.add_argument("site", metavar="SITE", type=Path)
     rejects_parser.add_argument(
-        "--rows", action="store_true", help="every row as CSV, not the counts"
+        "--rows", action="store_true", help="every row as CSV, with what it holds"
     )
 
     retry_parser = add("retry", retry, "a night that also takes rejected rows which are mended")
@@ -583,9 +583,13 @@ def rejects(arguments: argparse.Namespace) -> int:
         reasons = rejected.by_reason(warehouse)
         turned_away = rejected.turned_away(warehouse)
         found = rejected.rows(warehouse, None if arguments.rows else MOST_ROWS_SHOWN)
-    with_cells = rejected.with_cells(found, arguments.site)
     if arguments.rows:
+        with_cells = rejected.with_cells(found, arguments.site)
         print(table(found if with_cells is None else with_cells, as_csv=True))
+        if with_cells is None:
+            print(
+                "Only places: the store, which holds the rows, is closed to you.", file=sys.stderr
+            )
         return DONE
     print("\n".join(turned_away), end="\n" if turned_away else "")
     if not reasons.height:
@@ -593,12 +597,10 @@ def rejects(arguments: argparse.Namespace) -> int:
         return DONE
     print(table(reasons, as_csv=False))
     n_rows = reasons["rows"].sum()
-    print(f"\nThe rows{'' if found.height == n_rows else f', {found.height} of {n_rows}'}:")
-    print(table(found if with_cells is None else with_cells, as_csv=False))
-    if with_cells is None:
-        print("Only places: the rows themselves lie in the store, which you may not read.")
-    if found.height < n_rows:
-        print(f"Every one of them, as CSV: b12screen rejects {arguments.site} --rows")
+    shown = "" if found.height == n_rows else f", {found.height} of {n_rows:,}"
+    print(f"\nWhere they stand{shown}:")
+    print(table(found.drop("sha256", "reason"), as_csv=False))
+    print(f"With what they hold, for you alone: b12screen rejects {arguments.site} --rows")
     return DONE
 
 

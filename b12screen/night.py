@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import b12screen
-from b12screen import archive
+from b12screen import archive, feed_health
 from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
@@ -295,6 +295,7 @@ def derive(
     remember(warehouse)
     warehouse.define(sql_text("macros.sql"))
     warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
+    feed_health.measure(warehouse, night.settings.alarms, night.as_of)
     with warehouse.together():
         warehouse.comment()
 
@@ -332,12 +333,14 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
     progress("publishing")
     with writing("publishing"):
         feeds = feeds_of(night)
-        findings = [*_begun_anew(night), *taking.findings, *_stale(feeds)]
+        with night.open(night.database, read_only=True) as warehouse:
+            alarms = [feed_health.told(health) for health in feed_health.alarming(warehouse)]
+        findings = [*_begun_anew(night), *taking.findings, *_stale(feeds), *alarms]
         result = NightResult(
             as_of=night.as_of,
             run_id=night.run_id,
             published=night.site.generation(night.run_id),
-            summary=_summary(night, taking, lists, feeds, findings),
+            summary=_summary(night, taking, lists, feeds, findings, len(alarms)),
             findings=findings,
         )
         write_manifest(night, manifest_of(night, taking, lists, result, feeds))
@@ -508,7 +511,12 @@ def _stale(feeds: dict[str, Any]) -> list[str]:
 
 
 def _summary(
-    night: Night, taking: Taking, lists: Lists, feeds: dict[str, Any], findings: list[str]
+    night: Night,
+    taking: Taking,
+    lists: Lists,
+    feeds: dict[str, Any],
+    findings: list[str],
+    n_alarms: int,
 ) -> list[str]:
     """At most ten lines for the person on call; counts and days only."""
     accounts = ", ".join(
@@ -527,7 +535,8 @@ def _summary(
             f"{kind} {feeds[f'{kind}_feed']}"
             + (f" ({feeds[f'{kind}_newest_on']})" if feeds[f"{kind}_newest_on"] else "")
             for kind in KINDS
-        ),
+        )
+        + (f"; {n_alarms} not as usual" if n_alarms else ""),
         f"People: {lists.n_patients:,} examined; {_counted(lists.statuses)}",
         f"Worklists: {listed:,} items for {clinics} clinics; {_counted(lists.states)}"
         + (f"; {lists.n_resting:,} at rest or done" if lists.n_resting else ""),

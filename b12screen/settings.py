@@ -83,6 +83,21 @@ class Freshness(Section):
     medications_days: Annotated[int, Field(ge=0)] = 35
 
 
+class Alarms(Section):
+    """When a feed is said to be no longer as it usually is; none of these stops a night."""
+
+    past_days: Annotated[int, Field(ge=14, le=366)] = 56
+    recent_days: Annotated[int, Field(ge=1, le=90)] = 14
+    least_rows: Annotated[int, Field(ge=5)] = 20
+    volume_low: Annotated[float, Field(ge=0, le=1)] = 0.5
+    volume_high: Annotated[float, Field(ge=1)] = 2.0
+    share_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
+    median_change: Annotated[float, Field(gt=0)] = 0.2
+    raised_pairs: Share = 0.15
+    least_pairs: Annotated[int, Field(ge=1)] = 50
+    silent_nights: Annotated[int, Field(ge=1)] = 3
+
+
 class Hl7v2(Section):
     """Which identifier of an HL7 v2 message (PID-3) is the patient's."""
 
@@ -240,6 +255,7 @@ class Settings(Section):
     publish: Publish = Publish()
     limits: Limits = Limits()
     freshness: Freshness = Freshness()
+    alarms: Alarms = Alarms()
     hl7v2: Hl7v2 = Hl7v2()
     fhir: Fhir = Fhir()
     feedback: Feedback = Feedback()
@@ -348,6 +364,22 @@ ruleset = "praxis-2025"
 # patients_days = 35
 # conditions_days = 35
 # medications_days = 35
+
+[alarms]
+# When a feed is said to be no longer as it usually is. Nothing of it stops a night.
+# past_days = 56
+# recent_days = 14
+# least_rows = 20
+# Rows of a night against the same weekday's usual.
+# volume_low = 0.5
+# volume_high = 2.0
+# How far a share (rejected, without a unit, beyond a limit) or a median may move.
+# share_rise = 0.1
+# median_change = 0.2
+# Both MMA and homocysteine raised though the kidneys are normal, as a share of such pairs.
+# raised_pairs = 0.15
+# least_pairs = 50
+# silent_nights = 3
 
 [hl7v2]
 # The identifier of PID-3 that is the patient's: of this type and, where one is set, of this
@@ -470,6 +502,7 @@ def known_keys(path: list[str]) -> list[str]:
         "publish": Publish,
         "limits": Limits,
         "freshness": Freshness,
+        "alarms": Alarms,
         "hl7v2": Hl7v2,
         "fhir": Fhir,
         "feedback": Feedback,

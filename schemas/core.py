@@ -115,6 +115,23 @@ class LabFile(pa.DataFrameModel):
         strict = True
 
 
+@relation("core.lab_feed")
+class LabFeed(pa.DataFrameModel):
+    """One row per taking of a labs extract and laboratory: how many rows came, of what sort."""
+
+    file_name: str = shared("file_name")
+    taken_for: pl.Date = shared("taken_for")
+    taken_by: str = column("The command that took it", words=words.TAKEN_BY)
+    laboratory: str = column("The laboratory; blank where the row does not tell")
+    n_read: int = column("Rows read", ge=0)
+    n_rejected: int = column("Rows rejected", ge=0)
+    n_out_of_scope: int = column("Rows of tests that this screen does not use", ge=0)
+    n_unitless: int = column("Rows of mapped tests with a value and a blank unit", ge=0)
+
+    class Config:
+        strict = True
+
+
 @relation("core.patient", key=("patient_id",))
 class Patient(pa.DataFrameModel):
     """One row per person of the patients extract, as last sent."""

@@ -82,3 +82,34 @@ class SourceFile(pa.DataFrameModel):
 
     class Config:
         strict = True
+
+
+@relation("run.alarm", key=("name",))
+class Alarm(pa.DataFrameModel):
+    """One row per limit of the settings' [alarms]: when a feed is no longer as it usually is."""
+
+    name: str = column("Its key in the settings")
+    value: float = column("Its value on this night")
+    meaning: str = column("What it limits")
+
+    class Config:
+        strict = True
+
+
+@relation("run.feed_health", key=("measure", "laboratory", "subject"))
+class FeedHealth(pa.DataFrameModel):
+    """One row per measure of a laboratory's feed: tonight or recently, against its own past."""
+
+    measure: str = column("What is measured", words=words.HEALTH_MEASURES)
+    laboratory: str = column("The laboratory; all where it is not of one")
+    subject: str = column("The analyte, or the clinic, that it is measured of; else all")
+    value: float = column("Rows, nights, a share or a median in the canonical unit", nullable=True)
+    usual: float = column("The same of its past, or the limit", nullable=True)
+    n: int = column("Rows or nights that the value rests on", ge=0)
+    n_usual: int = column("Rows or nights that the usual one rests on", ge=0)
+    state: str = column(
+        "usual, alarm, or unknown where there is too little of it", words=words.HEALTH_STATES
+    )
+
+    class Config:
+        strict = True

@@ -46,6 +46,19 @@ FEEDBACK = "feedback"
 EXTRACT_KINDS = (*KINDS, FEEDBACK)
 # The command that took a file, or rows of it.
 TAKEN_BY = ("run", "retry", "retake")
+# What is watched of a feed, and how it is: unknown where there is too little of its past.
+HEALTH_MEASURES = (
+    "volume",
+    "rejected",
+    "unitless",
+    "median",
+    "raised",
+    "raised_pairs",
+    "silent_laboratory",
+    "silent_analyte",
+    "silent_clinic",
+)
+HEALTH_STATES = ("usual", "alarm", "unknown")
 CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")
 DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MEDICATION_KINDS = ("administration", "prescription")

@@ -78,8 +78,9 @@ SCAN = {
 VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
 
 SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
-# Whether the night stands for a day that an answer did not name.
-FEEDBACK_COLUMNS = {"is_undated": "BOOLEAN"}
+# Beside those: whether the night stands for a day that an answer did not name, and whether a result
+# came without its unit.
+OWN_SCAN_COLUMNS = {"feedback": {"is_undated": "BOOLEAN"}, "labs": {"unitless": "BOOLEAN"}}
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 BULKY = ("result_id", "medication_id")
 
@@ -447,7 +448,14 @@ def prepare(site: Site) -> None:
     """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
     warehouse, settings, maps = site.warehouse, site.settings, site.maps
     warehouse.create(
-        [*STORED.values(), *WORD_TABLES, "core.reject", "core.unmapped_code", "run.source_file"]
+        [
+            *STORED.values(),
+            *WORD_TABLES,
+            "core.lab_feed",
+            "core.reject",
+            "core.unmapped_code",
+            "run.source_file",
+        ]
     )
     for statement in TAKEN_ONCE:
         warehouse.execute(statement)
@@ -905,7 +913,7 @@ def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
         )
     relation = RELATIONS[STORED[kind]]
     if "core.taken" not in warehouse.relations():
-        extra = SCAN_COLUMNS | (FEEDBACK_COLUMNS if kind == words.FEEDBACK else {})
+        extra = SCAN_COLUMNS | OWN_SCAN_COLUMNS.get(kind, {})
         warehouse.execute(ddl.working_table(relation, "core.taken", extra, BULKY))
     # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
     # record numbers are the file's own only while its order is kept.
@@ -1080,6 +1088,7 @@ def move_out(site: Site, extract: Extract, account: FileAccount) -> None:
             ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
         )
         warehouse.execute(KEEP_UNMAPPED, (sha256,))
+        warehouse.fill("core.lab_feed", sql_text("core/lab_feed.sql"))
         warehouse.execute("DROP TABLE taking.unmapped_part")
     warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
@@ -1132,7 +1141,9 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
         warehouse.execute("DROP TABLE core.lab_row")
-        for statement in ddl.made_into(RELATIONS[name], "core.taken", ("fault", "cells")):
+        for statement in ddl.made_into(
+            RELATIONS[name], "core.taken", ("fault", "cells", "unitless")
+        ):
             warehouse.execute(statement)
     else:
         warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))

@@ -162,6 +162,7 @@ narrow AS (
         CASE WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '') END
             AS unit_as_sent,
         judged.clinic_id,
+        judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,
         CAST(judged.record AS UINTEGER) AS record,
         CASE
             WHEN judged.fault = 'scope'
@@ -209,6 +210,7 @@ SELECT
     narrow.clinic_id,
     night.file_id,
     narrow.record,
+    narrow.unitless,
     narrow.cells ->> 'fault' AS fault,
     narrow.cells
 FROM narrow
