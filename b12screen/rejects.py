@@ -32,11 +32,11 @@ SELECT
     rejected.record,
     rejected.line,
     rejected.segment,
-    rejected.kind,
     rejected.column_name,
     rejected.check_name,
     rejected.reason,
     rejected.taken_for,
+    rejected.kind,
     rejected.sha256
 FROM core.reject AS rejected
 WHERE rejected.replaced_on IS NULL
