@@ -3,7 +3,8 @@
 A row that is taken again is known from that night on, and its first account stays as it was. Among
 versions it keeps the place that its file had when it first came, so that it replaces what was read
 of it then and never a correction that came later. What a file gave once and does not give when it
-is read again is withdrawn.
+is read again is withdrawn. The answers of
+clinics are never taken again: no map reads them.
 """
 
 import json
@@ -20,7 +21,7 @@ from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
 from schemas.extracts import extract_columns
-from schemas.words import KINDS
+from schemas.words import FEEDBACK, KINDS
 
 PLACE = ("record", "line", "segment")
 # Cells of a row that was read as a row; what failed before that can only come with its file.
@@ -33,7 +34,7 @@ WAITING_FILES = (
     "FROM private.reject_row AS rejected JOIN private.taken_file AS taken "
     "ON taken.sha256 = rejected.sha256 AND taken.kind = rejected.kind "
     "WHERE rejected.replaced_on IS NULL AND list_contains(?, rejected.check_name) "
-    "GROUP BY rejected.file_name, rejected.sha256, rejected.kind"
+    "AND rejected.kind <> 'feedback' GROUP BY rejected.file_name, rejected.sha256, rejected.kind"
 )
 WAITING_ROWS = (
     "SELECT rejected.record, rejected.line, rejected.segment, rejected.raw "
@@ -44,7 +45,8 @@ WAITING_ROWS = (
 )
 COUNT_WAITING = (
     "SELECT count(*) FILTER (WHERE list_contains(?, rejected.check_name)), count(*) "
-    "FROM private.reject_row AS rejected WHERE rejected.replaced_on IS NULL"
+    "FROM private.reject_row AS rejected "
+    "WHERE rejected.replaced_on IS NULL AND rejected.kind <> 'feedback'"
 )
 STILL_REJECTED = (
     "DELETE FROM core.taken WHERE taken.fault IS NOT NULL AND taken.fault <> 'scope' "
@@ -128,6 +130,11 @@ def taken_contents(warehouse: Warehouse, inbox: Path, files: tuple[Path, ...]) -
             raise UsageError(
                 f"file {number} of {len(files)} to take again was never taken with this content. "
                 "Nothing was done. A new or a held file is taken by `b12screen run` from the inbox."
+            )
+        if known[0][0] == FEEDBACK:
+            raise UsageError(
+                f"file {number} of {len(files)} to take again holds the answers of a clinic. "
+                "Nothing was done. No map reads them; the clinic answers again in a new file."
             )
         _, name, sent_for = known[0]
         promised = recognised(Path(name), name)

@@ -379,3 +379,11 @@ def test_a_retaken_person_is_corrected_but_not_over_a_later_row(box: Box) -> Non
         ("P1", date(1950, 1, 1), "male"),
         ("P2", date(1960, 1, 1), "female"),
     ]
+
+
+def test_the_answers_of_a_clinic_are_not_taken_again(box: Box) -> None:
+    path = box.put("feedback.csv", "item_id,decision\niabc,done\n")
+    box.take()
+    with pytest.raises(UsageError, match="answers of a clinic"):
+        box.take(NEXT, Again(files=(path,)))
+    assert box.take(NEXT, Again(rejected=True)).again == "0 of 0 rejected rows taken after all"
