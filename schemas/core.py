@@ -115,6 +115,28 @@ class LabFile(pa.DataFrameModel):
         strict = True
 
 
+@relation("core.near_duplicate", key=("laboratory", "result_id", "like_result_id"))
+class NearDuplicate(pa.DataFrameModel):
+    """One row per pair of results that look like one told twice; both count, none was dropped.
+
+    Another key, the same person, laboratory, test and value, collected within a day.
+    """
+
+    laboratory: str = shared("laboratory")
+    result_id: str = column("The laboratory's key of the later result")
+    like_result_id: str = column("The laboratory's key of the one that it looks like")
+    patient_id: str = shared("patient_id")
+    analyte: str = shared("analyte", words=words.ANALYTES)
+    collected_on: pl.Date = column("The day the later sample was taken")
+    like_collected_on: pl.Date = column("The day the sample of the other one was taken")
+    file_name: str = shared("file_name")
+    record: int = shared("record", ge=1)
+    taken_for: pl.Date = column("The night on which both were known for the first time")
+
+    class Config:
+        strict = True
+
+
 @relation("core.lab_feed")
 class LabFeed(pa.DataFrameModel):
     """One row per taking of a labs extract and laboratory: how many rows came, of what sort."""

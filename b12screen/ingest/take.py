@@ -35,6 +35,7 @@ from b12screen.ingest.delimited import (
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
+from b12screen.ingest.near import near_duplicates
 from b12screen.ingest.recognise import Extract, Stamp, found, recognised, shown, stamp
 from b12screen.maps import Maps
 from b12screen.publish import last_night, undamaged
@@ -423,6 +424,12 @@ def taken_in(
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
         warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))
+        if n_near := near_duplicates(warehouse, site.as_of):
+            notes.append(
+                f"{n_near} results look like another of the same person (same test and value, "
+                "collected within a day, another result_id); all were taken, see "
+                "core.near_duplicate"
+            )
     accounts = [replace(account, attempt=attempt_of(site, account)) for account in accounts]
     accounts.sort(
         key=lambda account: (
@@ -452,6 +459,7 @@ def prepare(site: Site) -> None:
             *STORED.values(),
             *WORD_TABLES,
             "core.lab_feed",
+            "core.near_duplicate",
             "core.reject",
             "core.unmapped_code",
             "run.source_file",
