@@ -28,13 +28,9 @@ def near_duplicates(warehouse: Warehouse, as_of: date) -> int:
     """List what arrived for this night and looks like another result; how many there are."""
     warehouse.write("taking.near_word", warehouse.frame(WORDS, (MARKERS, SPEAKING)))
     warehouse.execute(ddl.create_table_as("taking.near_span", sql_text("core/near_span.sql")))
-    keys = []
-    # Two results a day apart share one of two halves of the calendar.
-    for shift in (0, 1):
-        key = warehouse.frame(sql_text("core/near_key.sql"), (shift,))["key"].sort()
-        keys.append(key.filter(key == key.shift(1)).unique())
-    found = pl.DataFrame({"key": pl.concat(keys)})
-    if found.height:
-        warehouse.write("taking.near_key", found)
+    rows = warehouse.frame(sql_text("core/near_key.sql"))
+    suspect = rows.filter(pl.col("key").is_duplicated()).select("place")
+    if suspect.height:
+        warehouse.write("taking.suspect", suspect)
         warehouse.fill("core.near_duplicate", sql_text("core/near_duplicate.sql"))
     return int(warehouse.scalar(COUNT_TONIGHT, (as_of,)))

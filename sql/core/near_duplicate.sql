@@ -1,6 +1,6 @@
 -- One row per result that arrived for tonight and looks like another one: a different key, the same
 -- person, laboratory, test and value, collected within a day. Pairs that were listed before are not.
-WITH candidate AS (
+WITH candidate AS MATERIALIZED (
     SELECT
         stored.result_id,
         stored.patient_id,
@@ -15,29 +15,11 @@ WITH candidate AS (
     FROM core.lab_row AS stored
     INNER JOIN taking.near_word
         ON near_word.word_id = stored.word_id
-    INNER JOIN taking.near_span
-        ON stored.collected_at >= near_span.starts_at
-        AND stored.collected_at <= near_span.ends_at
     INNER JOIN core.lab_word AS word
         ON word.word_id = stored.word_id
     INNER JOIN core.lab_file AS file
         ON file.file_id = stored.file_id
-    WHERE
-        stored.value IS NOT NULL
-        AND (
-            hash(
-                stored.patient_id,
-                near_word.test,
-                stored.value,
-                floor(date_diff('day', CAST(near_span.starts_at AS DATE), CAST(stored.collected_at AS DATE)) / 2)
-            ) IN (SELECT near_key.key FROM taking.near_key)
-            OR hash(
-                stored.patient_id,
-                near_word.test,
-                stored.value,
-                floor((date_diff('day', CAST(near_span.starts_at AS DATE), CAST(stored.collected_at AS DATE)) + 1) / 2)
-            ) IN (SELECT near_key.key FROM taking.near_key)
-        )
+    WHERE stored.rowid IN (SELECT suspect.place FROM taking.suspect)
 )
 
 SELECT

@@ -1,12 +1,8 @@
--- One row per result of a marker around tonight's: person, test, value and two days as one integer.
--- A collision does no harm, as results are compared by themselves.
+-- One row per result of a marker around tonight's: person, test and value as one integer, and where it
+-- lies. A collision does no harm, as results are compared by themselves.
 SELECT
-    hash(
-        stored.patient_id,
-        near_word.test,
-        stored.value,
-        floor((date_diff('day', CAST(near_span.starts_at AS DATE), CAST(stored.collected_at AS DATE)) + CAST(? AS INTEGER)) / 2)
-    ) AS key
+    hash(stored.patient_id, near_word.test, stored.value) AS key,
+    stored.rowid AS place
 FROM core.lab_row AS stored
 INNER JOIN taking.near_word
     ON near_word.word_id = stored.word_id
