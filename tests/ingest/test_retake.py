@@ -8,6 +8,7 @@ import pytest
 from b12screen.errors import UsageError
 from b12screen.ingest import Again, FileAccount
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
+from b12screen.synth import synth
 
 from .inbox import LAB_HEADER, NIGHT, ROW, Box, buckets
 
@@ -387,3 +388,20 @@ def test_the_answers_of_a_clinic_are_not_taken_again(box: Box) -> None:
     with pytest.raises(UsageError, match="answers of a clinic"):
         box.take(NEXT, Again(files=(path,)))
     assert box.take(NEXT, Again(rejected=True)).again == "0 of 0 rejected rows taken after all"
+
+
+def test_a_retake_under_the_same_map_changes_nothing_of_any_kind(box: Box, tmp_path: Path) -> None:
+    """Two nights of invented people with corrections, cancellations and rejected rows."""
+    synth(tmp_path / "made", 40, 2, 7)
+    nights = sorted({path.stem[-10:] for path in (tmp_path / "made").glob("labs_*.csv")})
+    for night in nights:
+        for path in (tmp_path / "made").glob(f"*_{night}.csv"):
+            box.put(path.name, path.read_bytes())
+        box.take(date.fromisoformat(night))
+    tables = ("core.lab_result", "core.patient", "core.condition", "core.medication")
+    before = [box.rows(f"SELECT * FROM {table} ORDER BY ALL") for table in tables]
+    taking = box.take(LAST, Again(files=tuple(sorted(box.inbox.iterdir()))))
+    assert {account.taken_by for account in taking.accounts} == {"retake"}
+    assert len(taking.accounts) == 4 * len(nights)
+    assert [box.rows(f"SELECT * FROM {table} ORDER BY ALL") for table in tables] == before
+    assert (sum(account.n_accepted for account in taking.accounts), taking.findings) == (0, ())
