@@ -609,9 +609,24 @@ def unmapped(arguments: argparse.Namespace) -> int:
         raise UsageError("`unmapped` writes a workbook or takes one back. Nothing was done.")
     if arguments.accept is not None or arguments.workbook is not None:
         return reviewed(arguments.site, arguments.workbook, arguments.accept)
+    from b12screen.ingest.lookups import known_tests
+    from b12screen.settings import load_settings
+    from b12screen.site_maps import maps_of
+
     with published(arguments.site, None) as warehouse:
         frame = warehouse.frame(UNMAPPED)
-    print(table(frame, as_csv=False) if frame.height else "Every code that was sent has a map.")
+    if not frame.height:
+        print("Every code that was sent has a map.")
+        return DONE
+    settings = load_settings(arguments.site)
+    key = ["laboratory", "code_system", "code"]
+    tests = known_tests(settings, maps_of(settings)).unique(key, maintain_order=True)
+    mapped = tests.select(*key, mapped_since="analyte")
+    frame = frame.join(mapped, on=key, how="left", maintain_order="left")
+    print(table(frame, as_csv=False))
+    if frame["mapped_since"].is_not_null().any():
+        print("What is mapped since is taken by `b12screen retake` of its files.")
+    print(f"For a reviewer: b12screen unmapped {arguments.site} --workbook FILE")
     return DONE
 
 

@@ -93,6 +93,12 @@ def test_a_withdrawn_reading_leaves_the_list_with_that_reason(
     )
     assert cli.main(["query", str(site), question, "--csv"]) == 0
     assert capsys.readouterr().out.split()[-1] == "r1,entered-in-error,2026-11-02"
+    question = (
+        "SELECT rule_id, priority FROM worklists.item WHERE action = 'result_withdrawn' "
+        "AND patient_id = '0001' AND item_state = 'open'"
+    )
+    assert cli.main(["query", str(site), question, "--csv"]) == 0
+    assert capsys.readouterr().out.split()[-1] == "RW1,1"
 
 
 def test_a_retake_of_what_was_never_taken_changes_nothing(

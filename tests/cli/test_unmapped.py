@@ -118,6 +118,8 @@ def test_an_accepted_test_is_taken_from_the_files_that_it_names(
     out = capsys.readouterr().out
     assert "maps/tests.1.csv: 1 accepted, 0 ignored, 0 removed, 4 left open" in out
     assert f"b12screen retake {night} labs_feed.csv" in out
+    assert cli.main(["unmapped", str(night)]) == 0
+    assert "What is mapped since is taken by `b12screen retake`" in capsys.readouterr().out
     assert (night / "b12screen.toml").read_bytes() == before
     assert cli.main(["retake", str(night), "labs_feed.csv", "--as-of", "2026-11-02"]) in (0, 20)
     question = "SELECT count(*), min(value), max(value) FROM core.lab_result WHERE analyte = 'hcy'"
