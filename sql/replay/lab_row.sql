@@ -17,6 +17,7 @@ file AS (
     SELECT
         known_file.file_name,
         known_file.taken_for,
+        known_file.sent_for,
         min(known_file.file_id) AS file_id,
     FROM known.core.lab_file AS known_file
     GROUP BY ALL
@@ -65,5 +66,6 @@ LEFT JOIN word
 LEFT JOIN file
     ON file.file_name = older.file_name
     AND file.taken_for = older.taken_for
+    AND file.sent_for IS NOT DISTINCT FROM older.sent_for
 WHERE older.taken_for <= asked.known_on
     AND older.replaced_on > asked.known_on
