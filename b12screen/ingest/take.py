@@ -33,7 +33,18 @@ from b12screen.ingest.delimited import (
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
-from b12screen.ingest.recognise import Extract, Stamp, found, recognised, shown, stamp
+from b12screen.ingest.own_csv import as_utf8, own_checks, own_parquet_rows, own_rows
+from b12screen.ingest.recognise import (
+    Extract,
+    Stamp,
+    found,
+    name_below,
+    names_outside,
+    own_files,
+    recognised,
+    shown,
+    stamp,
+)
 from b12screen.maps import Maps
 from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
@@ -121,7 +132,8 @@ NOTHING_BROKEN = (
 # Only messages tell more of a row's place than its record.
 NO_PLACES = (
     "CREATE OR REPLACE VIEW taking.place AS SELECT CAST(NULL AS BIGINT) AS record, "
-    "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment LIMIT 0"
+    "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment, CAST(NULL AS JSON) AS sent "
+    "LIMIT 0"
 )
 COPY_BROKEN = (
     "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
@@ -147,7 +159,8 @@ COPY_REJECTS = (
 KEEP_REJECTS = (
     "INSERT INTO private.reject_row BY NAME SELECT night.file_name, ? AS sha256, ? AS kind, "
     "taken.record, place.line, place.segment, "
-    "fault.check_name, taken.cells AS raw, night.as_of AS taken_for FROM core.taken "
+    "fault.check_name, coalesce(json_merge_patch(taken.cells, place.sent), taken.cells) AS raw, "
+    "night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
     "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
@@ -255,7 +268,7 @@ def take(
     site = Site(
         warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
     )
-    extracts, left_alone, findings = found(inbox)
+    extracts, left_alone, findings = found(inbox, own_files(settings))
     return taken_in(site, extracts, left_alone, findings)
 
 
@@ -267,12 +280,15 @@ def check(
     scratch: Path,
     progress: Callable[[str], None],
     listed: Path | None = None,
+    inbox: Path | None = None,
 ) -> Taking:
     """The accounts that these files would get in an empty store; writes below ``scratch`` only.
 
-    ``listed`` is the last published database, whose items may be answered.
+    ``listed`` is the last published database, whose items may be answered. What a laboratory's
+    settings say of files goes by their place below the inbox, or for a file that lies elsewhere by
+    the folders it lies in.
     """
-    extracts = [(path, recognised(path, path.as_posix())) for path in files]
+    extracts = [(path, promised(path, settings, inbox)) for path in files]
     limits = settings.limits
     with Warehouse.open(
         scratch / "check.duckdb",
@@ -286,10 +302,21 @@ def check(
             Site(
                 warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
             ),
-            [extract for _, promised in extracts for extract in promised],
-            [path.as_posix() for path, promised in extracts if not promised],
+            [extract for _, kinds in extracts for extract in kinds],
+            [path.as_posix() for path, kinds in extracts if not kinds],
             [],
         )
+
+
+def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract]:
+    """The extracts that a file to be checked would be, under the path that it was named by."""
+    whole = path.absolute()
+    if inbox is not None and whole.is_relative_to(inbox.absolute()):
+        name = name_below(inbox.absolute(), whole)
+        own = [own for own in own_files(settings) if own.names(name)]
+    else:
+        own = [own for own in own_files(settings) if names_outside(own, whole)]
+    return recognised(path, path.as_posix(), own)
 
 
 def taken_in(
@@ -382,11 +409,7 @@ def prepare(site: Site) -> None:
         "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
         "decision": pl.DataFrame({"decision": words.DECISIONS}),
         "known_item": pl.DataFrame(schema={"item_id": pl.String}),
-        "fault": pl.DataFrame(
-            [(fault, *check) for fault, check in (CHECKS | SHAPES).items()],
-            schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
-            orient="row",
-        ),
+        "fault": fault_table(CHECKS | SHAPES),
         "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
     }
     for name, frame in frames.items():
@@ -402,6 +425,15 @@ def know_items(site: Site) -> None:
         site.warehouse.attach(site.listed, "last", read_only=True)
         site.warehouse.execute(KNOWN_ITEMS)
         site.warehouse.detach("last")
+
+
+def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFrame:
+    """What a row that fails a check is told."""
+    return pl.DataFrame(
+        [(fault, *check) for fault, check in checks.items()],
+        schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
+        orient="row",
+    )
 
 
 def taken_file(
@@ -478,6 +510,8 @@ def taken_file(
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if extract.own:
+            site.warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
         if extract.kind != "labs":
             # What was turned away leaves no working table of its shape to the next kind.
             site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
@@ -614,6 +648,8 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     wanted = tuple(contract)
     path = extract.path
     set_night(site, extract)
+    if extract.own:
+        return scan_own(site, extract, folder)
     if extract.form == "parquet":
         written = parquet_columns(path)
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
@@ -645,6 +681,35 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         )  # fmt: skip
         scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
     return scanned, extra
+
+
+def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
+    """The same of a file that is written a laboratory's own way."""
+    limits = site.settings.limits
+    if len(extract.own) > 1:
+        named = ", ".join(sorted({own.laboratory for own in extract.own}))
+        raise FileRefused(
+            f"the settings name it more than once (csv files of {named}); let one of them name it"
+        )
+    (own,) = extract.own
+    faults = fault_table(own_checks(own, extract.kind))
+    site.warehouse.write("taking.fault", faults)
+    if extract.form == "parquet":
+        rows = own_parquet_rows(extract.path, own, extract.kind, limits.max_cell_bytes, folder)
+    else:
+        path = extract.path
+        if extract.packing:
+            path = folder / "unpacked.csv"
+            most = int(limits.max_decompressed_gb * GIGABYTE)
+            unpacked(extract.path, extract.packing, path, most)
+        path = as_utf8(path, own.files.encoding, folder / "utf8.csv")
+        _, shape = measured(path, hashed=False)
+        if shape.n_newline == 0 and shape.n_return > 0:
+            path = with_line_feeds(path, folder / "lines.csv", b"\r")
+        rows = own_rows(path, own, extract.kind, limits.max_cell_bytes, folder)
+    scanned = exactly(site, extract, rows.columns, rows.n_row, rows.n_broken, folder)
+    site.warehouse.execute(ddl.places_as_sent(str(folder / "sent" / "rows-*.parquet"), rows.sent))
+    return scanned, ", ".join(name or "(no name)" for name in rows.extra)
 
 
 def columns_of(kind: str, names: list[str]) -> dict[str, int]:
@@ -832,7 +897,8 @@ def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str
     allowed = rejects_allowed(site, extract, scanned)
     if failures.total() <= allowed:
         return None
-    return hold_reason(scanned.n_row + scanned.n_broken, allowed, failures)
+    checks = own_checks(extract.own[0], extract.kind) if extract.own else CHECKS | SHAPES
+    return hold_reason(scanned.n_row + scanned.n_broken, allowed, failures, checks)
 
 
 def kept(
@@ -878,10 +944,15 @@ def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
     return allowed
 
 
-def hold_reason(n_read: int, allowed: float, faults: Counter[str]) -> str:
+def hold_reason(
+    n_read: int,
+    allowed: float,
+    faults: Counter[str],
+    checks: Mapping[str, tuple[str | None, str, str]],
+) -> str:
     """Why a file is held, with its commonest faults."""
     commonest = sorted(faults.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
-    told = "; ".join(f"{n} x {(CHECKS | SHAPES)[fault][2]}" for fault, n in commonest)
+    told = "; ".join(f"{n} x {checks[fault][2]}" for fault, n in commonest)
     n_rejected = faults.total()
     return (
         f"{n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.2%}, the limit "

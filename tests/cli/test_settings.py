@@ -7,6 +7,8 @@ import pytest
 from b12screen.errors import SettingsInvalid, UsageError
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings, make_site
 
+OWN = "[[laboratories.a.csv]]\nfiles = ['lab-a/*.csv']\n"
+
 
 def test_a_new_site_works_unedited_with_the_defaults(site: Path) -> None:
     assert load_settings(site) == Settings()
@@ -28,6 +30,7 @@ def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(s
     assert settings.freshness == Settings().freshness
     assert settings.publish.keep_nights == Settings().publish.keep_nights
     assert settings.laboratories["main"].tests["MMAS"].analyte == "mma"
+    assert settings.laboratories["main"].csv[0].words["status"]["storniert"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,30 @@ def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(s
         ('[feedback]\ndate_order = "dmy"', "feedback.date_order: input should be 'day-first' or"),
         ("[feedback]\ndate_oder = 1", "feedback.date_oder: is not a key of these settings; meant"),
         ("[notify]\ncommand = []", "notify.command: "),
+        ("[[laboratories.a.csv]]", "laboratories.a.csv.0.files: "),
+        (OWN + "seperator = ';'", "csv.0.seperator: is not a key of these settings; meant is"),
+        (OWN + "separator = ';;'", "csv.0.separator: is not one character"),
+        (OWN + "quote = '«'", "csv.0.quote: is not one character"),
+        (OWN + "encoding = 'ascii'", "csv.0.encoding: is none of utf-8, latin-1"),
+        (OWN + "decimal = ';'", "csv.0.decimal: is none of"),
+        (OWN + "decimal = ','\nthousands = ','", "csv.0: decimal and thousands are the same"),
+        (OWN + "dates = ['%d.%m']", "csv.0.dates: holds what is neither iso nor a format"),
+        (OWN + "kind = 'lab'", "csv.0.kind: is none of labs, patients"),
+        (OWN + "columns = {resultid = 'x'}", "columns.resultid is no column of labs or"),
+        (OWN + "kind = 'patients'\ncolumns = {value = 'x'}", "columns.value is no column of pat"),
+        (OWN + "columns = {laboratory = 'x'}", "columns.laboratory is no column"),
+        (OWN + "columns = {code = ['x', 'y']}", "columns.code: only result_id and medication_id"),
+        (OWN + "columns = {code = ' '}", "columns.code names no column"),
+        (OWN + "columns = {unit = 'u'}\nconstants = {unit = 'g/L'}", "unit stands in columns and"),
+        (OWN + "words = {status = {ok = 'done'}}", "csv.0.words: status: a word is none of"),
+        (OWN + "words = {status = {a = 'final', A = 'final'}}", "words: status: two spellings"),
+        (OWN + "words = {value = {neg = '0'}}", "csv.0.words: value is none of"),
+        (OWN + "ids = {code = {pad = 8}}", "csv.0: ids.code is no identifier"),
+        (OWN + "ids = {patient_id = {pad = 0}}", "csv.0.ids.patient_id.pad: "),
+        ("[[laboratories.a.csv]]\nfiles = ['../x.csv']", "csv.0.files: is a path below the inbox"),
+        ("[[laboratories.a.csv]]\nfiles = ['/etc/*']", "csv.0.files: is a path below the inbox"),
+        ("[[laboratories.a.csv]]\nfiles = ['a//b']", "csv.0.files: is a path below the inbox"),
+        ("[[laboratories.a.csv]]\nfiles = ['']", "csv.0.files: is a path below the inbox"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_key_and_reason(site: Path, text: str, says: str) -> None:
