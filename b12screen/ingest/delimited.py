@@ -354,16 +354,19 @@ def record_cells(
 
 def fault(cells: list[bytes], line: bytes, n_columns: int, max_cell_bytes: int) -> str:
     """The first check that the bytes of a record fail, or nothing."""
-    if any(b"\0" in cell for cell in cells):
+    # Looked at together: most records fail nothing, and asking each cell costs three times as much.
+    joined = b"\n".join(cells)
+    if b"\0" in joined:
         return "nul_byte"
-    if not line.isascii() or not all(cell.isascii() for cell in cells):
+    if not line.isascii() or not joined.isascii():
         try:
-            b"\n".join(cells).decode("utf-8")
+            joined.decode("utf-8")
         except UnicodeDecodeError:
             return "encoding"
     if len(cells) != n_columns:
         return "fields"
-    return "cell_size" if any(len(cell) > max_cell_bytes for cell in cells) else ""
+    too_large = len(joined) > max_cell_bytes and any(len(cell) > max_cell_bytes for cell in cells)
+    return "cell_size" if too_large else ""
 
 
 def rows_as_parquet(

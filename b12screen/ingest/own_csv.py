@@ -279,6 +279,9 @@ def translated(
     ``texts`` are the columns of the file that hold text; the others are days and numbers already.
     """
     cells = {column: cell(column, source, own, texts) for column, source in sources.items()}
+    for column, source in sources.items():
+        if column in DAYS and own.files.dates and source.places and texts.issuperset(source.places):
+            cells[column] = pl.lit(days(sent[f"c{source.places[0]}"], own.files.dates))
     if kind == "labs":
         cells["laboratory"] = pl.lit(own.laboratory)
     return sent.select("record", "line", **cells)
@@ -298,8 +301,6 @@ def cell(column: str, source: Source, own: Own, texts: frozenset[int]) -> pl.Exp
         is_whole = pl.all_horizontal(part.str.strip_chars() != "" for part in parts)
         return pl.when(is_whole).then(pl.concat_str(parts, separator=JOINT)).otherwise(pl.lit(""))
     (part,) = parts
-    if column in DAYS and files.dates and is_text:
-        return day(part, files.dates)
     if column in NUMBERS and is_text and (files.decimal, files.thousands) != (".", ""):
         return number(part, files.decimal, files.thousands)
     if column in files.words:
@@ -321,68 +322,62 @@ def identifier(text: pl.Expr, files: OwnFiles, column: str) -> pl.Expr:
     return pl.when(is_digits).then(bare.str.pad_start(rule.pad, "0")).otherwise(bare)
 
 
-def day(text: pl.Expr, formats: Sequence[str]) -> pl.Expr:
-    """A day or moment as ISO 8601: of the one format it fits, else what is no day.
+def days(cells: pl.Series, formats: Sequence[str]) -> pl.Series:
+    """Days or moments as ISO 8601: of the one format each fits, else what is no day.
 
     Two formats that give different days for a cell make it ambiguous.
     """
-    bare = text.str.strip_chars()
-    read = [iso_moment(bare, date_format) for date_format in formats]
-    found = pl.concat_list(read).list.drop_nulls().list.unique()
-    return (
-        pl.when(bare == "")
-        .then(pl.lit(""))
-        .when(found.list.len() == 1)
-        .then(found.list.first())
-        .otherwise(pl.lit(NO_DAY))
+    # Most days of a file stand in many of its rows.
+    bare = cells.fill_null("").str.strip_chars()
+    different = bare.unique()
+    read = [iso_moments(different, date_format) for date_format in formats]
+    found = pl.coalesce(read)
+    differs = pl.any_horizontal(
+        pl.lit(False), *[(other != found).fill_null(False) for other in read]
     )
+    is_no_day = (pl.lit(different) != "") & (found.is_null() | differs)
+    moment = pl.when(is_no_day).then(pl.lit(NO_DAY)).otherwise(found).fill_null("")
+    table = pl.select(different.alias("cell"), moment.alias("moment"))
+    return bare.to_frame("cell").join(table, on="cell", how="left", maintain_order="left")["moment"]
 
 
-def iso_moment(bare: pl.Expr, date_format: str) -> pl.Expr:
-    """A cell of one format as ISO 8601, or null where it does not fit or the day does not exist."""
+def iso_moments(bare: pl.Series, date_format: str) -> pl.Series:
+    """Cells of one format as ISO 8601; null where one does not fit or the day does not exist."""
     if date_format == ISO:
         fits = bare.str.contains(ISO_PATTERN)
-        return pl.when(fits).then(bare)
+        return bare.str.replace("^(.{10}) ", "${1}T").set(~fits, None)
     pattern = date_pattern(date_format)
     assert pattern is not None
-    groups = bare.str.extract_groups(pattern)
-
-    def part(letter: str) -> pl.Expr | None:
-        named = f"(?P<{letter}>" in pattern
-        return groups.struct.field(letter) if named else None
-
-    year = part("Y")
-    if year is None:
-        year = pl.concat_str(pl.lit("20"), groups.struct.field("y"))
-    month = part("m")
-    if month is None:
-        word = (part("b") if "%b" in date_format else part("B")).str.to_lowercase()  # type: ignore[union-attr]
-        names = [name[:3] if "%b" in date_format else name for name in MONTHS]
-        numbers = [f"{number:02}" for number in range(1, 13)]
-        month = word.replace_strict(names, numbers, default=None, return_dtype=pl.String)
-    whole = pl.concat_str(
-        year,
-        pl.lit("-"),
-        month.str.pad_start(2, "0"),
-        pl.lit("-"),
-        groups.struct.field("d").str.pad_start(2, "0"),
+    parts = bare.str.extract_groups(pattern).struct.unnest()
+    year = pl.col("Y") if "Y" in parts.columns else pl.concat_str(pl.lit("20"), "y")
+    if "m" in parts.columns:
+        month = pl.col("m")
+    else:
+        letter, length = ("b", 3) if "b" in parts.columns else ("B", None)
+        months = {name[:length]: f"{number:02}" for number, name in enumerate(MONTHS, 1)}
+        month = pl.col(letter).str.to_lowercase().replace_strict(
+            list(months), list(months.values()), default=None, return_dtype=pl.String
+        )  # fmt: skip
+    day = pl.concat_str(
+        year, month.str.pad_start(2, "0"), pl.col("d").str.pad_start(2, "0"), separator="-"
     )
-    exists = whole.str.to_date("%Y-%m-%d", strict=False).is_not_null()
-    minute = part("M")
-    if minute is None:
-        return pl.when(exists).then(whole)
-    hour = part("H")
-    if hour is None:
-        of_twelve = groups.struct.field("I").cast(pl.Int32)
-        is_afternoon = groups.struct.field("p").str.to_lowercase() == "pm"
-        of_day = of_twelve % 12 + 12 * is_afternoon.cast(pl.Int32)
-        exists = exists & (of_twelve >= 1) & (of_twelve <= 12)
-        hour = of_day.cast(pl.String)
-    pieces = [whole, pl.lit("T"), hour.str.pad_start(2, "0"), pl.lit(":"), minute]
+    exists = day.str.to_date("%Y-%m-%d", strict=False).is_not_null()
+    if "M" not in parts.columns:
+        return parts.select(pl.when(exists).then(day)).to_series()
+    hour = pl.col("H") if "H" in parts.columns else hour_of_day()
+    pieces = [day, pl.lit("T"), hour.str.pad_start(2, "0"), pl.lit(":"), pl.col("M")]
     for letter, mark in (("S", ":"), ("f", "."), ("z", "")):
-        if (piece := part(letter)) is not None:
-            pieces += [pl.lit(mark), piece]
-    return pl.when(exists).then(pl.concat_str(pieces))
+        if letter in parts.columns:
+            pieces += [pl.lit(mark), pl.col(letter)]
+    return parts.select(pl.when(exists).then(pl.concat_str(pieces))).to_series()
+
+
+def hour_of_day() -> pl.Expr:
+    """The hour from 0 to 23 of a twelve-hour clock; null where it is none of its hours."""
+    of_twelve = pl.col("I").cast(pl.Int32)
+    afternoon = (pl.col("p").str.to_lowercase() == "pm").cast(pl.Int32)
+    is_hour = (of_twelve >= 1) & (of_twelve <= 12)
+    return pl.when(is_hour).then(of_twelve % 12 + 12 * afternoon).cast(pl.String)
 
 
 def number(text: pl.Expr, decimal: str, thousands: str) -> pl.Expr:
