@@ -156,6 +156,19 @@ def packed(path: Path, packing: str) -> Any:
     return pa.CompressedInputStream(pa.OSFile(str(path), "rb"), "zstd")
 
 
+def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
+    """A copy of a text file with LF in place of another line end."""
+    held_back = b""
+    with path.open("rb") as source, target.open("wb") as out:
+        while chunk := source.read(CHUNK):
+            chunk = held_back + chunk
+            # The first half of a CRLF may be the last byte that was read.
+            held_back = b"\r" if len(line_end) > 1 and chunk.endswith(b"\r") else b""
+            out.write(chunk[: len(chunk) - len(held_back)].replace(line_end, b"\n"))
+        out.write(held_back)
+    return target
+
+
 def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
     """Read the first line. FileRefused where it is no header of this project's extracts."""
     text, n_bytes = header_text(path, most_bytes)

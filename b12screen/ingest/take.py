@@ -20,7 +20,6 @@ from b12screen.ingest.accounts import FileAccount, Taking, audit
 from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.columnar import parquet_as_text, parquet_columns
 from b12screen.ingest.delimited import (
-    CHUNK,
     FileRefused,
     Header,
     Measures,
@@ -29,6 +28,7 @@ from b12screen.ingest.delimited import (
     measured,
     rows_as_parquet,
     unpacked,
+    with_line_feeds,
 )
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
@@ -729,19 +729,6 @@ def unused(names: list[str], kind: str) -> str:
     """The columns that are dropped, for a message; the rest of a sheet of our own is none."""
     known = (*extract_columns(kind), *(SHEET if kind == words.FEEDBACK else ()))
     return ", ".join(shown(name) or "(no name)" for name in names if name not in known)
-
-
-def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
-    """A copy of a text file with LF in place of another line end."""
-    held_back = b""
-    with path.open("rb") as source, target.open("wb") as out:
-        while chunk := source.read(CHUNK):
-            chunk = held_back + chunk
-            # The first half of a CRLF may be the last byte that was read.
-            held_back = b"\r" if len(line_end) > 1 and chunk.endswith(b"\r") else b""
-            out.write(chunk[: len(chunk) - len(held_back)].replace(line_end, b"\n"))
-        out.write(held_back)
-    return target
 
 
 def set_night(site: Site, extract: Extract) -> None:
