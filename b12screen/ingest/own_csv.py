@@ -287,6 +287,24 @@ def translated(
     return sent.select("record", "line", **cells)
 
 
+def reread(rows: Sequence[Mapping[str, str]], own: Own, kind: str) -> list[dict[str, str]]:
+    """Rows as they were sent, kept by the file's own names, under what the settings say today.
+
+    All of one file, so that they have the same names. FileRefused where the settings now name a
+    column that was not kept.
+    """
+    names = list(rows[0])
+    sent = pl.DataFrame(
+        [[row[name] for name in names] for row in rows],
+        {f"c{place}": pl.String for place in range(len(names))},
+        orient="row",
+    ).with_row_index("record")
+    sources = sources_of(names, own, kind)
+    places = frozenset(range(len(names)))
+    found = translated(sent.with_columns(line=None), sources, own, kind, places)
+    return found.drop("record", "line").to_dicts()
+
+
 def cell(column: str, source: Source, own: Own, texts: frozenset[int]) -> pl.Expr:
     """One column of the contract, from the file's own."""
     if not source.places:

@@ -14,6 +14,8 @@ from hypothesis import settings as few
 from hypothesis import strategies as st
 
 from b12screen.ingest import check
+from b12screen.ingest.own_csv import reread
+from b12screen.ingest.recognise import Own
 from b12screen.maps import Maps
 from b12screen.settings import Laboratory, Limits, LocalTest, OwnFiles, Settings
 
@@ -358,6 +360,26 @@ def test_rejected_rows_keep_their_place_and_what_was_sent(german: Box) -> None:
         "status": "endgültig",
     }
     assert broken == "kaputt\r\n"
+
+
+def test_a_rejected_row_can_be_read_again_as_the_settings_say_later(german: Box) -> None:
+    put(german, GERMAN_ROW.replace("01.11.2026 08:30", "2026/11/01").replace("0,41", "0.41"))
+    german.account()
+    ((raw,),) = german.rows("SELECT raw FROM private.reject_row")
+    mended = changed(dates=["%Y/%m/%d", "%d.%m.%Y"], decimal=".", thousands="")
+    (row,) = reread([json.loads(str(raw))["sent"]], Own("a", mended), "labs")
+    assert row == {
+        "result_id": "A1",
+        "patient_id": "00000123",
+        "collected_at": "2026-11-01",
+        "reported_at": "2026-11-02",
+        "code": "MMAS",
+        "code_system": "lab-a",
+        "value": "0.41",
+        "unit": "µmol/l",
+        "status": "final",
+        "laboratory": "a",
+    }
 
 
 def test_other_files_are_told_of_their_rejects_in_the_contracts_words(german: Box) -> None:
