@@ -213,7 +213,10 @@ def names(line: str, separator: str, quote: str = '"') -> tuple[str, ...]:
     if not quote:
         return tuple(name.strip().lower() for name in line.split(separator))
     rows = csv.reader([line], delimiter=separator, quotechar=quote)
-    return tuple(name.strip().lower() for cells in rows for name in cells)
+    try:
+        return tuple(name.strip().lower() for cells in rows for name in cells)
+    except csv.Error:
+        raise FileRefused("its first line is no header: a name in it is too long") from None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from b12screen.ingest.own_csv import UTF16_MARKS, iso_moments
 # In the order of preference where they fit equally well.
 SEPARATORS = (";", ",", "\t", "|", "^", "~", "¦")
 LINES_LOOKED_AT = 500
+LONGEST_LINE = 100_000
 SHARE_ALIKE = 0.9
 # Bytes that windows-1252 leaves open; between them and 0xA0 it has letters and signs, latin-1 none.
 OPEN_BYTES = frozenset(b"\x81\x8d\x8f\x90\x9d")
@@ -98,10 +99,10 @@ def separator_of(path: Path) -> str | None:
     """What stands between the cells of a file in UTF-8: it makes most lines equally many cells."""
     lines: list[str] = []
     with path.open("rb") as file:
-        while len(lines) < LINES_LOOKED_AT and (line := file.readline(CHUNK)):
+        while len(lines) < LINES_LOOKED_AT and (line := file.readline(LONGEST_LINE)):
             text = line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
             if text.strip():
-                lines.append(text.replace("\0", ""))
+                lines.append(text.replace("\0", "").replace("\r", ""))
     best, most = None, 1
     for separator in SEPARATORS:
         widths = [len(names(line, separator)) for line in lines]

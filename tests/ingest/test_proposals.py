@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as few
+from hypothesis import strategies as st
 
 from b12screen.cli import main
 from b12screen.ingest import check
@@ -325,3 +328,52 @@ def test_people_and_their_words_are_proposed_too(tmp_path: Path, maps: Maps) -> 
         "sex": "geschlecht",
         "clinic_id": "klinik",
     }
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["A1", "9001", "01.11.2026", "11/12/2026 08:30", "2026-11-01", "MMAS", "B12", "0,41",
+         "1.234", "<7", "", "\u00b5mol/l", '"', "\r", "\0", "final", "\U0001f600", "\x7f", "#", "'", "\\"]
+    ),
+    st.text(max_size=4),
+)  # fmt: skip
+HEADERS = st.lists(
+    st.sampled_from(
+        ["patient", "result", "code", "unit", "collected", "order no", "status", "Befund", "x", ""]
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@few(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    header=HEADERS,
+    rows=st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=6),
+    times=st.sampled_from([1, 25]),
+    separator=st.sampled_from([";", ",", "|"]),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]),
+    more=st.binary(max_size=8),
+)
+def test_any_bytes_get_a_proposal_that_can_be_read_or_a_reason(
+    tmp_path: Path,
+    maps: Maps,
+    header: list[str],
+    rows: list[list[str]],
+    times: int,
+    separator: str,
+    encoding: str,
+    more: bytes,
+) -> None:
+    text = "\n".join(separator.join(row) for row in [header, *rows * times])
+    try:
+        lines = proposed(tmp_path, maps, text.encode(encoding, "replace") + more)
+    except FileRefused as refused:
+        assert str(refused)
+    else:
+        assert all("\n" not in line for line in lines)
+        accepted(lines)
