@@ -218,9 +218,8 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
             if by_name == 0.0 and column != "unit":
                 continue
             by_content = content_score(column, table.cells[f"c{place}"], maps)
-            strict = column in ("value", "status", "sex") or column.endswith(
-                ("_at", "_on", "_date")
-            )
+            # A column of unknown statuses is asked about: left out, its rows would all be final.
+            strict = column == "value" or column.endswith(("_at", "_on", "_date"))
             if by_content is not None and by_content < 0.5 and (by_name < 0.95 or strict):
                 continue
             if by_name == 0.0 and (by_content or 0.0) < SURE:
@@ -348,67 +347,70 @@ def lines_of_days(table: Table, columns: Mapping[str, int]) -> tuple[list[str], 
     """The formats of the days, with every ambiguity; also those that are certain."""
     lines: list[str] = []
     certain: list[str] = []
-    choices: list[tuple[str, ...]] = []
-    is_all_iso = True
+    open_orders: list[dict[str, list[str]]] = []
     for column, place in columns.items():
         if not column.endswith(("_at", "_on", "_date")):
             continue
         cells = table.cells[f"c{place}"]
         days = days_of(cells.filter(cells != ""))
-        if not days.n_cell or days.whole == (ISO,):
-            certain += [ISO] if days.n_cell else []
+        if not days.n_cell:
             continue
-        is_all_iso = False
-        whole = days.whole
-        if len(whole) == 1:
-            certain.append(whole[0])
-            lines += proof_lines(column, days)
-        elif whole:
-            choices.append(whole)
+        orders = orders_of(days)
+        n_read = max((n for n, _ in orders.values()), default=0)
+        best = {order: formats for order, (n, formats) in orders.items() if n == n_read}
+        about = "all" if n_read == days.n_cell else f"{n_read} of"
+        if n_read < days.n_cell:
+            lines.append(f"# {column}: {days.n_cell - n_read} of {days.n_cell} rows hold no day")
+        if len(best) > 1:
+            open_orders.append(best)
+            both = " and ".join(" or ".join(formats) for formats in best.values())
             lines.append(
-                f"# {column}: {' and '.join(whole)} both fit all {days.n_cell} rows "
-                "(12/11 may be day-first or month-first); ask the sender"
+                f"# {column}: {both} both fit {about} {days.n_cell} rows (12/11 may be day-first "
+                "or month-first); ask the sender"
             )
-        elif days.fits:
-            several = formats_together(days)
-            certain += several
-            lines.append(f"# {column}: no single format reads all {days.n_cell} rows")
-        else:
-            lines.append(f"# {column}: its days are of no format that is known here")
+        for order, formats in best.items() if len(best) == 1 else ():
+            certain += formats
+            others = {n: each for other, (n, each) in orders.items() if other != order}
+            if others:
+                n_other = max(others)
+                lines.append(
+                    f"# {column}: {n_read - n_other} of {days.n_cell} rows cannot be "
+                    f"{' or '.join(others[n_other])}"
+                )
     formats = list(dict.fromkeys(certain))
-    if is_all_iso and not lines:
-        return [], []
-    open_choices = [each for each in choices if not set(each) & set(formats)]
-    if open_choices:
-        orders = {order_of(written) for written in formats}
-        written_ways = dict.fromkeys(name for each in open_choices for name in each)
-        for written in sorted(written_ways, key=lambda name: order_of(name) not in orders):
-            alike = "  # as the other days" if order_of(written) in orders else ""
-            lines.append(f"# dates = {json.dumps([*formats, written])}{alike}")
+    # What another column proves reads this one, too; the question above stands all the same.
+    still_open = [
+        best for best in open_orders if not any(set(each) <= set(formats) for each in best.values())
+    ]
+    if still_open:
+        proven = {order_of(written) for written in formats}
+        ways = dict.fromkeys(order for best in still_open for order in best)
+        for order in sorted(ways, key=lambda order: order not in proven):
+            added = [written for best in still_open for written in best.get(order, ())]
+            alike = "  # as the other days" if order in proven else ""
+            listed = list(dict.fromkeys([*formats, *added]))
+            lines.append(f"# dates = {json.dumps(listed)}{alike}")
         return lines, []
-    if formats:
-        lines.append(f"dates = {json.dumps(formats)}")
-    return lines, formats
+    if not formats or formats == [ISO]:
+        return lines, []
+    return [*lines, f"dates = {json.dumps(formats)}"], formats
 
 
-def proof_lines(column: str, days: Days) -> list[str]:
-    """Why one of two orders of day and month is certain, where both were possible."""
-    others = {name: n for name, n in days.fits.items() if n < days.n_cell}
-    if not others:
-        return []
-    other = max(sorted(others), key=lambda name: others[name])
-    n_proof = days.n_cell - others[other]
-    return [f"# {column}: {n_proof} of {days.n_cell} rows cannot be {other}"]
+def orders_of(days: Days) -> dict[str, tuple[int, list[str]]]:
+    """By the order of day, month and year: how many rows its formats read together, and which.
 
-
-def formats_together(days: Days) -> list[str]:
-    """The formats that read some rows, the one that reads most first, without contradictions."""
-    ordered = sorted(days.fits, key=lambda name: (-days.fits[name], name))
-    kept: list[str] = []
-    for name in ordered:
-        if all(order_of(other) == order_of(name) or ISO in (name, other) for other in kept):
-            kept.append(name)
-    return kept
+    Formats of one order differ by their signs and times, so that no cell fits two of them. ISO 8601
+    stands beside each.
+    """
+    n_iso = days.fits.get(ISO, 0)
+    iso = [ISO] if n_iso else []
+    orders: dict[str, tuple[int, list[str]]] = {}
+    for written, n in days.fits.items():
+        if written != ISO:
+            total, formats = orders.get(order_of(written), (n_iso, iso))
+            # May is written alike in short and in full.
+            orders[order_of(written)] = (min(total + n, days.n_cell), [*formats, written])
+    return orders or ({ISO: (n_iso, iso)} if n_iso else {})
 
 
 def order_of(date_format: str) -> str:
@@ -478,7 +480,7 @@ def may_be_said(table: Table, columns: Mapping[str, int], rows: pl.Series) -> bo
     if "patient_id" not in columns or rows.sum() < FEWEST_RESULTS:
         return False
     people = table.cells[f"c{columns['patient_id']}"].filter(rows)
-    return people.n_unique() >= FEWEST_PEOPLE
+    return people.filter(people != "").n_unique() >= FEWEST_PEOPLE
 
 
 def identifier_lines(table: Table, columns: Mapping[str, int]) -> list[str]:

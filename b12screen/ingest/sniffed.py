@@ -165,11 +165,6 @@ class Days:
     fits: dict[str, int]
 
     @property
-    def whole(self) -> tuple[str, ...]:
-        """The formats that read every cell."""
-        return tuple(name for name, n in self.fits.items() if n == self.n_cell)
-
-    @property
     def n_read(self) -> int:
         """How many cells the best format reads."""
         return max(self.fits.values(), default=0)

@@ -136,6 +136,33 @@ def test_days_that_may_be_day_first_or_month_first_are_left_to_a_person(
     assert accepted(lines).laboratories["main"].csv[0].dates == []
 
 
+@pytest.mark.parametrize("stray", ["unbekannt", "31.02.2026 08:30"])
+def test_a_stray_cell_takes_no_ambiguity_away(tmp_path: Path, maps: Maps, stray: str) -> None:
+    header, *rows = german(day=lambda chance: "11/12/2026").splitlines()
+    rows = [re.sub(r"\d\d\.10\.2026", "", row) for row in rows]
+    rows[7] = rows[7].replace("11/12/2026 08:30", stray)
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert any("both fit 399 of 400 rows" in line for line in lines)
+    assert "# collected_at: 1 of 400 rows hold no day" in lines
+    assert accepted(lines).laboratories["main"].csv[0].dates == []
+
+
+def test_days_with_and_without_a_time_are_read_together(tmp_path: Path, maps: Maps) -> None:
+    header, *rows = german().splitlines()
+    rows = [row.replace(" 08:30", "") if number % 2 else row for number, row in enumerate(rows)]
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert accepted(lines).laboratories["main"].csv[0].dates == ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+
+
+def test_a_status_column_of_unknown_words_is_asked_about_and_not_left_out(
+    tmp_path: Path, maps: Maps
+) -> None:
+    lines = proposed(tmp_path, maps, german(more="X1").encode("latin-1"))
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert files.columns["status"] == "befundstatus" and not files.words
+    assert '# status "x1" stands in 400 rows: what does it mean?' in lines
+
+
 def test_one_day_above_twelve_proves_the_order(tmp_path: Path, maps: Maps) -> None:
     def mostly(chance: random.Random) -> str:
         return f"11/{chance.choice([1, 2, 3, 25]):02}/2026"
@@ -144,7 +171,7 @@ def test_one_day_above_twelve_proves_the_order(tmp_path: Path, maps: Maps) -> No
     rows = [re.sub(r"\d\d\.10\.2026", "", row) for row in rows]
     lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
     assert accepted(lines).laboratories["main"].csv[0].dates == ["%m/%d/%Y %H:%M"]
-    (proof,) = (line for line in lines if "cannot be" in line)
+    (proof,) = [line for line in lines if "cannot be" in line]
     assert re.fullmatch(r"# collected_at: \d+ of 400 rows cannot be %d/%m/%Y %H:%M", proof)
 
 
@@ -333,7 +360,8 @@ def test_people_and_their_words_are_proposed_too(tmp_path: Path, maps: Maps) -> 
 CELLS = st.one_of(
     st.sampled_from(
         ["A1", "9001", "01.11.2026", "11/12/2026 08:30", "2026-11-01", "MMAS", "B12", "0,41",
-         "1.234", "<7", "", "\u00b5mol/l", '"', "\r", "\0", "final", "\U0001f600", "\x7f", "#", "'", "\\"]
+         "1.234", "<7", "", "\u00b5mol/l",
+         '"', "\r", "\0", "final", "\U0001f600", "\x7f", "#", "'", "\\"]
     ),
     st.text(max_size=4),
 )  # fmt: skip
