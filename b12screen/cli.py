@@ -474,6 +474,10 @@ def check(arguments: argparse.Namespace) -> int:
             "No extract was found. Drop labs*, patients*, conditions*, medications*, feedback* "
             "files, or messages as *.hl7, or FHIR resources as *.ndjson."
         )
+    if turned_away and not arguments.files:
+        print(
+            f"Asked about by name, b12screen check {arguments.site} FILE proposes settings for it."
+        )
     print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE
 

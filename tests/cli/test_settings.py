@@ -6,6 +6,7 @@ import pytest
 
 from b12screen.errors import SettingsInvalid, UsageError
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings, make_site
+from b12screen.site_maps import maps_of
 
 OWN = "[[laboratories.a.csv]]\nfiles = ['lab-a/*.csv']\n"
 
@@ -125,3 +126,42 @@ def test_a_folder_that_holds_something_is_not_made_a_site(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="not an empty folder"):
         make_site(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            'unit = "nmol per l"',
+            "laboratories.a.tests.T.unit: the unit map has no such unit for mma",
+        ),
+        ('unit = "pmol/L"', "laboratories.a.tests.T.unit: the unit map has no such unit for mma"),
+        ('specimen = "urine"', "laboratories.a.tests.T.specimen: mma is not made from it"),
+        (
+            '[laboratories.a.default_units]\nT = "nmol/L"',
+            "laboratories.a.default_units.T: is no code of the shipped map",
+        ),
+        (
+            '[laboratories.a.default_units]\n"13964-2" = "g/L"',
+            "laboratories.a.default_units.13964-2: the unit map has no such unit for this test",
+        ),
+    ],
+)
+def test_a_test_whose_results_could_never_be_read_is_named(
+    site: Path, text: str, says: str
+) -> None:
+    (site / SETTINGS_FILE).write_text(
+        f'[laboratories.a]\ncode_system = "ours"\n[laboratories.a.tests.T]\nanalyte = "mma"\n{text}'
+    )
+    with pytest.raises(SettingsInvalid) as raised:
+        maps_of(load_settings(site))
+    assert says in str(raised.value)
+
+
+def test_a_unit_and_a_specimen_are_read_in_any_spelling_of_the_maps(site: Path) -> None:
+    (site / SETTINGS_FILE).write_text(
+        '[laboratories.a]\ncode_system = "ours"\n[laboratories.a.tests.T]\nanalyte = "mma"\n'
+        'unit = "\u00b5mol / l"\nspecimen = " Serum "\n'
+        '[laboratories.a.default_units]\n"14685-2" = "pmol/l"\n'
+    )
+    assert maps_of(load_settings(site)).tables()
