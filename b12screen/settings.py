@@ -55,6 +55,8 @@ OWN_WORDS: dict[str, tuple[str, ...]] = {
 }
 # Keys that several columns of a sender may have to make together.
 JOINED = ("result_id", "medication_id")
+# What tells rows and people apart is never the same in all rows.
+NEVER_CONSTANT = (*JOINED, "patient_id")
 
 
 class Section(BaseModel):
@@ -301,6 +303,9 @@ class OwnFiles(Section):
         strange = sorted(name for name in self.ids if not name.endswith("_id"))
         if strange:
             raise ValueError(f"ids.{strange[0]} is no identifier")
+        for name in NEVER_CONSTANT:
+            if name in self.constants:
+                raise ValueError(f"constants.{name}: rows with one {name} could not be told apart")
         twice = sorted(self.columns.keys() & self.constants.keys())
         if twice:
             raise ValueError(f"{twice[0]} stands in columns and in constants")

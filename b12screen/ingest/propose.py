@@ -47,7 +47,7 @@ from b12screen.ingest.sniffed import (
 )
 from b12screen.ingest.vocabulary import NAMES, SEX_WORDS, STATUS_WORDS
 from b12screen.maps import Maps, fold_unit
-from b12screen.settings import OwnFiles, Settings, fold
+from b12screen.settings import NEVER_CONSTANT, OwnFiles, Settings, fold
 from schemas import words
 from schemas.extracts import extract_columns
 
@@ -293,10 +293,11 @@ def file_lines(
         if declared.required and name not in columns
     ]
     if missing:
-        lines.append(
-            f"# Not found: {', '.join(missing)}. Name the column above, or a constant here:"
-        )
-        lines.append("# constants = {" + ", ".join(f'{name} = "..."' for name in missing) + "}")
+        lines.append(f"# Not found: {', '.join(missing)}. Name the columns above")
+        if possible := [name for name in missing if name not in NEVER_CONSTANT]:
+            lines[-1] += ", or constants here:"
+            said_of_all = ", ".join(f'{name} = "..."' for name in possible)
+            lines.append(f"# constants = {{{said_of_all}}}")
     if kind != "labs" or not {"code", "value"} <= columns.keys():
         return lines
     constants = dict.fromkeys(missing, "")

@@ -73,6 +73,7 @@ def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(s
         (OWN + "columns = {code = ['x', 'y']}", "columns.code: only result_id and medication_id"),
         (OWN + "columns = {code = ' '}", "columns.code names no column"),
         (OWN + "columns = {unit = 'u'}\nconstants = {unit = 'g/L'}", "unit stands in columns and"),
+        (OWN + "constants = {patient_id = '7'}", "constants.patient_id: rows with one patient_id"),
         (OWN + "words = {status = {ok = 'done'}}", "csv.0.words: status: a word is none of"),
         (OWN + "words = {status = {a = 'final', A = 'final'}}", "words: status: two spellings"),
         (OWN + "words = {value = {neg = '0'}}", "csv.0.words: value is none of"),
