@@ -52,6 +52,7 @@ OWN_WORDS: dict[str, tuple[str, ...]] = {
     "kind": words.MEDICATION_KINDS,
     "dose_unit": words.DOSE_UNITS,
     "route": words.ROUTES_OF_ADMINISTRATION,
+    "decision": words.DECISIONS,
 }
 # Keys that several columns of a sender may have to make together.
 JOINED = ("result_id", "medication_id")
@@ -203,7 +204,7 @@ class OwnFiles(Section):
     @field_validator("kind")
     @classmethod
     def kind_is_known(cls, kind: str | None) -> str | None:
-        return None if kind is None else one_of(kind, words.KINDS)
+        return None if kind is None else one_of(kind, words.EXTRACT_KINDS)
 
     @field_validator("encoding")
     @classmethod
@@ -279,7 +280,7 @@ class OwnFiles(Section):
         # Its import takes as long as the rest of a short command, and few sites need it.
         from schemas.extracts import extract_columns
 
-        kinds = words.KINDS if self.kind is None else (self.kind,)
+        kinds = words.EXTRACT_KINDS if self.kind is None else (self.kind,)
         known = {name for kind in kinds for name in extract_columns(kind)} - {"laboratory"}
         for title, named in (
             ("columns", self.columns),

@@ -29,13 +29,16 @@ from b12screen.ingest.delimited import (
 from b12screen.ingest.recognise import Own
 from b12screen.settings import OwnFiles, fold
 from schemas.extracts import extract_columns
+from schemas.words import FEEDBACK
 
 DAYS = (
     "collected_at", "reported_at", "birth_date", "deceased_on", "recorded_on", "resolved_on",
-    "started_on", "ended_on",
+    "started_on", "ended_on", "decided_on", "until", "as_of",
 )  # fmt: skip
 NUMBERS = ("value", "dose")
-DAY_FAULTS = ("coll", "rep", "birth", "dead", "recd", "res", "start", "end")
+DAY_FAULTS = (
+    "coll", "rep", "birth", "dead", "recd", "res", "start", "end", "decided", "until", "sheet",
+)  # fmt: skip
 NUMBER_FAULTS = ("val_comma", "val_text", "dose")
 # A cell that no scan reads as a day, in place of one that fits no format or two of them.
 NO_DAY = "?"
@@ -79,7 +82,9 @@ def own_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path)
     sent.mkdir()
     rows = Parts(sent, "rows", ("record", "line", *(f"c{place}" for place in places)))
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
-    for row in split(path, separator, len(names), max_cell_bytes, own.files.quote):
+    # Spreadsheets leave off separators behind the last cell of a block of rows.
+    fills = kind == FEEDBACK
+    for row in split(path, separator, len(names), max_cell_bytes, own.files.quote, fills):
         if isinstance(row, Broken):
             raw = row.raw[:max_cell_bytes].decode("utf-8", "backslashreplace")
             broken.add([row.record, row.line, row.check_name, raw.replace("\0", "\\x00")])

@@ -93,7 +93,7 @@ def proposal(
         raise FileRefused(f"{encoding.why}; ask the sender which it is, or for UTF-8")
     table = read(path, encoding.choices[0], None, "", scratch)
     word = FIRST_WORD.match(base)
-    named = next((kind for kind in words.KINDS if word and word[0].startswith(kind)), None)
+    named = next((kind for kind in words.EXTRACT_KINDS if word and word[0].startswith(kind)), None)
     kinds = words.KINDS if named is None else (named,)
     columns, kind = max(
         ((columns_of(table, kind, maps), kind) for kind in kinds),

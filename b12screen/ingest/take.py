@@ -709,7 +709,7 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
         rows = own_rows(path, own, extract.kind, limits.max_cell_bytes, folder)
     scanned = exactly(site, extract, rows.columns, rows.n_row, rows.n_broken, folder)
     site.warehouse.execute(ddl.places_as_sent(str(folder / "sent" / "rows-*.parquet"), rows.sent))
-    return scanned, ", ".join(name or "(no name)" for name in rows.extra)
+    return scanned, unused(list(rows.extra), extract.kind)
 
 
 def columns_of(kind: str, names: list[str]) -> dict[str, int]:

@@ -595,6 +595,28 @@ def test_patients_conditions_and_medications_have_their_own_ways_too(german: Box
     ]
 
 
+def test_an_answer_saved_by_a_german_spreadsheet_is_read_with_its_short_rows(german: Box) -> None:
+    says(
+        german,
+        OwnFiles(
+            files=["clinics/feedback*"],
+            encoding="windows-1252",
+            separator=";",
+            dates=["%d.%m.%Y"],
+            words={"decision": {"zurückgestellt": "deferred"}},
+        ),
+    )
+    german.put(
+        "clinics/feedback_1.csv",
+        "item_id;priority;decision;decision_note;until\r\ni0123456789abcdef;1\r\n"
+        "i0123456789abcdef;1;Zurückgestellt;später;01.12.2026\r\n".encode("windows-1252"),
+    )
+    taking = german.take()
+    assert buckets(taking.accounts[0]) == (2, 0, 0, 0, 1, 1) and not taking.notes
+    # No list was published yet, so nothing could be answered.
+    assert german.rejects() == [(2, 3, "item_id", "known_item")]
+
+
 def test_a_laboratory_column_of_the_file_does_not_send_its_rows_elsewhere(german: Box) -> None:
     put(german, GERMAN_ROW + ";main", header=GERMAN_HEADER + ";laboratory")
     assert buckets(german.account())[1] == 1
@@ -625,7 +647,9 @@ def test_check_reads_a_file_outside_the_inbox_by_the_folders_it_lies_in(
     path.write_bytes(f"{GERMAN_HEADER}\n{GERMAN_ROW}\n".encode("latin-1"))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    taking = check([path], settings, maps, NIGHT, scratch, lambda line: None, inbox=tmp_path / "inbox")
+    taking = check(
+        [path], settings, maps, NIGHT, scratch, lambda line: None, inbox=tmp_path / "inbox"
+    )
     assert buckets(taking.accounts[0]) == (1, 1, 0, 0, 0, 0)
 
 
@@ -656,7 +680,7 @@ ROWS = st.lists(
 
 
 @few(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
