@@ -54,10 +54,14 @@ OWN_WORDS: dict[str, tuple[str, ...]] = {
     "route": words.ROUTES_OF_ADMINISTRATION,
     "decision": words.DECISIONS,
 }
-# Keys that several columns of a sender may have to make together.
-JOINED = ("result_id", "medication_id")
+# What stands between the columns of a sender that make one of the contract's: order number and test
+# make a key, a day and its time a moment, a comparator and its number a value.
+JOINED_BY = {
+    "result_id": "/", "medication_id": "/", "collected_at": " ", "reported_at": " ",
+    "recorded_on": " ", "started_on": " ", "value": "",
+}  # fmt: skip
 # What tells rows and people apart is never the same in all rows.
-NEVER_CONSTANT = (*JOINED, "patient_id")
+NEVER_CONSTANT = ("result_id", "medication_id", "patient_id")
 
 
 class Section(BaseModel):
@@ -299,8 +303,10 @@ class OwnFiles(Section):
             listed = [sources] if isinstance(sources, str) else sources
             if not listed or not all(source.strip() for source in listed):
                 raise ValueError(f"columns.{name} names no column")
-            if len(listed) > 1 and name not in JOINED:
-                raise ValueError(f"columns.{name}: only {' and '.join(JOINED)} may join columns")
+            if len(listed) > 1 and name not in JOINED_BY:
+                raise ValueError(
+                    f"columns.{name}: only {', '.join(JOINED_BY)} may be made of several columns"
+                )
         strange = sorted(name for name in self.ids if not name.endswith("_id"))
         if strange:
             raise ValueError(f"ids.{strange[0]} is no identifier")
@@ -563,8 +569,9 @@ ruleset = "praxis-2025"
 # Formats of strptime, or iso. Without any, ISO 8601 alone is read. A day that fits two of them
 # differently is rejected.
 # dates = ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
-# The file's names of the contract's columns; a key may be made of several.
-# columns = {result_id = ["Order No", "Test"], patient_id = "Patient", collected_at = "Sampled"}
+# The file's names of the contract's columns. Several columns may make a key (A1/B12), a moment (a
+# day and its time) or a value (a comparator and its number).
+# columns = {result_id = ["Order", "Test"], patient_id = "No", collected_at = ["Day", "Time"]}
 # What stands in a column that the file lacks.
 # constants = {code_system = "main-local", specimen = "serum"}
 # The file's own words for the contract's, in whatever case.

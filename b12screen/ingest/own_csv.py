@@ -27,7 +27,7 @@ from b12screen.ingest.delimited import (
     split,
 )
 from b12screen.ingest.recognise import Own
-from b12screen.settings import OwnFiles, fold
+from b12screen.settings import JOINED_BY, OwnFiles, fold
 from schemas.extracts import extract_columns
 from schemas.words import FEEDBACK
 
@@ -45,7 +45,6 @@ NO_DAY = "?"
 # What a number looks like before anybody asks for its signs.
 NUMBER_LIKE = r"^[<>]?=? ?[+-]?[0-9][0-9.,' \x{a0}\x{202f}\x{2019}]*([eE][+-]?[0-9]+)?$"
 UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-JOINT = "/"
 
 
 @dataclass(frozen=True)
@@ -286,7 +285,8 @@ def translated(
     cells = {column: cell(column, source, own, texts) for column, source in sources.items()}
     for column, source in sources.items():
         if column in DAYS and own.files.dates and source.places and texts.issuperset(source.places):
-            cells[column] = pl.lit(days(sent[f"c{source.places[0]}"], own.files.dates))
+            written = sent.select(cells[column].alias(column))[column]
+            cells[column] = pl.lit(days(written, own.files.dates))
     if kind == "labs":
         cells["laboratory"] = pl.lit(own.laboratory)
     return sent.select("record", "line", **cells)
@@ -319,11 +319,7 @@ def cell(column: str, source: Source, own: Own, texts: frozenset[int]) -> pl.Exp
     files = own.files
     if column in files.ids:
         parts = [identifier(part, files, column) for part in parts]
-    if len(parts) > 1:
-        # A key of which a part is missing is none.
-        is_whole = pl.all_horizontal(part.str.strip_chars() != "" for part in parts)
-        return pl.when(is_whole).then(pl.concat_str(parts, separator=JOINT)).otherwise(pl.lit(""))
-    (part,) = parts
+    part = parts[0] if len(parts) == 1 else joined(column, parts)
     if column in NUMBERS and is_text and (files.decimal, files.thousands) != (".", ""):
         return number(part, files.decimal, files.thousands)
     if column in files.words:
@@ -333,6 +329,16 @@ def cell(column: str, source: Source, own: Own, texts: frozenset[int]) -> pl.Exp
             list(spellings), list(spellings.values()), default=part, return_dtype=pl.String
         )
     return part
+
+
+def joined(column: str, parts: Sequence[pl.Expr]) -> pl.Expr:
+    """Several columns of the file as one; a key of which a part is missing is none."""
+    bare = [part.str.strip_chars() for part in parts]
+    whole = pl.concat_str(bare, separator=JOINED_BY[column]).str.strip_chars()
+    if not column.endswith("_id"):
+        return whole
+    is_whole = pl.all_horizontal(part != "" for part in bare)
+    return pl.when(is_whole).then(whole).otherwise(pl.lit(""))
 
 
 def identifier(text: pl.Expr, files: OwnFiles, column: str) -> pl.Expr:

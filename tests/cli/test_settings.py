@@ -70,7 +70,10 @@ def test_every_key_that_a_new_site_comments_out_is_a_key_and_shows_its_default(s
         (OWN + "columns = {resultid = 'x'}", "columns.resultid is no column of labs or"),
         (OWN + "kind = 'patients'\ncolumns = {value = 'x'}", "columns.value is no column of pat"),
         (OWN + "columns = {laboratory = 'x'}", "columns.laboratory is no column"),
-        (OWN + "columns = {code = ['x', 'y']}", "columns.code: only result_id and medication_id"),
+        (
+            OWN + "columns = {code = ['x', 'y']}",
+            "columns.code: only result_id, medication_id, coll",
+        ),
         (OWN + "columns = {code = ' '}", "columns.code names no column"),
         (OWN + "columns = {unit = 'u'}\nconstants = {unit = 'g/L'}", "unit stands in columns and"),
         (OWN + "constants = {patient_id = '7'}", "constants.patient_id: rows with one patient_id"),

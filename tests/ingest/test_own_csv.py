@@ -455,6 +455,32 @@ def test_a_key_made_of_several_columns_tells_the_tests_of_one_order_apart(german
     assert german.rejects() == [(3, 4, "result_id", "not_blank")]
 
 
+def test_a_day_and_its_time_a_comparator_and_its_number_are_put_together(german: Box) -> None:
+    columns = {
+        **GERMAN.columns,
+        "collected_at": ["Abnahme", "Uhrzeit"],
+        "value": ["Vorz", "Ergebnis"],
+    }
+    says(german, changed(columns=columns))
+    rows = [
+        "1;01.11.2026;08:30;<;0,41",
+        "2;01.11.2026;;;0,41",
+        "3;;08:30;;0,41",
+        "4;01.11.2026;8;;1",
+    ]
+    put(
+        german,
+        *[f"A{row};P-1;;MMAS;µmol/l;endgültig" for row in rows],
+        header="Auftrag;Abnahme;Uhrzeit;Vorz;Ergebnis;Patient;Befunddatum;Kürzel;Einheit;Status",
+    )
+    assert buckets(german.account()) == (4, 2, 0, 0, 0, 2)
+    assert [row[4:6] + row[7:8] for row in results(german)] == [
+        ("<", 410.0, "2026-11-01 08:30:00"),
+        ("=", 410.0, "2026-11-01 00:00:00"),
+    ]
+    assert [row[2:] for row in german.rejects()] == [("collected_at", "date")] * 2
+
+
 @pytest.mark.parametrize(
     ("separator", "quote", "row"),
     [
