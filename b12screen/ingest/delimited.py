@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -219,8 +219,7 @@ def names(line: str, separator: str, quote: str = '"') -> tuple[str, ...]:
         raise FileRefused("its first line is no header: a name in it is too long") from None
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A record as bytes: its number, the physical line it begins on, and its cells."""
 
     record: int
@@ -298,7 +297,8 @@ def split(
             if too_long:
                 yield Broken(number, begins, "cell_size", line)
                 continue
-            resume = lines.place()
+            # Without a quote a record is its line.
+            resume = lines.place() if mark and mark in line else None
             cells, check_name = record_cells(line, lines, delimiter, mark, max_cell_bytes)
             if len(cells) == n_columns + 1 and not cells[-1]:
                 # A separator behind the last cell adds nothing; the engine reads it so, too.
@@ -308,7 +308,8 @@ def split(
                 cells += [b""] * (n_columns - len(cells))
             check_name = check_name or fault(cells, line, n_columns, max_cell_bytes)
             if check_name:
-                lines.back_to(resume)
+                if resume is not None:
+                    lines.back_to(resume)
                 yield Broken(number, begins, check_name, line)
             else:
                 yield Record(number, begins, cells)
