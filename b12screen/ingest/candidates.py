@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import polars as pl
 
@@ -22,16 +24,18 @@ SURE = 0.95
 MOST_CODES = 40
 MOST_CANDIDATES = 4
 
-# Where the median of a whole feed lies, in canonical units: b12, holotc, hcy, folate and red-cell
-# folate between a national feed and NHANES 2003-2004, mma and creatinine as in NHANES, the others
-# from the middle of common reference ranges. No rule: it only puts candidates in order.
-MEDIANS = {
-    "mma": 130.0, "hcy": 9.0, "b12": 400.0, "holotc": 95.0, "folate": 20.0,
-    "red_cell_folate": 730.0, "creatinine": 75.0, "egfr": 90.0, "hb": 140.0, "mcv": 90.0,
-    "platelets": 250.0, "potassium": 4.2,
-}  # fmt: skip
 # A median within this factor of the usual one speaks for an analyte, beyond the second against it.
 NEAR, FAR = 2.0, 4.0
+
+
+@cache
+def usual_medians() -> dict[str, float]:
+    """Where the median of a whole feed lies, in canonical units, by analyte.
+
+    No rule and no limit: it only puts candidates in order for a person.
+    """
+    rows = pl.read_csv(files("b12screen.maps").joinpath("usual_median.csv").read_bytes())
+    return dict(rows.select("analyte", pl.col("median").cast(pl.Float64)).iter_rows())
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def candidates_of(results: Results, maps: Maps) -> list[Candidate]:
             if results.values.len() >= FEWEST_RESULTS:
                 if share_within(results.values * factor, *window) < SURE:
                     continue
-                distance = distance_of(results.values * row["factor"], MEDIANS[analyte])
+                distance = distance_of(results.values * row["factor"], usual_medians()[analyte])
             is_near = distance <= NEAR
             if (is_named or is_near) if results.unit else is_near:
                 evidence = [("name", is_named), ("unit", results.unit != ""), ("median", is_near)]

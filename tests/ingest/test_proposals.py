@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from b12screen.cli import main
 from b12screen.ingest import check
+from b12screen.ingest.candidates import usual_medians
 from b12screen.ingest.delimited import FileRefused
 from b12screen.ingest.propose import proposal
 from b12screen.ingest.recognise import Own
@@ -306,6 +307,13 @@ def test_unknown_codes_of_a_file_that_is_read_get_candidates(
     assert any(says in line for line in lines), lines
     if not system:
         assert all(line.startswith("#") for line in lines)
+
+
+def test_every_analyte_has_a_usual_median_inside_its_window(maps: Maps) -> None:
+    windows = maps.analyte.select("analyte", "low", "high")
+    assert list(usual_medians()) == list(windows["analyte"])
+    for analyte, low, high in windows.iter_rows():
+        assert low < usual_medians()[analyte] < high
 
 
 def test_check_proposes_for_a_named_file_and_changes_nothing(
