@@ -26,7 +26,7 @@ from b12screen.ingest.delimited import (
     header_text,
     split,
 )
-from b12screen.ingest.recognise import Own
+from b12screen.ingest.recognise import Own, shown
 from b12screen.settings import JOINED_BY, OwnFiles, fold
 from schemas.extracts import extract_columns
 from schemas.words import FEEDBACK
@@ -81,9 +81,9 @@ def own_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path)
     sent.mkdir()
     rows = Parts(sent, "rows", ("record", "line", *(f"c{place}" for place in places)))
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
-    # Spreadsheets leave off separators behind the last cell of a block of rows.
-    fills = kind == FEEDBACK
-    for row in split(path, separator, len(names), max_cell_bytes, own.files.quote, fills):
+    # A sheet that comes back is read as a spreadsheet saves it.
+    used = frozenset(places) if kind == FEEDBACK else None
+    for row in split(path, separator, len(names), max_cell_bytes, own.files.quote, used):
         if isinstance(row, Broken):
             raw = row.raw[:max_cell_bytes].decode("utf-8", "backslashreplace")
             broken.add([row.record, row.line, row.check_name, raw.replace("\0", "\\x00")])
@@ -95,7 +95,9 @@ def own_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path)
     return counted(names, sources, kind, n_row, n_broken)
 
 
-def own_parquet_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path) -> OwnRows:
+def own_parquet_rows(
+    path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path, most_bytes: int
+) -> OwnRows:
     """The same of a Parquet file; what it holds as days and numbers is not read as text again."""
     written = parquet_columns(path)
     names = tuple(name.strip().lower() for name in written)
@@ -113,7 +115,7 @@ def own_parquet_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folde
     sent = folder / "sent"
     sent.mkdir()
     taken = {f"c{place}": written[place] for place in places}
-    n_row, n_broken = parquet_as_text(path, taken, max_cell_bytes, sent)
+    n_row, n_broken = parquet_as_text(path, taken, max_cell_bytes, sent, most_bytes)
     for part in sorted(sent.glob("broken-*.parquet")):
         part.rename(folder / part.name)
     texts = frozenset(place for place in places if types[written[place]] == pl.String)
@@ -246,7 +248,8 @@ def sources_of(names: Sequence[str], own: Own, kind: str) -> dict[str, Source]:
         )
     if repeated:
         raise FileRefused(
-            f"it names a column twice: {', '.join(sorted(repeated))}; keep one of them"
+            f"it names a column twice: {', '.join(shown(name) for name in sorted(repeated))}; keep "
+            "one of them"
         )
     if missing:
         noun = "column" if len(missing) == 1 else "columns"

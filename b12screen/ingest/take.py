@@ -695,7 +695,10 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     faults = fault_table(own_checks(own, extract.kind))
     site.warehouse.write("taking.fault", faults)
     if extract.form == "parquet":
-        rows = own_parquet_rows(extract.path, own, extract.kind, limits.max_cell_bytes, folder)
+        most = int(limits.max_decompressed_gb * GIGABYTE)
+        rows = own_parquet_rows(
+            extract.path, own, extract.kind, limits.max_cell_bytes, folder, most
+        )
     else:
         path = extract.path
         if extract.packing:
