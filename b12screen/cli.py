@@ -25,7 +25,8 @@ from b12screen.errors import B12ScreenError, CannotWrite, UsageError
 if TYPE_CHECKING:
     from polars import DataFrame
 
-    from b12screen.ingest import Again
+    from b12screen.ingest import Again, Taking
+    from b12screen.maps import Maps
     from b12screen.notify import Notice
     from b12screen.settings import Settings
     from b12screen.warehouse import Warehouse
@@ -475,11 +476,18 @@ def check(arguments: argparse.Namespace) -> int:
     listed = Site(arguments.site.resolve()).current / "b12screen.duckdb"
     # The rows pass through a private folder outside the site, which is gone afterwards.
     with tempfile.TemporaryDirectory(prefix="b12screen-") as scratch, shown_progress() as progress:
+        maps = maps_of(settings)
         taking = check_extracts(
-            files, settings, maps_of(settings), as_of, Path(scratch), progress, listed
+            files, settings, maps, as_of, Path(scratch), progress, listed, inbox
         )
         with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
             reasons = warehouse.rows(REASONS)
+        # Only for files that somebody asks about by name: it reads them a second time.
+        proposed = [
+            line
+            for path in arguments.files
+            for line in proposals(path, inbox, taking, settings, maps, Path(scratch))
+        ]
     files_read = {account.file_name for account in taking.accounts}
     turned_away = {account.file_name for account in taking.accounts if account.reason}
     for account in taking.accounts:
@@ -499,14 +507,55 @@ def check(arguments: argparse.Namespace) -> int:
         print(f"{file_name}: left alone, its name is none of an extract")
     for remark in (*taking.notes, *taking.findings):
         print(remark)
+    print("\n".join(proposed), end="\n" if proposed else "")
     print("Compared with an empty store: rows that were taken before would be duplicates.")
     if not taking.accounts:
         print(
             "No extract was found. Drop labs*, patients*, conditions*, medications*, feedback* "
             "files, or messages as *.hl7, or FHIR resources as *.ndjson."
         )
+    if turned_away and not arguments.files:
+        print(
+            f"Asked about by name, b12screen check {arguments.site} FILE proposes settings for it."
+        )
     print(f"Nothing was written: {len(turned_away)} of {len(files_read)} files refused.")
     return DONE_WITH_FINDINGS if turned_away else DONE
+
+
+def proposals(
+    path: Path, inbox: Path, taking: "Taking", settings: "Settings", maps: "Maps", scratch: Path
+) -> list[str]:
+    """What may be put into the settings so that a file is read, or more of it; for a person."""
+    from b12screen.ingest.delimited import FileRefused
+    from b12screen.ingest.propose import may_be_text, proposal
+    from b12screen.ingest.recognise import Own, name_below
+    from b12screen.ingest.take import promised
+    from b12screen.settings import SETTINGS_FILE, OwnFiles
+
+    name = path.as_posix()
+    accounts = [account for account in taking.accounts if account.file_name == name]
+    is_unknown = any(account.reason for account in accounts) or name in taking.left_alone
+    has_unknown_codes = any(
+        account.kind == "labs" and account.n_out_of_scope for account in accounts
+    )
+    if not may_be_text(path) or not (is_unknown or has_unknown_codes):
+        return []
+    is_below = path.absolute().is_relative_to(inbox.absolute())
+    place = name_below(inbox.absolute(), path.absolute()) if is_below else path.name
+    known = None
+    if not is_unknown:
+        (extract,) = promised(path, settings, inbox)
+        own = Own(next(iter(settings.laboratories)), OwnFiles(files=["*"]))
+        known = next(iter(extract.own), own)
+    try:
+        lines = proposal(path, place, settings, maps, known, scratch / "proposal")
+    except FileRefused as refused:
+        return [f"{name}: nothing can be proposed for it: {refused}"]
+    heading = (
+        f"{name}: proposed for {SETTINGS_FILE}, for a person to read, correct and accept; "
+        "nothing was applied:"
+    )
+    return [heading, *lines] if lines else []
 
 
 def defer(arguments: argparse.Namespace) -> int:

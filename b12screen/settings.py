@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from b12screen.date_formats import DIRECTIVES, ISO, date_pattern
 from b12screen.errors import CannotWrite, SettingsInvalid, UsageError
 from b12screen.maps import (
     CONDITION_SYSTEMS,
@@ -25,6 +26,7 @@ from b12screen.maps import (
     OTHER_GROUPS,
     SUBSTANCES,
 )
+from schemas import words
 from schemas.words import ANALYTES
 
 SETTINGS_FILE = "b12screen.toml"
@@ -36,6 +38,30 @@ LABORATORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 LOOPBACK = (("http", "localhost"), ("http", "127.0.0.1"), ("http", "::1"))
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+ENCODINGS = ("utf-8", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be")
+DECIMALS = (".", ",")
+THOUSANDS = ("", ".", ",", " ", "'", "\u2019", "\u00a0", "\u202f")
+# The closed words that a sender may spell in its own way; a specimen has no closed list.
+OWN_WORDS: dict[str, tuple[str, ...]] = {
+    "status": words.STATUSES,
+    "specimen": (),
+    "sex": words.SEXES,
+    "opted_out": ("true", "false"),
+    "code_system": (),
+    "kind": words.MEDICATION_KINDS,
+    "dose_unit": words.DOSE_UNITS,
+    "route": words.ROUTES_OF_ADMINISTRATION,
+    "decision": words.DECISIONS,
+}
+# What stands between the columns of a sender that make one of the contract's: order number and test
+# make a key, a day and its time a moment, a comparator and its number a value.
+JOINED_BY = {
+    "result_id": "/", "medication_id": "/", "collected_at": " ", "reported_at": " ",
+    "recorded_on": " ", "started_on": " ", "value": "",
+}  # fmt: skip
+# What tells rows and people apart is never the same in all rows.
+NEVER_CONSTANT = ("result_id", "medication_id", "patient_id")
 
 
 class Section(BaseModel):
@@ -186,6 +212,170 @@ class Accepted(Section):
         return self
 
 
+class IdRule(Section):
+    """How an identifier is made equal to the one other extracts use: cut a prefix, pad digits."""
+
+    strip_prefix: str = ""
+    pad: Annotated[int, Field(ge=1, le=64)] | None = None
+
+
+class OwnFiles(Section):
+    """Files of a laboratory that are written its own way, and how they are read.
+
+    `columns` gives the file's name for a column of the contract; `constants` what stands in a
+    column that the file lacks. Cells that do not fit what is said here are rejected, not guessed.
+    """
+
+    files: Annotated[list[str], Field(min_length=1)]
+    kind: str | None = None
+    encoding: str = "utf-8"
+    separator: str | None = None
+    quote: str = '"'
+    decimal: str = "."
+    thousands: str = ""
+    dates: list[str] = []
+    columns: dict[str, str | list[str]] = {}
+    constants: dict[str, str] = {}
+    words: dict[str, dict[str, str]] = {}
+    ids: dict[str, IdRule] = {}
+
+    @field_validator("files")
+    @classmethod
+    def files_lie_below_the_inbox(cls, files: list[str]) -> list[str]:
+        for pattern in files:
+            parts = pattern.split("/")
+            if "\\" in pattern or not {"", ".", ".."}.isdisjoint(parts):
+                raise ValueError(
+                    "is a path below the inbox such as lab-a/*.csv, with / and without . or .."
+                )
+        return files
+
+    @field_validator("kind")
+    @classmethod
+    def kind_is_known(cls, kind: str | None) -> str | None:
+        return None if kind is None else one_of(kind, words.EXTRACT_KINDS)
+
+    @field_validator("encoding")
+    @classmethod
+    def encoding_is_known(cls, encoding: str) -> str:
+        return one_of(encoding, ENCODINGS)
+
+    @field_validator("decimal")
+    @classmethod
+    def decimal_is_known(cls, decimal: str) -> str:
+        return one_of(decimal, DECIMALS)
+
+    @field_validator("thousands")
+    @classmethod
+    def thousands_is_known(cls, thousands: str) -> str:
+        if thousands not in THOUSANDS:
+            raise ValueError("is none of . , ' and a blank")
+        return thousands
+
+    @field_validator("separator")
+    @classmethod
+    def separator_is_one_character(cls, separator: str | None) -> str | None:
+        if separator is not None and (
+            len(separator) != 1 or separator.isalnum() or separator in "\r\n\0\ufeff"
+        ):
+            raise ValueError("is not one character that can stand between cells")
+        return separator
+
+    @field_validator("quote")
+    @classmethod
+    def quote_is_one_character(cls, quote: str) -> str:
+        if quote and (
+            len(quote) != 1 or not quote.isascii() or quote.isalnum() or quote in "\r\n\0"
+        ):
+            raise ValueError('is not one character, nor "" for a file without quotes')
+        return quote
+
+    @field_validator("dates")
+    @classmethod
+    def dates_are_formats(cls, dates: list[str]) -> list[str]:
+        for date_format in dates:
+            if date_format != ISO and date_pattern(date_format) is None:
+                raise ValueError(
+                    "holds what is neither iso nor a format with a day, a month and a year, "
+                    f"made of {' '.join(DIRECTIVES)}"
+                )
+        return dates
+
+    @field_validator("words")
+    @classmethod
+    def words_are_of_the_contract(
+        cls, own_words: dict[str, dict[str, str]]
+    ) -> dict[str, dict[str, str]]:
+        for column, spellings in own_words.items():
+            if column not in OWN_WORDS:
+                raise ValueError(f"{column} is none of " + ", ".join(OWN_WORDS))
+            if len({fold(spelling) for spelling in spellings}) < len(spellings):
+                raise ValueError(f"{column}: two spellings differ only by case")
+            closed = OWN_WORDS[column]
+            if closed and not set(spellings.values()) <= set(closed):
+                raise ValueError(f"{column}: a word is none of " + ", ".join(closed))
+        return own_words
+
+    @model_validator(mode="after")
+    def signs_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError("decimal and thousands are the same sign")
+        if self.separator is not None and self.separator == self.quote:
+            raise ValueError("separator and quote are the same sign")
+        return self
+
+    @model_validator(mode="after")
+    def columns_are_of_the_contract(self) -> Self:
+        # Its import takes as long as the rest of a short command, and few sites need it.
+        from schemas.extracts import extract_columns
+
+        kinds = words.EXTRACT_KINDS if self.kind is None else (self.kind,)
+        known = {name for kind in kinds for name in extract_columns(kind)} - {"laboratory"}
+        for title, named in (
+            ("columns", self.columns),
+            ("constants", self.constants),
+            ("words", self.words),
+            ("ids", self.ids),
+        ):
+            strange = sorted(set(named) - known)
+            if strange:
+                near = difflib.get_close_matches(strange[0], sorted(known), n=1)
+                raise ValueError(
+                    f"{title}.{strange[0]} is no column of {' or '.join(kinds)}"
+                    + (f"; meant is perhaps {near[0]}" if near else "")
+                )
+        for name, sources in self.columns.items():
+            listed = [sources] if isinstance(sources, str) else sources
+            if not listed or not all(source.strip() for source in listed):
+                raise ValueError(f"columns.{name} names no column")
+            if len(listed) > 1 and name not in JOINED_BY:
+                raise ValueError(
+                    f"columns.{name}: only {', '.join(JOINED_BY)} may be made of several columns"
+                )
+        strange = sorted(name for name in self.ids if not name.endswith("_id"))
+        if strange:
+            raise ValueError(f"ids.{strange[0]} is no identifier")
+        for name in NEVER_CONSTANT:
+            if name in self.constants:
+                raise ValueError(f"constants.{name}: rows with one {name} could not be told apart")
+        twice = sorted(self.columns.keys() & self.constants.keys())
+        if twice:
+            raise ValueError(f"{twice[0]} stands in columns and in constants")
+        return self
+
+
+def one_of(word: str, closed: tuple[str, ...]) -> str:
+    """The word itself; ValueError where it is not one of a closed list."""
+    if word not in closed:
+        raise ValueError("is none of " + ", ".join(closed))
+    return word
+
+
+def fold(spelling: str) -> str:
+    """A word as words are compared: trimmed, lower case."""
+    return spelling.strip().lower()
+
+
 class Laboratory(Section):
     """One laboratory: its own codes, and the units of tests whose unit cell it leaves blank."""
 
@@ -194,6 +384,7 @@ class Laboratory(Section):
     sending_facilities: list[str] = []
     fhir_system: str | None = None
     fhir_performers: list[str] = []
+    csv: list[OwnFiles] = []
     tests: dict[str, LocalTest] = {}
     default_units: dict[str, str] = {}
 
@@ -424,6 +615,34 @@ ruleset = "praxis-2025"
 # unit = "nmol/L"
 # specimen = "serum"
 
+# Files that the laboratory writes its own way; one such table for each way. Files that are UTF-8
+# with the contract's column names need none. `b12screen check SITE FILE` proposes one.
+# [[laboratories.main.csv]]
+# Its files, as paths below the inbox: * stays within a folder, **/ is any folders.
+# files = ["lab-a/*.csv", "labs_a_*"]
+# What they hold; without it the first word of the file's name says it, else labs are meant.
+# kind = "labs"
+# utf-8, latin-1, windows-1252, utf-16 (marked), utf-16-le, utf-16-be
+# encoding = "windows-1252"
+# Without one: comma, semicolon or tab, whichever the header shows.
+# separator = ";"
+# quote = '"'
+# 0,41 and 1.234,5; without a thousands sign 1.234,5 is rejected.
+# decimal = ","
+# thousands = "."
+# Formats of strptime, or iso. Without any, ISO 8601 alone is read. A day that fits two of them
+# differently is rejected.
+# dates = ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+# The file's names of the contract's columns. Several columns may make a key (A1/B12), a moment (a
+# day and its time) or a value (a comparator and its number).
+# columns = {result_id = ["Order", "Test"], patient_id = "No", collected_at = ["Day", "Time"]}
+# What stands in a column that the file lacks.
+# constants = {code_system = "main-local", specimen = "serum"}
+# The file's own words for the contract's, in whatever case.
+# words = {status = {"endgültig" = "final", "storniert" = "cancelled"}}
+# Identifiers as the other extracts write them: without a prefix, digits filled up with noughts.
+# ids = {patient_id = {strip_prefix = "P-", pad = 8}}
+
 # Conditions and drugs that the shipped maps do not name; `b12screen unmapped` lists what was sent.
 # A code added for a group also says that the feed can tell of that group: add them all or none.
 # [conditions.snomed.123456789]
@@ -517,6 +736,10 @@ def known_keys(path: list[str]) -> list[str]:
             return list(Laboratory.model_fields)
         case ["laboratories", _, "tests", _]:
             return list(LocalTest.model_fields)
+        case ["laboratories", _, "csv", _]:
+            return list(OwnFiles.model_fields)
+        case ["laboratories", _, "csv", _, "ids", _]:
+            return list(IdRule.model_fields)
         case ["conditions", _, _]:
             return list(OwnCondition.model_fields)
         case ["drugs", _, _]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from b12screen.errors import SettingsInvalid
-from b12screen.maps import Maps, fold_code, load_maps
+from b12screen.maps import Maps, fold_code, fold_unit, fold_words, load_maps
 from b12screen.settings import SETTINGS_FILE, Settings
 
 # Source and verification of a row that a site has added.
@@ -21,6 +21,7 @@ BY_REVIEWER = ("maps/tests.csv", "site")
 def maps_of(settings: Settings) -> Maps:
     """The maps with the site's own codes; SettingsInvalid names each that is shipped already."""
     maps = load_maps()
+    tests_can_be_read(settings, maps)
     own = replace(
         maps,
         # Shown in the night's file; which laboratory it counts for is the settings' to say.
@@ -116,4 +117,36 @@ def against_shipped(settings: Settings, maps: Maps) -> None:
             f"{len(findings)} tests that the site accepted are wrong (maps/tests.*.csv): "
             f"{'; '.join(findings)}. Nothing was read or published. Take them out: accept a "
             "workbook with the decision `remove` for them."
+        )
+
+
+def tests_can_be_read(settings: Settings, maps: Maps) -> None:
+    """SettingsInvalid where a laboratory's test has a unit or a specimen that no result could have.
+
+    Left alone, every result of that test would be rejected, night after night.
+    """
+    units = set(maps.unit.select("analyte", "spelling").iter_rows())
+    specimens = set(maps.specimen.select("analyte", "specimen").iter_rows())
+    analytes: dict[str, set[str]] = {}
+    for code, analyte in maps.test.select("code", "analyte").iter_rows():
+        analytes.setdefault(code, set()).add(analyte)
+    findings = []
+    for name, laboratory in settings.laboratories.items():
+        for code, test in laboratory.tests.items():
+            key = f"laboratories.{name}.tests.{code}"
+            if test.unit is not None and (test.analyte, fold_unit(test.unit)) not in units:
+                findings.append(f"{key}.unit: the unit map has no such unit for {test.analyte}")
+            if test.specimen and (test.analyte, fold_words(test.specimen)) not in specimens:
+                findings.append(f"{key}.specimen: {test.analyte} is not made from it")
+        for code, unit in laboratory.default_units.items():
+            key = f"laboratories.{name}.default_units.{code}"
+            if code not in analytes:
+                findings.append(f"{key}: is no code of the shipped map; put the unit into tests")
+            elif not any((analyte, fold_unit(unit)) in units for analyte in analytes[code]):
+                findings.append(f"{key}: the unit map has no such unit for this test")
+    if findings:
+        noun = "setting is" if len(findings) == 1 else "settings are"
+        raise SettingsInvalid(
+            f"{len(findings)} {noun} wrong in {SETTINGS_FILE}: {'; '.join(findings)}. Nothing was "
+            "read or published. Mend the file and run again."
         )

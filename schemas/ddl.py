@@ -173,8 +173,19 @@ def broken_parquet(pattern: str, has_segment: bool) -> str:
 def places_parquet(pattern: str) -> str:
     """The view ``taking.place``: where in its file of messages each row stands."""
     return (
-        'CREATE OR REPLACE VIEW "taking"."place" AS '
-        f"SELECT record, line, segment FROM read_parquet({quoted_parts(pattern)})"
+        'CREATE OR REPLACE VIEW "taking"."place" AS SELECT record, line, segment, '
+        f"CAST(NULL AS JSON) AS sent FROM read_parquet({quoted_parts(pattern)})"
+    )
+
+
+def places_as_sent(pattern: str, names: Mapping[str, str]) -> str:
+    """The view ``taking.place`` over rows as sent; ``names`` are the sender's, by column."""
+    struct = ", ".join(f"{quoted_text(name)}: {_never_null(c)}" for c, name in names.items())
+    sent = f"to_json({{'sent': {{{struct}}}}})" if names else "CAST(NULL AS JSON)"
+    return (
+        'CREATE OR REPLACE VIEW "taking"."place" AS SELECT record, nullif(line, 0) AS line, '
+        f"CAST(NULL AS VARCHAR) AS segment, {sent} AS sent "
+        f"FROM read_parquet({quoted_parts(pattern)})"
     )
 
 

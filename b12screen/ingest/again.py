@@ -9,6 +9,7 @@ clinics are never taken again: no map reads them.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 from b12screen.errors import UsageError
 from b12screen.ingest.checks import CHECKS
 from b12screen.ingest.delimited import BATCH_ROWS, Parts, content_hash
-from b12screen.ingest.recognise import Extract, recognised
+from b12screen.ingest.own_csv import reread
+from b12screen.ingest.recognise import Extract, Own, recognised
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
@@ -93,13 +95,14 @@ class Again:
     files: tuple[Path, ...] = ()
 
 
-def waiting(warehouse: Warehouse) -> list[Extract]:
+def waiting(warehouse: Warehouse, owns: Sequence[Own]) -> list[Extract]:
     """An extract for the rejected rows of each file and kind that were read as rows at all."""
     found = []
     for name, sha256, kind, sent_for, _ in warehouse.rows(WAITING_FILES, (READ_AS_ROWS,)):
-        promised = recognised(Path(name), name)
+        own = tuple(own for own in owns if own.names(name))
+        promised = recognised(Path(name), name, own)
         form, packing = (promised[0].form, promised[0].packing) if promised else ("csv", "")
-        found.append(Extract(Path(name), name, kind, form, packing, "retry", sent_for, sha256))
+        found.append(Extract(Path(name), name, kind, form, packing, "retry", sent_for, sha256, own))
     return in_order(found)
 
 
@@ -109,7 +112,9 @@ def waiting_rows(warehouse: Warehouse) -> tuple[int, int]:
     return n_row, n_all
 
 
-def taken_contents(warehouse: Warehouse, inbox: Path, files: tuple[Path, ...]) -> list[Extract]:
+def taken_contents(
+    warehouse: Warehouse, inbox: Path, files: tuple[Path, ...], owns: Sequence[Own]
+) -> list[Extract]:
     """The extracts of files whose content was taken before, under the name it was taken by.
 
     A file is looked for where it is named, then below the inbox. UsageError where one is not there
@@ -137,7 +142,7 @@ def taken_contents(warehouse: Warehouse, inbox: Path, files: tuple[Path, ...]) -
                 "Nothing was done. No map reads them; the clinic answers again in a new file."
             )
         _, name, sent_for = known[0]
-        promised = recognised(Path(name), name)
+        promised = recognised(Path(name), name, [own for own in owns if own.names(name)])
         kinds = {kind for kind, _, _ in known}
         # Every kind of a file of messages: today's settings may read rows of one that it had not.
         found[sha256] = [
@@ -171,8 +176,12 @@ def rejected_as_parquet(warehouse: Warehouse, extract: Extract, folder: Path) ->
             WAITING_ROWS,
             (extract.sha256, extract.kind, extract.name, READ_AS_ROWS, last, BATCH_ROWS),
         )
-        for record, line, segment, raw in batch:
-            cells = json.loads(raw)
+        found = [json.loads(raw) for *_, raw in batch]
+        if len(extract.own) == 1 and found and all("sent" in cells for cells in found):
+            # What the settings say of the sender's own form today, over the row as it was sent.
+            sent = [cells["sent"] for cells in found]
+            found = list(reread(sent, extract.own[0], extract.kind))
+        for (record, line, segment, _), cells in zip(batch, found, strict=True):
             rows.add([record, line, segment, *(cells.get(name) for name in columns)])
         if len(batch) < BATCH_ROWS:
             return rows.close()

@@ -4,10 +4,13 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePath
 
+from b12screen.settings import OwnFiles, Settings
 from schemas.words import EXTRACT_KINDS
 
 FIRST_WORD = re.compile(r"[a-z]*")
@@ -21,10 +24,27 @@ MESSAGE_KINDS = {
 }
 
 
+PACKED = re.compile(r"\.(gz|zst)$")
+
+
+@dataclass(frozen=True)
+class Own:
+    """A laboratory and the way in which some of its files are written, as the settings say."""
+
+    laboratory: str
+    files: OwnFiles
+
+    def names(self, name: str) -> bool:
+        """Whether it speaks of the file of this name below the inbox; of a hidden one never."""
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        return not hidden and any(below(pattern).fullmatch(name) for pattern in self.files.files)
+
+
 @dataclass(frozen=True)
 class Extract:
     """One kind of rows to take from a file: its path below the inbox in POSIX form, the file's
     form, its packing; where it is taken again, by which command, when it first came, its content.
+    ``own`` are the settings that speak of it: none for most, more than one is a contradiction.
     """
 
     path: Path
@@ -35,6 +55,7 @@ class Extract:
     taken_by: str = "run"
     sent_for: date | None = None
     sha256: str = ""
+    own: tuple[Own, ...] = ()
 
     @property
     def holds_messages(self) -> bool:
@@ -58,20 +79,56 @@ def stamp(path: Path) -> Stamp:
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
-def recognised(path: Path, name: str) -> list[Extract]:
-    """The extracts that a file name promises, one for each kind; none where it is no extract."""
+def own_files(settings: Settings) -> list[Own]:
+    """Every laboratory's own ways of writing a file, in the order of the settings."""
+    return [
+        Own(name, files)
+        for name, laboratory in settings.laboratories.items()
+        for files in laboratory.csv
+    ]
+
+
+@cache
+def below(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths: ``*`` and ``?`` stay within one folder, ``**`` is any folders."""
+    text = ""
+    for part in re.findall(r"\*\*/|\*|\?|[^*?]+", pattern):
+        wild = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
+        text += wild.get(part) or re.escape(part)
+    return re.compile(text, re.DOTALL)
+
+
+def names_outside(own: Own, path: PurePath) -> bool:
+    """Whether it would speak of a file that lies elsewhere, put into the inbox with its folders."""
+    parts = path.parts
+    return any(own.names("/".join(parts[place:])) for place in range(len(parts)))
+
+
+def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
+    """The extracts that a file name promises, one for each kind; none where it is no extract.
+
+    ``own`` are the settings that speak of this file: whatever ends its name, it is text then, of
+    the kind that they state, else that its first word says, else of labs.
+    """
     base = path.name.lower()
     word = FIRST_WORD.match(base)
     form = FORM.search(base)
-    if form is None:
+    if form is None and not own:
         return []
-    shape, _, packing = form[1].partition(".")
-    named = next(((kind,) for kind in EXTRACT_KINDS if word and word[0].startswith(kind)), ())
-    kinds = MESSAGE_KINDS.get(shape, named)
-    return [Extract(path, name, kind, shape, packing) for kind in kinds]
+    packed = PACKED.search(base)
+    shape, packing = "csv", packed[1] if packed else ""
+    if form is not None:
+        shape, _, packing = form[1].partition(".")
+    if shape in MESSAGE_KINDS:
+        return [Extract(path, name, kind, shape, packing) for kind in MESSAGE_KINDS[shape]]
+    named = next((kind for kind in EXTRACT_KINDS if word and word[0].startswith(kind)), None)
+    if own:
+        kind = own[0].files.kind or named or "labs"
+        return [Extract(path, name, kind, shape, packing, own=tuple(own))]
+    return [Extract(path, name, named, shape, packing)] if named else []
 
 
-def found(inbox: Path) -> tuple[list[Extract], list[str], list[str]]:
+def found(inbox: Path, owns: Sequence[Own] = ()) -> tuple[list[Extract], list[str], list[str]]:
     """Extracts by name bytewise, files left alone, and findings on what cannot be looked into."""
     extracts: list[Extract] = []
     left_alone: list[str] = []
@@ -97,7 +154,8 @@ def found(inbox: Path) -> tuple[list[Extract], list[str], list[str]]:
                     "into the inbox"
                 )
                 continue
-            promised = recognised(path, name) if stat.S_ISREG(sort_of_file) else []
+            own = [own for own in owns if own.names(name)]
+            promised = recognised(path, name, own) if stat.S_ISREG(sort_of_file) else []
             if not promised or shown(name) != name:
                 left_alone.append(shown(name))
             else:

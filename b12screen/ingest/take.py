@@ -22,7 +22,6 @@ from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.columnar import parquet_as_text, parquet_columns
 from b12screen.ingest.delimited import (
-    CHUNK,
     FileRefused,
     Header,
     Measures,
@@ -31,12 +30,24 @@ from b12screen.ingest.delimited import (
     measured,
     rows_as_parquet,
     unpacked,
+    with_line_feeds,
 )
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
 from b12screen.ingest.hl7v2_cells import Dialect, dialect
 from b12screen.ingest.near import near_duplicates
-from b12screen.ingest.recognise import Extract, Stamp, found, recognised, shown, stamp
+from b12screen.ingest.own_csv import as_utf8, own_checks, own_parquet_rows, own_rows
+from b12screen.ingest.recognise import (
+    Extract,
+    Stamp,
+    found,
+    name_below,
+    names_outside,
+    own_files,
+    recognised,
+    shown,
+    stamp,
+)
 from b12screen.maps import Maps
 from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
@@ -158,7 +169,8 @@ NOTHING_BROKEN = (
 # Only messages tell more of a row's place than its record.
 NO_PLACES = (
     "CREATE OR REPLACE VIEW taking.place AS SELECT CAST(NULL AS BIGINT) AS record, "
-    "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment LIMIT 0"
+    "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment, CAST(NULL AS JSON) AS sent "
+    "LIMIT 0"
 )
 COPY_BROKEN = (
     "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
@@ -185,7 +197,8 @@ COPY_REJECTS = (
 KEEP_REJECTS = (
     "INSERT INTO private.reject_row BY NAME SELECT night.file_name, ? AS sha256, ? AS kind, "
     "taken.record, place.line, place.segment, "
-    "fault.check_name, taken.cells AS raw, night.as_of AS taken_for FROM core.taken "
+    "fault.check_name, coalesce(json_merge_patch(taken.cells, place.sent), taken.cells) AS raw, "
+    "night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
     "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
@@ -312,14 +325,15 @@ def take(
     site = Site(
         warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
     )
-    extracts, left_alone, findings = found(inbox)
+    owns = own_files(settings)
+    extracts, left_alone, findings = found(inbox, owns)
     prepare(site)
     if again is None:
         return taken_in(site, extracts, left_alone, findings)
     n_waiting, n_rejected = taking_again.waiting_rows(warehouse)
-    repeated = taking_again.taken_contents(warehouse, inbox, again.files)
+    repeated = taking_again.taken_contents(warehouse, inbox, again.files, owns)
     if again.rejected:
-        repeated += taking_again.waiting(warehouse)
+        repeated += taking_again.waiting(warehouse, owns)
     taking = taken_in(site, [*repeated, *extracts], left_alone, findings)
     return replace(taking, again=told_again(taking, again, n_waiting, n_rejected))
 
@@ -353,12 +367,15 @@ def check(
     scratch: Path,
     progress: Callable[[str], None],
     listed: Path | None = None,
+    inbox: Path | None = None,
 ) -> Taking:
     """The accounts that these files would get in an empty store; writes below ``scratch`` only.
 
-    ``listed`` is the last published database, whose items may be answered.
+    ``listed`` is the last published database, whose items may be answered. What a laboratory's
+    settings say of files goes by their place below the inbox, or for a file that lies elsewhere by
+    the folders it lies in.
     """
-    extracts = [(path, recognised(path, path.as_posix())) for path in files]
+    extracts = [(path, promised(path, settings, inbox)) for path in files]
     limits = settings.limits
     with Warehouse.open(
         scratch / "check.duckdb",
@@ -374,10 +391,21 @@ def check(
         prepare(site)
         return taken_in(
             site,
-            [extract for _, promised in extracts for extract in promised],
-            [path.as_posix() for path, promised in extracts if not promised],
+            [extract for _, kinds in extracts for extract in kinds],
+            [path.as_posix() for path, kinds in extracts if not kinds],
             [],
         )
+
+
+def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract]:
+    """The extracts that a file to be checked would be, under the path that it was named by."""
+    whole = path.absolute()
+    if inbox is not None and whole.is_relative_to(inbox.absolute()):
+        name = name_below(inbox.absolute(), whole)
+        own = [own for own in own_files(settings) if own.names(name)]
+    else:
+        own = [own for own in own_files(settings) if names_outside(own, whole)]
+    return recognised(path, path.as_posix(), own)
 
 
 def taken_in(
@@ -504,11 +532,7 @@ def prepare(site: Site) -> None:
         "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
         "decision": pl.DataFrame({"decision": words.DECISIONS}),
         "known_item": pl.DataFrame(schema={"item_id": pl.String}),
-        "fault": pl.DataFrame(
-            [(fault, *check) for fault, check in (CHECKS | SHAPES).items()],
-            schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
-            orient="row",
-        ),
+        "fault": fault_table(CHECKS | SHAPES),
         "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
     }
     for name, frame in frames.items():
@@ -525,6 +549,15 @@ def know_items(site: Site) -> None:
         site.warehouse.attach(site.listed, "last", read_only=True)
         site.warehouse.execute(KNOWN_ITEMS)
         site.warehouse.detach("last")
+
+
+def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFrame:
+    """What a row that fails a check is told."""
+    return pl.DataFrame(
+        [(fault, *check) for fault, check in checks.items()],
+        schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
+        orient="row",
+    )
 
 
 def taken_file(
@@ -609,6 +642,8 @@ def taken_file(
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if extract.own:
+            site.warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
         if extract.kind != "labs":
             # What was turned away leaves no working table of its shape to the next kind.
             site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
@@ -747,6 +782,8 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     wanted = tuple(contract)
     path = extract.path
     set_night(site, extract)
+    if extract.own:
+        return scan_own(site, extract, folder)
     if extract.form == "parquet":
         written = parquet_columns(path)
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
@@ -780,6 +817,38 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     return scanned, extra
 
 
+def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
+    """The same of a file that is written a laboratory's own way."""
+    limits = site.settings.limits
+    if len(extract.own) > 1:
+        named = ", ".join(sorted({own.laboratory for own in extract.own}))
+        raise FileRefused(
+            f"the settings name it more than once (csv files of {named}); let one of them name it"
+        )
+    (own,) = extract.own
+    faults = fault_table(own_checks(own, extract.kind))
+    site.warehouse.write("taking.fault", faults)
+    if extract.form == "parquet":
+        most = int(limits.max_decompressed_gb * GIGABYTE)
+        rows = own_parquet_rows(
+            extract.path, own, extract.kind, limits.max_cell_bytes, folder, most
+        )
+    else:
+        path = extract.path
+        if extract.packing:
+            path = folder / "unpacked.csv"
+            most = int(limits.max_decompressed_gb * GIGABYTE)
+            unpacked(extract.path, extract.packing, path, most)
+        path = as_utf8(path, own.files.encoding, folder / "utf8.csv")
+        _, shape = measured(path, hashed=False)
+        if shape.n_newline == 0 and shape.n_return > 0:
+            path = with_line_feeds(path, folder / "lines.csv", b"\r")
+        rows = own_rows(path, own, extract.kind, limits.max_cell_bytes, folder)
+    scanned = exactly(site, extract, rows.columns, rows.n_row, rows.n_broken, folder)
+    site.warehouse.execute(ddl.places_as_sent(str(folder / "sent" / "rows-*.parquet"), rows.sent))
+    return scanned, unused(list(rows.extra), extract.kind)
+
+
 def columns_of(kind: str, names: list[str]) -> dict[str, int]:
     """Where each contract column stands; FileRefused names the required ones that are missing."""
     contract = extract_columns(kind)
@@ -797,19 +866,6 @@ def unused(names: list[str], kind: str) -> str:
     """The columns that are dropped, for a message; the rest of a sheet of our own is none."""
     known = (*extract_columns(kind), *(SHEET if kind == words.FEEDBACK else ()))
     return ", ".join(shown(name) or "(no name)" for name in names if name not in known)
-
-
-def with_line_feeds(path: Path, target: Path, line_end: bytes) -> Path:
-    """A copy of a text file with LF in place of another line end."""
-    held_back = b""
-    with path.open("rb") as source, target.open("wb") as out:
-        while chunk := source.read(CHUNK):
-            chunk = held_back + chunk
-            # The first half of a CRLF may be the last byte that was read.
-            held_back = b"\r" if len(line_end) > 1 and chunk.endswith(b"\r") else b""
-            out.write(chunk[: len(chunk) - len(held_back)].replace(line_end, b"\n"))
-        out.write(held_back)
-    return target
 
 
 def set_night(site: Site, extract: Extract) -> None:
@@ -968,9 +1024,9 @@ def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str
     allowed = rejects_allowed(site, extract, scanned)
     if failures.total() <= allowed:
         return None
-    return hold_reason(
-        scanned.n_row + scanned.n_broken, allowed, failures, extract.taken_by == "run"
-    )
+    checks = own_checks(extract.own[0], extract.kind) if extract.own else CHECKS | SHAPES
+    n_read, is_new = scanned.n_row + scanned.n_broken, extract.taken_by == "run"
+    return hold_reason(n_read, allowed, failures, checks, is_new)
 
 
 def taken_rejects(site: Site, extract: Extract) -> FileAccount | None:
@@ -994,6 +1050,9 @@ def taken_rejects(site: Site, extract: Extract) -> FileAccount | None:
         )
         scope = Counter({"scope": faults["scope"]})
         return kept(site, extract, account, Scanned(n_mended, 0), scope, [], [])
+    except FileRefused:
+        # The settings now ask for a column that was not kept of these rows; their file has it.
+        return None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if extract.kind != "labs":
@@ -1068,10 +1127,16 @@ def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
     return allowed
 
 
-def hold_reason(n_read: int, allowed: float, faults: Counter[str], is_new: bool) -> str:
+def hold_reason(
+    n_read: int,
+    allowed: float,
+    faults: Counter[str],
+    checks: Mapping[str, tuple[str | None, str, str]],
+    is_new: bool,
+) -> str:
     """Why a file is held, with its commonest faults."""
     commonest = sorted(faults.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
-    told = "; ".join(f"{n} x {(CHECKS | SHAPES)[fault][2]}" for fault, n in commonest)
+    told = "; ".join(f"{n} x {checks[fault][2]}" for fault, n in commonest)
     n_rejected = faults.total()
     return (
         f"{n_rejected} of {n_read} rows were rejected ({n_rejected / n_read:.2%}, the limit "

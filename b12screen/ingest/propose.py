@@ -1,0 +1,505 @@
+"""A map proposed for a file that the site does not know, for a person to read and to accept.
+
+Nothing is applied. What is printed names columns and words of the file, never a row: a word that
+is not known here is told only where it stands in 20 rows of 5 people.
+"""
+
+import difflib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from b12screen.date_formats import ISO
+from b12screen.ingest import lookups
+from b12screen.ingest.candidates import (
+    FEWEST_PEOPLE,
+    FEWEST_RESULTS,
+    SURE,
+    inline,
+    quoted,
+    test_lines,
+)
+from b12screen.ingest.delimited import (
+    FileRefused,
+    Record,
+    header_text,
+    measured,
+    names,
+    split,
+    unpacked,
+    with_line_feeds,
+)
+from b12screen.ingest.own_csv import as_utf8, own_header, sources_of, translated
+from b12screen.ingest.recognise import FIRST_WORD, Own, recognised
+from b12screen.ingest.sniffed import (
+    Days,
+    Found,
+    days_of,
+    decimals_of,
+    encoding_of,
+    is_header,
+    separator_of,
+)
+from b12screen.ingest.vocabulary import NAMES, SEX_WORDS, STATUS_WORDS
+from b12screen.maps import Maps, fold_unit
+from b12screen.settings import NEVER_CONSTANT, OwnFiles, Settings, fold
+from schemas import words
+from schemas.extracts import extract_columns
+
+MOST_RECORDS = 100_000
+MOST_BYTES = 4_000_000_000
+LOINC = "^[0-9]{1,5}-[0-9]$"
+# Two names are alike from here on, as difflib counts.
+ALIKE = 0.8
+# A column is of a sort where so many of its cells are.
+MOSTLY = 0.8
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first records of a file: its columns as c0, c1 …, cells without blanks around."""
+
+    names: tuple[str, ...]
+    separator: str
+    cells: pl.DataFrame
+    n_broken: int
+    is_whole: bool
+
+
+def proposal(
+    path: Path, name: str, settings: Settings, maps: Maps, known: Own | None, scratch: Path
+) -> list[str]:
+    """The lines to print for a delimited file; none where there is nothing to propose.
+
+    ``name`` is its path below the inbox, or only its name. ``known`` is what the settings say of
+    the file where it could be read: then only its unknown codes are left to map. FileRefused where
+    the file cannot be looked into.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    base = path.name.lower()
+    if base.endswith((".gz", ".zst")):
+        unpacked(path, base.rpartition(".")[2], scratch / "unpacked.csv", MOST_BYTES)
+        path, base = scratch / "unpacked.csv", base.rpartition(".")[0]
+    if known is not None:
+        table = read(path, known.files.encoding, known.files, "labs", scratch)
+        return test_lines(canonical(table, known, "labs"), known.laboratory, settings, maps)
+    encoding = encoding_of(path)
+    if not encoding.choices:
+        raise FileRefused(f"{encoding.why}; ask the sender which it is, or for UTF-8")
+    table = read(path, encoding.choices[0], None, "", scratch)
+    word = FIRST_WORD.match(base)
+    named = next((kind for kind in words.EXTRACT_KINDS if word and word[0].startswith(kind)), None)
+    kinds = words.KINDS if named is None else (named,)
+    columns, kind = max(
+        ((columns_of(table, kind, maps), kind) for kind in kinds),
+        key=lambda found: sum(
+            declared.required and name in found[0]
+            for name, declared in extract_columns(found[1]).items()
+        ),
+    )
+    return file_lines(name, table, encoding, columns, kind, named, settings, maps)
+
+
+def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: Path) -> Table:
+    """The first records of a file, as it is said or guessed to be written."""
+    path = as_utf8(path, encoding, scratch / "utf8.csv")
+    _, shape = measured(path, hashed=False)
+    if shape.n_newline == 0 and shape.n_return > 0:
+        path = with_line_feeds(path, scratch / "lines.csv", b"\r")
+    if files is None:
+        separator = separator_of(path)
+        if separator is None:
+            raise FileRefused("no separator divides its lines into equally many cells")
+        header = names(header_text(path, 1_000_000)[0], separator)
+        quote = '"'
+        if not is_header(header):
+            raise FileRefused(
+                "its first line looks like a row and not like a header; a header is needed"
+            )
+    else:
+        header, separator = own_header(path, files, kind, 1_000_000)
+        quote = files.quote
+    rows: list[list[str]] = []
+    n_broken = 0
+    is_whole = True
+    for row in split(path, separator, len(header), 100_000, quote):
+        if len(rows) == MOST_RECORDS:
+            is_whole = False
+            break
+        if isinstance(row, Record):
+            rows.append([cell.decode().strip() for cell in row.cells])
+        else:
+            n_broken += 1
+    schema = {f"c{place}": pl.String for place in range(len(header))}
+    return Table(header, separator, pl.DataFrame(rows, schema, orient="row"), n_broken, is_whole)
+
+
+def canonical(table: Table, own: Own, kind: str) -> pl.DataFrame:
+    """The records under the contract's names, as the settings or a proposal have them."""
+    sources = sources_of(table.names, own, kind)
+    sent = table.cells.with_row_index("record").with_columns(line=pl.lit(None, pl.Int64))
+    return translated(sent, sources, own, kind, frozenset(range(len(table.names))))
+
+
+def plain(name: str) -> str:
+    """A column name as names are compared: letters and digits, no accents."""
+    parts = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss"))
+    return "".join(letter for letter in parts if letter.isalnum())
+
+
+def name_score(column: str, name: str) -> float:
+    """How much a column of the file is called like one of the contract: from 0 to 1."""
+    folded = plain(name)
+    if not folded:
+        return 0.0
+    own = plain(column)
+    if folded == own:
+        return 1.0
+    known = NAMES.get(column, ())
+    if folded in known:
+        return 0.95
+    likeness = max(
+        difflib.SequenceMatcher(None, folded, other, autojunk=False).ratio()
+        for other in (own, *known)
+    )
+    return likeness * 0.9 if likeness >= ALIKE else 0.0
+
+
+def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
+    """The share of a column's cells that could stand in one of the contract; None: any could."""
+    filled = cells.filter(cells != "")
+    if filled.is_empty():
+        return None
+    if column.endswith(("_at", "_on", "_date")):
+        return days_of(filled).n_read / filled.len()
+    folded = filled.str.to_lowercase()
+    closed: dict[str, frozenset[str]] = {
+        "status": frozenset(known_words(STATUS_WORDS, lookups.statuses()["spelling"].to_list())),
+        "sex": frozenset(known_words(SEX_WORDS, ["f", "m"])),
+        "specimen": frozenset(maps.specimen["specimen"]),
+        "opted_out": frozenset(("true", "false")),
+        "dose_unit": frozenset(words.DOSE_UNITS),
+        "route": frozenset(words.ROUTES_OF_ADMINISTRATION),
+    }
+    if column == "unit":
+        known = set(maps.unit["spelling"])
+        looks = [fold_unit(unit) in known or "/" in unit for unit in filled.unique()]
+        return sum(looks) / len(looks)
+    if column == "value":
+        return share_of(folded.str.contains(r"^[<>]?=? ?[+-]?[0-9][0-9.,' ]*$"))
+    if column in closed:
+        return share_of(folded.is_in(list(closed[column])))
+    return None
+
+
+def share_of(fits: pl.Series) -> float:
+    """The share of cells that fit; of none, nought."""
+    return int(fits.sum()) / max(fits.len(), 1)
+
+
+def known_words(spelled: Mapping[str, Sequence[str]], also: Sequence[str]) -> list[str]:
+    """Every spelling of closed words that is known here."""
+    return sorted({*spelled, *also, *(word for many in spelled.values() for word in many)})
+
+
+def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
+    """Which column of the file is which of the contract's, by name and content."""
+    scored: list[tuple[float, int, str, int]] = []
+    for order, column in enumerate(extract_columns(kind)):
+        if column == "laboratory":
+            continue
+        for place, name in enumerate(table.names):
+            by_name = name_score(column, name)
+            if by_name == 0.0 and column != "unit":
+                continue
+            by_content = content_score(column, table.cells[f"c{place}"], maps)
+            # A column of unknown statuses is asked about: left out, its rows would all be final.
+            strict = column == "value" or column.endswith(("_at", "_on", "_date"))
+            if by_content is not None and by_content < 0.5 and (by_name < 0.95 or strict):
+                continue
+            if by_name == 0.0 and (by_content or 0.0) < SURE:
+                continue
+            score = 0.8 * by_name + 0.2 * (by_content if by_content is not None else 0.5)
+            scored.append((-score, order, column, place))
+    found: dict[str, int] = {}
+    for _, _, column, place in sorted(scored):
+        if column not in found and place not in found.values():
+            found[column] = place
+    if "code" not in found and "test_name" in found:
+        # A laboratory without codes tells its tests apart by their names.
+        found["code"] = found["test_name"]
+    return {column: found[column] for column in extract_columns(kind) if column in found}
+
+
+def file_lines(
+    name: str,
+    table: Table,
+    encoding: Found,
+    columns: Mapping[str, int],
+    kind: str,
+    named: str | None,
+    settings: Settings,
+    maps: Maps,
+) -> list[str]:
+    """The table of the settings for a file that could not be read, then its codes."""
+    laboratory = next(iter(settings.laboratories))
+    n = table.cells.height
+    about = "all" if table.is_whole else "the first"
+    lines = [f"# {about} {n} records of {kind} were looked at"]
+    if len(settings.laboratories) > 1:
+        lines.append(f"# {laboratory} stands for the laboratory that sends it")
+    if table.n_broken:
+        lines.append(f"# {table.n_broken} more make no record with this separator")
+    lines += [f"[[laboratories.{laboratory}.csv]]", f"files = [{quoted(pattern_of(name))}]"]
+    if named != kind:
+        lines.append(f'kind = "{kind}"')
+    said = OwnFiles(files=["x"], kind=kind)
+    if encoding.choices[0] != "utf-8":
+        lines.append(f'encoding = "{encoding.choices[0]}"{remark(encoding.why)}')
+    lines.append(f"separator = {quoted(table.separator)}")
+    more: dict[str, object] = {"separator": table.separator}
+    number = next((name for name in ("value", "dose") if name in columns), None)
+    if number is not None:
+        cells = table.cells[f"c{columns[number]}"]
+        decimal, thousands = decimals_of(cells.filter(cells != ""))
+        lines += sign_lines(decimal, thousands)
+        if decimal.is_certain:
+            more |= {"decimal": decimal.choices[0], "thousands": thousands.choices[0]}
+    date_lines, formats = lines_of_days(table, columns)
+    lines += date_lines
+    more["dates"] = formats
+    column_lines, named_columns = lines_of_columns(table, columns, kind)
+    lines += column_lines
+    more["columns"] = named_columns
+    spelled: dict[str, dict[str, str]] = {}
+    for column, known in (("status", STATUS_WORDS), ("sex", SEX_WORDS)):
+        if column in columns:
+            word_lines, spelled_words = lines_of_words(table, columns, column, known)
+            lines += word_lines
+            if spelled_words:
+                spelled[column] = spelled_words
+    if spelled:
+        lines.append(f"words = {inline(spelled)}")
+        more["words"] = spelled
+    lines += identifier_lines(table, columns)
+    missing = [
+        name
+        for name, declared in extract_columns(kind).items()
+        if declared.required and name not in columns
+    ]
+    if missing:
+        lines.append(f"# Not found: {', '.join(missing)}. Name the columns above")
+        if possible := [name for name in missing if name not in NEVER_CONSTANT]:
+            lines[-1] += ", or constants here:"
+            said_of_all = ", ".join(f'{name} = "..."' for name in possible)
+            lines.append(f"# constants = {{{said_of_all}}}")
+    if kind != "labs" or not {"code", "value"} <= columns.keys():
+        return lines
+    constants = dict.fromkeys(missing, "")
+    own_system = settings.laboratories[laboratory].code_system or f"{laboratory}-local"
+    codes = table.cells[f"c{columns['code']}"]
+    is_loinc = share_of(codes.str.contains(LOINC)) >= MOSTLY
+    if "code_system" not in columns and not is_loinc:
+        lines.append(f"constants = {inline({'code_system': own_system})}")
+        if settings.laboratories[laboratory].code_system is None:
+            lines.append(
+                f"# and in [laboratories.{laboratory}]: code_system = {quoted(own_system)}"
+            )
+        constants["code_system"] = own_system
+    more["constants"] = {name: text for name, text in constants.items() if name not in columns}
+    own = Own(laboratory, said.model_copy(update=more))
+    return lines + test_lines(canonical(table, own, kind), laboratory, settings, maps)
+
+
+def pattern_of(name: str) -> str:
+    """The pattern of a file's name: its numbers, which are dates and counters, may be any."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + re.sub(r"[0-9][0-9_.-]*[0-9]", "*", base)
+
+
+def remark(why: str) -> str:
+    """A reason behind a setting."""
+    return f"  # {why}" if why else ""
+
+
+def sign_lines(decimal: Found, thousands: Found) -> list[str]:
+    """The signs of numbers, or the choice that is left to a person."""
+    if not decimal.choices:
+        return [f"# decimal: {decimal.why}; no setting reads both, ask the sender"]
+    if not decimal.is_certain:
+        return [
+            f"# decimal: {decimal.why}. Choose one; without it ',' is rejected:",
+            *(f'# decimal = "{sign}"' for sign in decimal.choices),
+        ]
+    lines = []
+    if decimal.choices[0] != ".":
+        lines.append(f'decimal = "{decimal.choices[0]}"{remark(decimal.why)}')
+    if thousands.choices[0]:
+        lines.append(f'thousands = "{thousands.choices[0]}"{remark(thousands.why)}')
+    return lines
+
+
+def lines_of_days(table: Table, columns: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """The formats of the days, with every ambiguity; also those that are certain."""
+    lines: list[str] = []
+    certain: list[str] = []
+    open_orders: list[dict[str, list[str]]] = []
+    for column, place in columns.items():
+        if not column.endswith(("_at", "_on", "_date")):
+            continue
+        cells = table.cells[f"c{place}"]
+        days = days_of(cells.filter(cells != ""))
+        if not days.n_cell:
+            continue
+        orders = orders_of(days)
+        n_read = max((n for n, _ in orders.values()), default=0)
+        best = {order: formats for order, (n, formats) in orders.items() if n == n_read}
+        about = "all" if n_read == days.n_cell else f"{n_read} of"
+        if n_read < days.n_cell:
+            lines.append(f"# {column}: {days.n_cell - n_read} of {days.n_cell} rows hold no day")
+        if len(best) > 1:
+            open_orders.append(best)
+            both = " and ".join(" or ".join(formats) for formats in best.values())
+            lines.append(
+                f"# {column}: {both} both fit {about} {days.n_cell} rows (12/11 may be day-first "
+                "or month-first); ask the sender"
+            )
+        for order, formats in best.items() if len(best) == 1 else ():
+            certain += formats
+            others = {n: each for other, (n, each) in orders.items() if other != order}
+            if others:
+                n_other = max(others)
+                lines.append(
+                    f"# {column}: {n_read - n_other} of {days.n_cell} rows cannot be "
+                    f"{' or '.join(others[n_other])}"
+                )
+    formats = list(dict.fromkeys(certain))
+    # What another column proves reads this one, too; the question above stands all the same.
+    still_open = [
+        best for best in open_orders if not any(set(each) <= set(formats) for each in best.values())
+    ]
+    if still_open:
+        proven = {order_of(written) for written in formats}
+        ways = dict.fromkeys(order for best in still_open for order in best)
+        for order in sorted(ways, key=lambda order: order not in proven):
+            added = [written for best in still_open for written in best.get(order, ())]
+            alike = "  # as the other days" if order in proven else ""
+            listed = list(dict.fromkeys([*formats, *added]))
+            lines.append(f"# dates = {json.dumps(listed)}{alike}")
+        return lines, []
+    if not formats or formats == [ISO]:
+        return lines, []
+    return [*lines, f"dates = {json.dumps(formats)}"], formats
+
+
+def orders_of(days: Days) -> dict[str, tuple[int, list[str]]]:
+    """By the order of day, month and year: how many rows its formats read together, and which.
+
+    Formats of one order differ by their signs and times, so that no cell fits two of them. ISO 8601
+    stands beside each.
+    """
+    n_iso = days.fits.get(ISO, 0)
+    iso = [ISO] if n_iso else []
+    orders: dict[str, tuple[int, list[str]]] = {}
+    for written, n in days.fits.items():
+        if written != ISO:
+            total, formats = orders.get(order_of(written), (n_iso, iso))
+            # May is written alike in short and in full.
+            orders[order_of(written)] = (min(total + n, days.n_cell), [*formats, written])
+    return orders or ({ISO: (n_iso, iso)} if n_iso else {})
+
+
+def order_of(date_format: str) -> str:
+    """Which of day, month and year comes first, second and third."""
+    return re.sub("%[^dmybBY]|[^dmybBY]", "", date_format).lower().replace("b", "m")
+
+
+def lines_of_columns(
+    table: Table, columns: Mapping[str, int], kind: str
+) -> tuple[list[str], dict[str, str | list[str]]]:
+    """The names of the columns that are called otherwise than in the contract."""
+    named: dict[str, str | list[str]] = {
+        column: table.names[place]
+        for column, place in columns.items()
+        if fold(table.names[place]) != column
+    }
+    lines: list[str] = []
+    key = next((name for name in ("result_id", "medication_id") if name in columns), None)
+    if key is not None:
+        cells = table.cells
+        n_repeated = cells.height - cells[f"c{columns[key]}"].n_unique()
+        if n_repeated:
+            lines.append(f"# {n_repeated} rows repeat the {key} of another")
+            second = columns.get("code", columns[key])
+            both = cells.select(f"c{columns[key]}", pl.col(f"c{second}").alias("second"))
+            n_both = cells.height - both.n_unique()
+            if second != columns[key] and n_both < n_repeated:
+                named[key] = [table.names[columns[key]], table.names[second]]
+                lines[-1] += f"; with the code {n_both} do, so the key is made of both"
+            else:
+                lines[-1] += ": corrections, or a key that is none"
+    if named:
+        lines.append(f"columns = {inline(named)}")
+    return lines, named
+
+
+def lines_of_words(
+    table: Table, columns: Mapping[str, int], column: str, spelled: Mapping[str, Sequence[str]]
+) -> tuple[list[str], dict[str, str]]:
+    """The file's words for closed ones; unknown ones are told where they are many people's."""
+    meaning = {spelling: word for word, many in spelled.items() for spelling in many}
+    contract = {*lookups.statuses()["spelling"]} if column == "status" else {*words.SEXES, "f", "m"}
+    cells = table.cells[f"c{columns[column]}"]
+    folded = cells.str.to_lowercase()
+    found: dict[str, str] = {}
+    lines: list[str] = []
+    n_unsaid = 0
+    counts = folded.value_counts().sort("count", cells.name, descending=[True, False])
+    for word, n in counts.iter_rows():
+        if word in contract:
+            continue
+        if word in meaning:
+            found[word] = meaning[word]
+        elif word == "":
+            lines.append(f"# {column} is blank in {n} rows, which are rejected")
+        elif may_be_said(table, columns, folded == word):
+            lines.append(f"# {column} {quoted(word)} stands in {n} rows: what does it mean?")
+        else:
+            n_unsaid += n
+    if n_unsaid:
+        lines.append(f"# {column}: {n_unsaid} rows hold rarer words, which are not shown")
+    return lines, found
+
+
+def may_be_said(table: Table, columns: Mapping[str, int], rows: pl.Series) -> bool:
+    """Whether a word stands in enough rows of enough people to be no secret of one of them."""
+    if "patient_id" not in columns or rows.sum() < FEWEST_RESULTS:
+        return False
+    people = table.cells[f"c{columns['patient_id']}"].filter(rows)
+    return people.filter(people != "").n_unique() >= FEWEST_PEOPLE
+
+
+def identifier_lines(table: Table, columns: Mapping[str, int]) -> list[str]:
+    """A question where numbers of people differ in length: noughts may have been lost."""
+    if "patient_id" not in columns:
+        return []
+    cells = table.cells[f"c{columns['patient_id']}"]
+    digits = cells.filter(cells.str.contains("^[0-9]+$")).str.len_chars()
+    lengths = sorted(set(digits))
+    if digits.len() < FEWEST_RESULTS or len(lengths) < 2:
+        return []
+    return [
+        f"# the numbers of the patients have {lengths[0]} to {lengths[-1]} digits: if leading "
+        "noughts were lost,",
+        f"# ids = {{patient_id = {{pad = {lengths[-1]}}}}}",
+    ]
+
+
+def may_be_text(path: Path) -> bool:
+    """Whether a file may be delimited text: its name promises no messages and no Parquet."""
+    return all(extract.form == "csv" for extract in recognised(path, path.name))

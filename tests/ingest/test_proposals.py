@@ -1,0 +1,415 @@
+"""A map is proposed for an unknown file, for a person to accept; it names nobody."""
+
+import random
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as few
+from hypothesis import strategies as st
+
+from b12screen.cli import main
+from b12screen.ingest import check
+from b12screen.ingest.candidates import usual_medians
+from b12screen.ingest.delimited import FileRefused
+from b12screen.ingest.propose import proposal
+from b12screen.ingest.recognise import Own
+from b12screen.maps import Maps
+from b12screen.settings import SETTINGS_FILE, OwnFiles, Settings, make_site
+from b12screen.site_maps import maps_of
+
+from .inbox import NIGHT, buckets
+
+GERMAN = (
+    "Auftragsnummer;Patientennummer;Abnahme;Befunddatum;Kürzel;Untersuchung;Ergebnis;Einheit;"
+    "Befundstatus;Bemerkung"
+)
+# Code, name, unit, median and digits behind the point.
+TESTS = (
+    ("MMAS", "Methylmalonsäure", "µmol/l", 0.14, 3),
+    ("B12V", "Vitamin B12", "pmol/l", 380, 0),
+    ("HTC", "Holotranscobalamin", "", 70, 0),
+    ("KREA", "Kreatinin", "mg/dl", 0.9, 2),
+    ("NA", "Natrium", "mmol/l", 140, 0),
+    ("UMMA", "Methylmalonsäure im Urin", "µmol/l", 1.4, 2),
+    ("VB12BC", "B12-binding capacity", "pmol/l", 900, 0),
+    ("X17", "", "pmol/l", 400, 0),
+)
+CANARY = "Kanarienvogel"
+
+
+def german(
+    n: int = 400,
+    day: Callable[[random.Random], str] = lambda chance: f"{chance.randint(13, 28)}.10.2026",
+    more: str = "endgültig",
+) -> str:
+    """A table of German results, one test after the other."""
+    chance = random.Random(1)
+    rows = [GERMAN]
+    for number in range(n):
+        code, name, unit, median, digits = TESTS[number % len(TESTS)]
+        value = f"{median * chance.lognormvariate(0, 0.3):.{digits}f}".replace(".", ",")
+        rows.append(
+            f"A{number // len(TESTS)};{chance.randint(90000, 99999)};{day(chance)} 08:30;"
+            f"{chance.randint(13, 28)}.10.2026;{code};{name};{value};{unit};{more};{CANARY}"
+        )
+    return "\r\n".join([*rows, ""])
+
+
+def proposed(
+    folder: Path, maps: Maps, content: bytes, name: str = "export_20261101.csv"
+) -> list[str]:
+    """What is proposed for a file of this content."""
+    path = folder / name
+    path.write_bytes(content)
+    return proposal(path, name, Settings(), maps, None, folder / "scratch")
+
+
+def accepted(lines: list[str], *more: str) -> Settings:
+    """The settings of somebody who accepts a proposal and answers what it asks."""
+    text = "\n".join(["[laboratories.main]", 'code_system = "main-local"', *lines, *more])
+    return Settings.model_validate(tomllib.loads(text))
+
+
+def test_what_is_proposed_for_a_german_file_reads_it_once_it_is_accepted(
+    tmp_path: Path, maps: Maps
+) -> None:
+    lines = proposed(tmp_path, maps, german().encode("latin-1"))
+    settings = accepted(lines)
+    (files,) = settings.laboratories["main"].csv
+    assert (files.encoding, files.separator, files.decimal) == ("latin-1", ";", ",")
+    assert files.dates == ["%d.%m.%Y %H:%M", "%d.%m.%Y"]
+    assert files.columns["result_id"] == ["auftragsnummer", "kürzel"]
+    assert files.columns["status"] == "befundstatus"
+    assert files.words == {"status": {"endgültig": "final"}}
+    tests = settings.laboratories["main"].tests
+    assert {code: test.analyte for code, test in tests.items()} == {
+        "MMAS": "mma",
+        "B12V": "b12",
+        "HTC": "holotc",
+        "KREA": "creatinine",
+    }
+    assert tests["HTC"].unit == "pmol/L"
+    scratch = tmp_path / "check"
+    scratch.mkdir()
+    taking = check(
+        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
+        lambda line: None, inbox=tmp_path,
+    )  # fmt: skip
+    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+
+
+def test_a_test_without_a_name_is_only_a_question(tmp_path: Path, maps: Maps) -> None:
+    lines = proposed(tmp_path, maps, german().encode("latin-1"))
+    assert "# [laboratories.main.tests.X17]" in lines
+    assert "#   may be b12 in pmol/l: unit, median" in lines
+    # Sodium, urine and the binding capacity are none of ours, whatever their unit.
+    assert "# 3 more unknown codes look like none of ours" in lines
+    assert not any(code in line for code in ("UMMA", "VB12BC", '"NA"') for line in lines)
+
+
+def test_nothing_of_a_row_is_said_and_the_same_file_says_the_same(
+    tmp_path: Path, maps: Maps
+) -> None:
+    content = german().encode("latin-1")
+    text = "\n".join(proposed(tmp_path, maps, content))
+    assert CANARY not in text and not re.search(r"\bA\d|9\d{4}", text)
+    assert "\n".join(proposed(tmp_path, maps, content)) == text
+
+
+def test_days_that_may_be_day_first_or_month_first_are_left_to_a_person(
+    tmp_path: Path, maps: Maps
+) -> None:
+    def either(chance: random.Random) -> str:
+        return f"{chance.randint(1, 12):02}/{chance.randint(1, 12):02}/2026"
+
+    header, *rows = german(day=either).splitlines()
+    # Both columns leave it open now.
+    rows = [re.sub(r"\d\d\.10\.2026", "11/12/2026", row) for row in rows]
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert (
+        "# reported_at: %d/%m/%Y and %m/%d/%Y both fit all 400 rows (12/11 may be day-first or "
+        "month-first); ask the sender"
+    ) in lines
+    assert accepted(lines).laboratories["main"].csv[0].dates == []
+
+
+@pytest.mark.parametrize("stray", ["unbekannt", "31.02.2026 08:30"])
+def test_a_stray_cell_takes_no_ambiguity_away(tmp_path: Path, maps: Maps, stray: str) -> None:
+    header, *rows = german(day=lambda chance: "11/12/2026").splitlines()
+    rows = [re.sub(r"\d\d\.10\.2026", "", row) for row in rows]
+    rows[7] = rows[7].replace("11/12/2026 08:30", stray)
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert any("both fit 399 of 400 rows" in line for line in lines)
+    assert "# collected_at: 1 of 400 rows hold no day" in lines
+    assert accepted(lines).laboratories["main"].csv[0].dates == []
+
+
+def test_days_with_and_without_a_time_are_read_together(tmp_path: Path, maps: Maps) -> None:
+    header, *rows = german().splitlines()
+    rows = [row.replace(" 08:30", "") if number % 2 else row for number, row in enumerate(rows)]
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert accepted(lines).laboratories["main"].csv[0].dates == ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+
+
+def test_a_status_column_of_unknown_words_is_asked_about_and_not_left_out(
+    tmp_path: Path, maps: Maps
+) -> None:
+    lines = proposed(tmp_path, maps, german(more="X1").encode("latin-1"))
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert files.columns["status"] == "befundstatus" and not files.words
+    assert '# status "x1" stands in 400 rows: what does it mean?' in lines
+
+
+def test_one_day_above_twelve_proves_the_order(tmp_path: Path, maps: Maps) -> None:
+    def mostly(chance: random.Random) -> str:
+        return f"11/{chance.choice([1, 2, 3, 25]):02}/2026"
+
+    header, *rows = german(day=mostly).splitlines()
+    rows = [re.sub(r"\d\d\.10\.2026", "", row) for row in rows]
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("latin-1"))
+    assert accepted(lines).laboratories["main"].csv[0].dates == ["%m/%d/%Y %H:%M"]
+    (proof,) = [line for line in lines if "cannot be" in line]
+    assert re.fullmatch(r"# collected_at: \d+ of 400 rows cannot be %d/%m/%Y %H:%M", proof)
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "says"),
+    [
+        (["0,41", "1,2", "412"], (",", ""), "40 numbers have a comma"),
+        (["1.234,5", "17,0"], (",", "."), "groups of three behind a point"),
+        (["1,234.5", "17.0"], (".", ","), "groups of three behind a comma"),
+        (["1,234", "2,345"], (".", ""), "1,234 may be 1.234 or 1234"),
+        (["0,41", "0.41"], (".", ""), "no setting reads both"),
+        (["412", "3"], (".", ""), ""),
+    ],
+)
+def test_signs_of_numbers_are_told_and_left_open_where_both_fit(
+    tmp_path: Path, maps: Maps, values: list[str], settings: tuple[str, str], says: str
+) -> None:
+    rows = [f"A{n};9{n};2026-11-01;B12;{value};pmol/L" for n, value in enumerate(values * 20)]
+    header = "order no;patient;collected;code;result;unit"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode())
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert (files.decimal, files.thousands) == settings
+    assert files.dates == [] and files.columns["collected_at"] == "collected"
+    assert says in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark", "said"),
+    [
+        ("utf-8", b"", "utf-8"),
+        ("utf-8", b"\xef\xbb\xbf", "utf-8"),
+        ("latin-1", b"", "latin-1"),
+        ("windows-1252", b"", "windows-1252"),
+        ("utf-16-le", b"\xff\xfe", "utf-16"),
+        ("utf-16-be", b"\xfe\xff", "utf-16"),
+        ("utf-16-le", b"", "utf-16-le"),
+        ("utf-16-be", b"", "utf-16-be"),
+    ],
+)
+def test_the_encoding_is_told_from_all_of_the_bytes(
+    tmp_path: Path, maps: Maps, encoding: str, mark: bytes, said: str
+) -> None:
+    text = german(40).replace(CANARY, "–" if encoding == "windows-1252" else "x")
+    lines = proposed(tmp_path, maps, mark + text.encode(encoding))
+    assert accepted(lines).laboratories["main"].csv[0].encoding == said
+
+
+def test_an_encoding_that_cannot_be_set_is_said(tmp_path: Path, maps: Maps) -> None:
+    with pytest.raises(FileRefused, match="none of the encodings that can be set"):
+        proposed(tmp_path, maps, german(40).encode("latin-1").replace(b"\xfc", b"\x81"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"A1;{CANARY};01.11.2026;B12;412;pmol/l\nA2;P2;01.11.2026;B12;400;pmol/l\n".encode(),
+        f"{CANARY}\n".encode(),
+        b"",
+        b"\xff\xfe",
+        b"PK\x03\x04" + bytes(range(256)) * 4,
+        b'"' * 9 + b"\n",
+        b";;;;\n;;;;\n",
+    ],
+)
+def test_what_is_no_table_with_a_header_gets_no_proposal_and_is_not_repeated(
+    tmp_path: Path, maps: Maps, content: bytes
+) -> None:
+    try:
+        lines = proposed(tmp_path, maps, content)
+    except FileRefused as refused:
+        assert CANARY not in str(refused)
+    else:
+        assert not any(CANARY in line for line in lines)
+        assert not accepted(lines).laboratories["main"].tests
+
+
+def test_a_column_of_people_that_is_called_code_says_nothing_of_them(
+    tmp_path: Path, maps: Maps
+) -> None:
+    rows = [
+        f"A{n};P{n % 7};2026-11-01;B12 {CANARY} {n % 7};Status {CANARY} {n % 7};412;pmol/L"
+        for n in range(210)
+    ]
+    header = "result_id;patient_id;collected_at;code;status;value;unit"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode())
+    assert CANARY not in "\n".join(lines)
+
+
+def test_a_code_of_few_results_is_counted_and_not_named(tmp_path: Path, maps: Maps) -> None:
+    lines = proposed(tmp_path, maps, german(8 * 19).encode("latin-1"))
+    assert "# 8 unknown codes of fewer than 20 results or 5 people are not shown" in lines
+    assert not any("median" in line for line in lines)
+
+
+def test_values_of_fewer_than_twenty_results_are_not_described(tmp_path: Path, maps: Maps) -> None:
+    rows = [
+        f"A{n};P{n};2026-11-01;B12V;Vitamin B12;{412 if n < 19 else 'haemolysed'};pmol/L;final"
+        for n in range(30)
+    ]
+    header = "result_id;patient_id;collected_at;code;test_name;value;unit;status"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode())
+    assert "#   may be b12 in pmol/L: name, unit" in lines
+    assert not any("values:" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "system", "name", "unit", "value", "says"),
+    [
+        ("B12T", "ours", "Vitamin B12", "pg/mL", "412", "may be b12 in pg/mL: name, unit, median"),
+        ("B12T", "ours", "Vitamin B12", "", "412", "may be b12 in pmol/L: name, median"),
+        ("MMA-S", "ours", "", "", "0.13", "may be mma in umol/L: name, median"),
+        ("16695-9", "", "Vitamin B12", "pmol/L", "412", "not a B12 code: 14685-2 is"),
+        (
+            "99999-9",
+            "",
+            "Vitamin B12",
+            "pmol/L",
+            "412",
+            "a code of loinc is the same for everybody",
+        ),
+    ],
+)
+def test_unknown_codes_of_a_file_that_is_read_get_candidates(
+    tmp_path: Path, maps: Maps, code: str, system: str, name: str, unit: str, value: str, says: str
+) -> None:
+    rows = [f"A{n},P{n},2026-11-01,{code},{system},{name},{value},{unit},final" for n in range(25)]
+    header = "result_id,patient_id,collected_at,code,code_system,test_name,value,unit,status"
+    path = tmp_path / "labs.csv"
+    path.write_text("\n".join([header, *rows, ""]))
+    known = Own("main", OwnFiles(files=["*"]))
+    lines = proposal(path, path.name, Settings(), maps, known, tmp_path / "scratch")
+    assert any(says in line for line in lines), lines
+    if not system:
+        assert all(line.startswith("#") for line in lines)
+
+
+def test_every_analyte_has_a_usual_median_inside_its_window(maps: Maps) -> None:
+    windows = maps.analyte.select("analyte", "low", "high")
+    assert list(usual_medians()) == list(windows["analyte"])
+    for analyte, low, high in windows.iter_rows():
+        assert low < usual_medians()[analyte] < high
+
+
+def test_check_proposes_for_a_named_file_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    path = site / "inbox" / "lab-a" / "labs_20261101.csv"
+    path.parent.mkdir()
+    path.write_bytes(german().encode("latin-1"))
+    before = (site / SETTINGS_FILE).read_bytes()
+    assert main(["check", str(site), str(path)]) == 20
+    told = capsys.readouterr()
+    assert 'files = ["lab-a/labs_*.csv"]' in told.out.splitlines()
+    assert "nothing was applied" in told.out
+    assert CANARY not in told.out + told.err
+    assert (site / SETTINGS_FILE).read_bytes() == before
+    assert [each.name for each in (site / "store").iterdir()] == []
+    # Asked about the inbox as a whole, it says what is wrong and nothing else.
+    assert main(["check", str(site)]) == 20
+    assert "nothing was applied" not in capsys.readouterr().out
+
+
+def test_check_says_why_it_can_propose_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    path = tmp_path / "labs.csv"
+    path.write_text(f"{CANARY};123456;2026-11-01\n")
+    assert main(["check", str(site), str(path)]) == 20
+    told = capsys.readouterr()
+    assert "nothing can be proposed for it" in told.out
+    assert CANARY not in told.out + told.err
+
+
+def test_people_and_their_words_are_proposed_too(tmp_path: Path, maps: Maps) -> None:
+    rows = [f"{n}|{1 + n % 28:02}.10.1950|{'w' if n % 2 else 'männlich'}|C1" for n in range(40)]
+    header = "Patientennummer|Geburtsdatum|Geschlecht|Klinik"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows]).encode("utf-16"), "patients_1.csv")
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert files.words == {"sex": {"w": "female", "männlich": "male"}}
+    assert (files.kind, files.encoding, files.dates) == (None, "utf-16", ["%d.%m.%Y"])
+    assert files.columns == {
+        "patient_id": "patientennummer",
+        "birth_date": "geburtsdatum",
+        "sex": "geschlecht",
+        "clinic_id": "klinik",
+    }
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["A1", "9001", "01.11.2026", "11/12/2026 08:30", "2026-11-01", "MMAS", "B12", "0,41",
+         "1.234", "<7", "", "\u00b5mol/l",
+         '"', "\r", "\0", "final", "\U0001f600", "\x7f", "#", "'", "\\"]
+    ),
+    st.text(max_size=4),
+)  # fmt: skip
+HEADERS = st.lists(
+    st.sampled_from(
+        ["patient", "result", "code", "unit", "collected", "order no", "status", "Befund", "x", ""]
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@few(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    header=HEADERS,
+    rows=st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=6),
+    times=st.sampled_from([1, 25]),
+    separator=st.sampled_from([";", ",", "|"]),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]),
+    more=st.binary(max_size=8),
+)
+def test_any_bytes_get_a_proposal_that_can_be_read_or_a_reason(
+    tmp_path: Path,
+    maps: Maps,
+    header: list[str],
+    rows: list[list[str]],
+    times: int,
+    separator: str,
+    encoding: str,
+    more: bytes,
+) -> None:
+    text = "\n".join(separator.join(row) for row in [header, *rows * times])
+    try:
+        lines = proposed(tmp_path, maps, text.encode(encoding, "replace") + more)
+    except FileRefused as refused:
+        assert str(refused)
+    else:
+        assert all("\n" not in line for line in lines)
+        accepted(lines)
