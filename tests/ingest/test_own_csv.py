@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as few
 from hypothesis import strategies as st
 
-from b12screen.ingest import check
+from b12screen.ingest import Again, check
 from b12screen.ingest.own_csv import reread
 from b12screen.ingest.recognise import Own
 from b12screen.maps import Maps
@@ -752,3 +752,26 @@ def test_the_labs_header_of_the_contract_needs_no_columns_setting(german: Box) -
     says(german, OwnFiles(files=["lab-a/*"], separator="|", encoding="utf-16"))
     german.put("lab-a/x.csv", f"{LAB_HEADER}\n{ROW}\n".replace(",", "|").encode("utf-16"))
     assert buckets(german.account())[1] == 1
+
+
+def test_rejected_rows_of_a_senders_own_form_are_tried_again_by_todays_settings(
+    german: Box,
+) -> None:
+    put(
+        german, GERMAN_ROW, GERMAN_ROW.replace("A1", "A2").replace("01.11.2026 08:30", "2026/11/01")
+    )
+    assert buckets(german.account()) == (2, 1, 0, 0, 0, 1)
+    says(german, changed(dates=["%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M"]))
+    (account,) = german.take(NIGHT, Again(rejected=True)).accounts
+    assert (account.taken_by, buckets(account)) == ("retry", (1, 1, 0, 0, 0, 0))
+    assert [row[0] for row in results(german)] == ["A1", "A2"]
+
+
+def test_a_file_of_a_senders_own_form_is_taken_again_by_todays_settings(german: Box) -> None:
+    put(german, GERMAN_ROW)
+    german.account()
+    says(german, changed(dates=["%m.%d.%Y", "%m.%d.%Y %H:%M"]))
+    path = german.inbox / "lab-a" / "export.csv"
+    (account,) = german.take(NIGHT, Again(files=(path,))).accounts
+    assert (account.taken_by, buckets(account)) == ("retake", (1, 1, 0, 0, 0, 0))
+    assert [row[7] for row in results(german)] == ["2026-01-11 08:30:00"]
