@@ -448,6 +448,9 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
                         (row.item, value), Ground(row.patient, row.clinic, tonight)
                     )
                     ground.clinic, ground.listed_on = row.clinic, tonight
+    for item, sights in after.sights.items():
+        # What a list showed is forgotten as a closed row is.
+        after.sights[item] = [sight for sight in sights if sight.night >= tonight - days(KEPT)]
     return after
 
 
