@@ -19,7 +19,7 @@ help:
 	@echo 'make test    every test (TESTS="-k word" for some)'
 	@echo 'make lint    ruff, mypy and the style of every .sql file'
 	@echo 'make bench   speed against a floor measured in the same run (ROWS=$(ROWS) PAIRS=$(PAIRS))'
-	@echo 'make mutate  which change of the ruleset no test would notice (half an hour on two free cores)'
+	@echo 'make mutate  which change of the ruleset no test would notice (about an hour on two cores)'
 	@echo 'make soak    generated people against the oracle (PEOPLE=$(PEOPLE) each of SEEDS=$(SEEDS))'
 	@echo 'make setup   .venv from requirements.lock; every other target does it when needed'
 	@echo 'make lock    requirements.lock from pyproject.toml'
