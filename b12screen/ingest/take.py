@@ -183,7 +183,8 @@ KEEP_BROKEN = (
     "INSERT INTO private.reject_row BY NAME SELECT ? AS file_name, ? AS sha256, ? AS kind, "
     "broken.record, nullif(broken.line, 0) AS line, broken.segment, broken.check_name, broken.raw, "
     "? AS taken_for "
-    "FROM taking.broken ORDER BY broken.record"
+    # A resource of another type is out of scope; its text is no reject's.
+    "FROM taking.broken WHERE broken.check_name <> 'scope' ORDER BY broken.record"
 )
 COPY_REJECTS = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "

@@ -151,6 +151,13 @@ def test_any_messages_in_any_files_are_accounted_for(
     checked(tmp_path, maps, [b"\r".join([begun, *lines]) for lines in files], "{}.hl7")
 
 
+def test_resources_of_other_types_leave_no_text_among_the_rejects(
+    tmp_path: Path, maps: Maps
+) -> None:
+    other = b'{"resourceType":"Encounter","id":"1"}\n'
+    checked(tmp_path, maps, [other + b'{"resourceType":"\xff"}\n', other], "{}.ndjson")
+
+
 @FEW
 @given(rows=ROWS)
 def test_the_fast_and_the_exact_reading_agree(tmp_path: Path, maps: Maps, rows: list[str]) -> None:
