@@ -136,9 +136,16 @@ left_item AS (
     SELECT
         past.* EXCLUDE (item_state, closed_on, close_reason),
         'closed' AS item_state,
-        CASE WHEN past.item_state = 'closed' THEN past.closed_on ELSE night.as_of END AS closed_on,
         CASE
-            WHEN past.item_state = 'closed' THEN past.close_reason
+            WHEN past.item_state = 'closed'
+                AND (coalesce(elsewhere.refused_by <> past.clinic_id, TRUE) OR past.close_reason = 'not_our_patient')
+                THEN past.closed_on
+            ELSE night.as_of
+        END AS closed_on,
+        CASE
+            -- Also of a row that was done: the next nights have to know that it was sent back.
+            WHEN past.item_state = 'closed' AND coalesce(elsewhere.refused_by <> past.clinic_id, TRUE)
+                THEN past.close_reason
             WHEN screening.route IN ('deceased', 'opted_out') THEN screening.route
             WHEN elsewhere.refused_by = past.clinic_id OR own_answer.refuses THEN 'not_our_patient'
             WHEN elsewhere.item_id IS NOT NULL THEN 'moved'

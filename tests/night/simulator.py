@@ -427,7 +427,16 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
     for key, past in before.rows.items():
         if key not in after.rows:
             left = copy.copy(past)
-            if past.item_state != "closed":
+            sent_back = (
+                past.item in asked
+                and past.clinic is not None
+                and after.refused.get(past.item) == past.clinic == asked[past.item].clinic
+            )
+            if sent_back and past.item_state == "closed":
+                # Also of a row that was done.
+                if past.close_reason != "not_our_patient":
+                    left.close_reason, left.closed_on = "not_our_patient", tonight
+            elif past.item_state != "closed":
                 left.item_state, left.closed_on = "closed", tonight
                 left.close_reason = _reason(
                     past, before, asked, newest, found, night, delivered, after
