@@ -27,6 +27,8 @@ COUNT_TONIGHT = "SELECT count(*) FROM core.near_duplicate AS near WHERE near.tak
 def near_duplicates(warehouse: Warehouse, as_of: date) -> int:
     """List what arrived for this night and looks like another result; how many there are."""
     warehouse.write("taking.near_word", warehouse.frame(WORDS, (MARKERS, SPEAKING)))
+    # Where every file was turned away before its scan, no other table knows the night.
+    warehouse.write("taking.near_night", pl.DataFrame({"as_of": [as_of]}))
     warehouse.execute(ddl.create_table_as("taking.near_span", sql_text("core/near_span.sql")))
     rows = warehouse.frame(sql_text("core/near_key.sql"))
     suspect = rows.filter(pl.col("key").is_duplicated()).select("place")

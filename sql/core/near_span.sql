@@ -6,7 +6,7 @@ SELECT
 FROM core.lab_row AS stored
 INNER JOIN core.lab_file AS file
     ON file.file_id = stored.file_id
-INNER JOIN taking.night
+INNER JOIN taking.near_night AS night
     ON night.as_of = file.taken_for
 SEMI JOIN taking.near_word
     ON near_word.word_id = stored.word_id

@@ -116,7 +116,7 @@ class Feed:
         # A content hash is known once; here every kind has its own.
         content_hash = f"{self.n_file}-{kind}"
         account = accounts.FileAccount(extract.name, kind, content_hash, 1, NIGHT)
-        account = kept(self.site, extract, account, scanned, faults_of(self.site))
+        account = kept(self.site, extract, account, scanned, faults_of(self.site), [], [])
         accounts.audit(account)
         return account
 
