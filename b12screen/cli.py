@@ -921,7 +921,7 @@ def synth(arguments: argparse.Namespace) -> int:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    from b12screen.settings import make_site
+    from b12screen.settings import SETTINGS_FILE, make_site
 
     began = time.monotonic()
     site: Path = arguments.directory
@@ -934,6 +934,15 @@ def demo(arguments: argparse.Namespace) -> int:
     if marker.is_file():
         remove_demo(site)
     make_site(site)
+    settings = site / SETTINGS_FILE
+    settings.write_text(
+        settings.read_text(encoding="utf-8").replace(
+            "# raised_pairs = 0.15",
+            "# Most of these invented people are ill, which is no sign of a wrong unit here.\n"
+            "raised_pairs = 1.0",
+        ),
+        encoding="utf-8",
+    )
     marker.write_text("Made by `b12screen demo`, which may remove this folder and make it anew.\n")
     from b12screen import synth as synthesis
     from b12screen.night import run_night
