@@ -32,7 +32,7 @@ CONSIDER = "consider_b12"
 BOTH = (
     "stale", "fresh", "stale_mover", "returns", "refused_and_well", "unrefused", "again",
     "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
-    "own_sheet", "on_b12",
+    "own_sheet", "on_b12", "done_then_refused",
 )  # fmt: skip
 OFF = ("off_mover", "off_worse", "off_both")
 URGENT = "off_urgent"
@@ -96,6 +96,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
             ("acknowledged_well", "acknowledged"),
             ("declined_mover_well", "declined", f"{N[60]}"),
             ("unrefused", "not_our_patient"),
+            ("done_then_refused", "done"),
             ("off_both", "deferred", f"{N[10]}", HCY),
         ),
         # Answered in October, says the clinic, when nothing was listed yet.
@@ -118,6 +119,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
             ("stale", "deferred", f"{N[60]}"),
             ("stale_mover", "deferred", f"{N[60]}"),
             ("refused_and_well", "not_our_patient"),
+            ("done_then_refused", "not_our_patient"),
         )
         + "".join(
             line + "\n"
@@ -134,7 +136,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
         + well("acknowledged_well", N[3])
         + well("declined_mover_well", N[3])
         + well("early_declined", N[3]),
-        feedback=told.answers(N[2], ("told_first", "done", "", TOLD)),
+        feedback=told.answers(
+            N[2], ("told_first", "done", "", TOLD), ("done_then_refused", "deferred", f"{N[5]}")
+        ),
     )
     told.run(
         N[4],
@@ -164,6 +168,20 @@ def test_an_old_sheet_of_the_clinic_before_does_not_bind_the_new_one(story: Stor
     assert story.at(N[2], "stale_mover") == ("south", "carried")
 
 
+def test_a_row_that_was_done_and_then_sent_back_never_returns_to_that_clinic(story: Story) -> None:
+    assert story.of(N[1], "done_then_refused")["close_reason"] == "done"
+    assert story.at(N[2], "done_then_refused") == ("unrouted", "new")
+    assert story.of(N[3], "done_then_refused")["item_state"] == "resting"
+    assert story.at(N[5], "done_then_refused") == ("unrouted", "reopened")
+    (north,) = (
+        row["close_reason"]
+        for row in story.items[N[5]]
+        if (row["patient_id"], row["action"], row["clinic_id"])
+        == ("done_then_refused", "start_b12_assess", "north")
+    )
+    assert north == "not_our_patient"
+
+
 def test_what_the_site_puts_off_stays_off_the_list_of_the_next_clinic(story: Story) -> None:
     row = story.of(N[2], "off_mover", HCY)
     assert (row["clinic_id"], row["item_state"], row["state"]) == ("south", "resting", "new")
@@ -190,9 +208,9 @@ def test_what_clinic_and_site_both_put_off_rests_by_the_clinics_word_and_counts_
     story: Story,
 ) -> None:
     assert story.of(N[1], "off_both", HCY)["until"] == N[10]
-    resting = [row for row in story.items[N[1]] if row["item_state"] == "resting"]
+    away = [row for row in story.items[N[1]] if row["decision"] is not None]
     (line,) = (line for line in story.summaries[N[1]] if line.startswith("Worklists"))
-    assert f"{len(resting)} at rest or done" in line
+    assert f"{len(away)} at rest or done" in line
 
 
 def test_a_person_whom_the_record_gives_back_to_a_clinic_is_on_its_list_again(story: Story) -> None:
