@@ -38,45 +38,41 @@ WITH version AS (
     FROM core.taken
 ),
 
+told AS (
+    SELECT
+        version.*,
+        row(
+            version.resolved_on
+        ) AS content
+    FROM version
+),
+
 -- Only what says the same as the row before it is a duplicate: a person may move back. A row taken
 -- again is one where it reads as it did before.
 arrived AS (
     SELECT
-        version.*,
-        coalesce(
-            row(
-                version.resolved_on
-            ) IS NOT DISTINCT FROM lag(row(
-                version.resolved_on
-            )) OVER in_turn
-            AND row_number() OVER in_turn > 1,
-            FALSE
-        )
-        OR coalesce(
-            version.sent_for IS NOT NULL
-            AND row(
-                version.resolved_on
-            ) IS NOT DISTINCT FROM lag(row(
-                version.resolved_on
-            )) OVER of_itself
-            AND row_number() OVER of_itself > 1,
-            FALSE
+        told.*,
+        (row_number() OVER in_turn > 1 AND told.content IS NOT DISTINCT FROM lag(told.content) OVER in_turn)
+        OR (
+            told.sent_for IS NOT NULL
+            AND row_number() OVER of_itself > 1
+            AND told.content IS NOT DISTINCT FROM lag(told.content) OVER of_itself
         ) AS is_repeat
-    FROM version
+    FROM told
     WINDOW in_turn AS (
-        PARTITION BY version.patient_id, version.code_system, version.code, version.recorded_on
-        ORDER BY version.origin = 'taken', version.file_name, version.record
+        PARTITION BY told.patient_id, told.code_system, told.code, told.recorded_on
+        ORDER BY told.origin = 'taken', told.file_name, told.record
     ),
     of_itself AS (
         PARTITION BY
-            version.patient_id,
-            version.code_system,
-            version.code,
-            version.recorded_on,
-            version.file_name,
-            version.record,
-            coalesce(version.sent_for, version.taken_for)
-        ORDER BY version.taken_for, version.origin = 'taken'
+            told.patient_id,
+            told.code_system,
+            told.code,
+            told.recorded_on,
+            told.file_name,
+            told.record,
+            coalesce(told.sent_for, told.taken_for)
+        ORDER BY told.taken_for, told.origin = 'taken'
     )
 ),
 

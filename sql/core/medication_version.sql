@@ -46,78 +46,47 @@ WITH version AS (
     FROM core.taken
 ),
 
+told AS (
+    SELECT
+        version.*,
+        row(
+            version.patient_id,
+            version.code,
+            version.code_system,
+            version.kind,
+            version.started_on,
+            version.ended_on,
+            version.drug_name,
+            version.dose,
+            version.dose_unit,
+            version.route
+        ) AS content
+    FROM version
+),
+
 -- Only what says the same as the row before it is a duplicate: a person may move back. A row taken
 -- again is one where it reads as it did before.
 arrived AS (
     SELECT
-        version.*,
-        coalesce(
-            row(
-                version.patient_id,
-                version.code,
-                version.code_system,
-                version.kind,
-                version.started_on,
-                version.ended_on,
-                version.drug_name,
-                version.dose,
-                version.dose_unit,
-                version.route
-            ) IS NOT DISTINCT FROM lag(row(
-                version.patient_id,
-                version.code,
-                version.code_system,
-                version.kind,
-                version.started_on,
-                version.ended_on,
-                version.drug_name,
-                version.dose,
-                version.dose_unit,
-                version.route
-            )) OVER in_turn
-            AND row_number() OVER in_turn > 1,
-            FALSE
-        )
-        OR coalesce(
-            version.sent_for IS NOT NULL
-            AND row(
-                version.patient_id,
-                version.code,
-                version.code_system,
-                version.kind,
-                version.started_on,
-                version.ended_on,
-                version.drug_name,
-                version.dose,
-                version.dose_unit,
-                version.route
-            ) IS NOT DISTINCT FROM lag(row(
-                version.patient_id,
-                version.code,
-                version.code_system,
-                version.kind,
-                version.started_on,
-                version.ended_on,
-                version.drug_name,
-                version.dose,
-                version.dose_unit,
-                version.route
-            )) OVER of_itself
-            AND row_number() OVER of_itself > 1,
-            FALSE
+        told.*,
+        (row_number() OVER in_turn > 1 AND told.content IS NOT DISTINCT FROM lag(told.content) OVER in_turn)
+        OR (
+            told.sent_for IS NOT NULL
+            AND row_number() OVER of_itself > 1
+            AND told.content IS NOT DISTINCT FROM lag(told.content) OVER of_itself
         ) AS is_repeat
-    FROM version
+    FROM told
     WINDOW in_turn AS (
-        PARTITION BY version.medication_id
-        ORDER BY version.origin = 'taken', version.file_name, version.record
+        PARTITION BY told.medication_id
+        ORDER BY told.origin = 'taken', told.file_name, told.record
     ),
     of_itself AS (
         PARTITION BY
-            version.medication_id,
-            version.file_name,
-            version.record,
-            coalesce(version.sent_for, version.taken_for)
-        ORDER BY version.taken_for, version.origin = 'taken'
+            told.medication_id,
+            told.file_name,
+            told.record,
+            coalesce(told.sent_for, told.taken_for)
+        ORDER BY told.taken_for, told.origin = 'taken'
     )
 ),
 
