@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from b12screen.ingest.recognise import shown
 from b12screen.resources import sql_text
 from b12screen.settings import Alarms
 from b12screen.warehouse import Warehouse
@@ -291,7 +292,7 @@ def told(health: Health) -> str:
             whom = {
                 "silent_laboratory": whose,
                 "silent_analyte": f"{health.subject} of {health.laboratory}",
-            }.get(health.measure, f"clinic {health.subject}")
+            }.get(health.measure, f"clinic {shown(health.subject)}")
             return (
                 f"{whom}: no result for {health.n} nights, at most {usual:.0f} before; ask the "
                 "sender"

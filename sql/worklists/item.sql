@@ -24,7 +24,6 @@ compared AS (
         proposal.item_id,
         past.item_id IS NULL AS unseen,
         past.item_state <> 'open' AS was_away,
-        past.item_state = 'closed' AS was_closed,
         past.close_reason AS past_reason,
         past.closed_on AS past_closed_on,
         past.state AS past_state,

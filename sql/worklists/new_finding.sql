@@ -1,9 +1,20 @@
 -- One row per person and finding that wakes a resting row: the night or day it came, whichever is later.
 -- kept: no
+-- Only of people with a row that was answered: nobody else is asked, and the results are many.
+WITH answered AS (
+    SELECT proposal.patient_id
+    FROM worklists.proposal AS proposal
+    SEMI JOIN worklists.said AS said ON said.item_id = proposal.item_id
+    UNION
+    SELECT proposal.patient_id
+    FROM worklists.proposal AS proposal
+    SEMI JOIN core.deferral AS deferral ON deferral.action = proposal.action
+)
 SELECT
     coded.patient_id,
     max(greatest(condition.taken_for, condition.recorded_on)) AS found_on,
 FROM facts.coded_condition AS coded
+SEMI JOIN answered ON answered.patient_id = coded.patient_id
 INNER JOIN core.condition AS condition
     ON condition.patient_id = coded.patient_id
     AND condition.code_system = coded.code_system
@@ -17,6 +28,7 @@ SELECT
     patient.patient_id,
     max(greatest(result.taken_for, result.collected_on)) AS found_on,
 FROM facts.patient AS patient
+SEMI JOIN answered ON answered.patient_id = patient.patient_id
 INNER JOIN core.lab_result AS result
     ON result.patient_id = patient.patient_id
     AND result.analyte = 'hb'
