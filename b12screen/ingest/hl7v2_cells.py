@@ -244,8 +244,8 @@ class Tongue:
 
     def _unit(self, text: str) -> str:
         unit, name, _, alternate = self.marks.components(text, 4)
-        if unit in ("10", "x10", "X10"):
-            # A power of ten whose ^ was not escaped.
+        if unit in ("10", "x10", "X10") or (unit.endswith("m") and name[:1] in ("2", "3")):
+            # A power, of ten or of a length, whose ^ was not escaped.
             return f"{unit}^{name}"
         return unit or alternate
 
