@@ -54,6 +54,8 @@ from schemas.extracts import extract_columns
 MOST_RECORDS = 100_000
 MOST_BYTES = 4_000_000_000
 LOINC = "^[0-9]{1,5}-[0-9]$"
+# How many columns that are not used are named.
+MOST_REST = 20
 # Two names are alike from here on, as difflib counts.
 ALIKE = 0.8
 # A column is of a sort where so many of its cells are.
@@ -194,6 +196,9 @@ def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
         return share_of(folded.str.contains(r"^[<>]?=? ?[+-]?[0-9][0-9.,' ]*$"))
     if column in closed:
         return share_of(folded.is_in(list(closed[column])))
+    if column == "code" and share_of(filled.str.contains(LOINC)) >= MOSTLY:
+        # Of several codes the one that everybody knows.
+        return 1.0
     return None
 
 
@@ -287,6 +292,7 @@ def file_lines(
         lines.append(f"words = {inline(spelled)}")
         more["words"] = spelled
     lines += identifier_lines(table, columns)
+    lines += lines_of_the_rest(table, columns)
     missing = [
         name
         for name, declared in extract_columns(kind).items()
@@ -498,6 +504,19 @@ def identifier_lines(table: Table, columns: Mapping[str, int]) -> list[str]:
         "noughts were lost,",
         f"# ids = {{patient_id = {{pad = {lengths[-1]}}}}}",
     ]
+
+
+def lines_of_the_rest(table: Table, columns: Mapping[str, int]) -> list[str]:
+    """The columns that nothing was made of, so that a person sees what the proposal missed."""
+    rest = [
+        f"{quoted(name)} ({table.cells[f'c{place}'].n_unique()} different)"
+        for place, name in enumerate(table.names)
+        if name and place not in columns.values()
+    ]
+    if not rest:
+        return []
+    more = f" and {len(rest) - MOST_REST} more" if len(rest) > MOST_REST else ""
+    return [f"# Not used: {', '.join(rest[:MOST_REST])}{more}"]
 
 
 def may_be_text(path: Path) -> bool:

@@ -413,3 +413,23 @@ def test_any_bytes_get_a_proposal_that_can_be_read_or_a_reason(
     else:
         assert all("\n" not in line for line in lines)
         accepted(lines)
+
+
+def test_of_two_columns_of_codes_the_one_of_loinc_is_proposed_and_what_is_left_is_named(
+    tmp_path: Path, maps: Maps
+) -> None:
+    chance = random.Random(2)
+    rows = ["ORDER_PROC_ID,PAT_ID,COMPONENT_ID,LOINC_CODE,ORD_VALUE,REFERENCE_UNIT,TAKEN_AT,AGE"]
+    rows += [
+        f"{number},Z{number // 2},17,2132-9,{chance.randint(150, 900)},pg/mL,"
+        f"10/{chance.randint(13, 28)}/2026 02:05:00 PM,{chance.randint(40, 80)}"
+        for number in range(100)
+    ]
+    lines = proposed(tmp_path, maps, "\n".join([*rows, ""]).encode())
+    assert (
+        'columns = {result_id = "order_proc_id", patient_id = "pat_id", collected_at = "taken_at", '
+        'code = "loinc_code", value = "ord_value", unit = "reference_unit"}' in lines
+    )
+    assert any(
+        line.startswith('# Not used: "component_id" (1 different), "age" (') for line in lines
+    )
