@@ -544,9 +544,11 @@ def proposals(
     place = name_below(inbox.absolute(), path.absolute()) if is_below else path.name
     known = None
     if not is_unknown:
-        (extract,) = promised(path, settings, inbox)
         own = Own(next(iter(settings.laboratories)), OwnFiles(files=["*"]))
-        known = next(iter(extract.own), own)
+        extracts = promised(path, settings, inbox)
+        known = next(
+            (extract.own[0] for extract in extracts if extract.kind == "labs" and extract.own), own
+        )
     try:
         lines = proposal(path, place, settings, maps, known, scratch / "proposal")
     except FileRefused as refused:

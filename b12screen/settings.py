@@ -620,7 +620,8 @@ ruleset = "praxis-2025"
 # [[laboratories.main.csv]]
 # Its files, as paths below the inbox: * stays within a folder, **/ is any folders.
 # files = ["lab-a/*.csv", "labs_a_*"]
-# What they hold; without it the first word of the file's name says it, else labs are meant.
+# What they hold; without it the first word of the file's name says it, else labs are meant. A file
+# that has the person in every row of its results gets two tables: one of labs, one of patients.
 # kind = "labs"
 # utf-8, latin-1, windows-1252, utf-16 (marked), utf-16-le, utf-16-be
 # encoding = "windows-1252"

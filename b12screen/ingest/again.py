@@ -99,9 +99,9 @@ def waiting(warehouse: Warehouse, owns: Sequence[Own]) -> list[Extract]:
     """An extract for the rejected rows of each file and kind that were read as rows at all."""
     found = []
     for name, sha256, kind, sent_for, _ in warehouse.rows(WAITING_FILES, (READ_AS_ROWS,)):
-        own = tuple(own for own in owns if own.names(name))
-        promised = recognised(Path(name), name, own)
+        promised = recognised(Path(name), name, [own for own in owns if own.names(name)])
         form, packing = (promised[0].form, promised[0].packing) if promised else ("csv", "")
+        own = next((extract.own for extract in promised if extract.kind == kind), ())
         found.append(Extract(Path(name), name, kind, form, packing, "retry", sent_for, sha256, own))
     return in_order(found)
 
@@ -144,13 +144,14 @@ def taken_contents(
         _, name, sent_for = known[0]
         promised = recognised(Path(name), name, [own for own in owns if own.names(name)])
         kinds = {kind for kind, _, _ in known}
-        # Every kind of a file of messages: today's settings may read rows of one that it had not.
+        # Every kind of a file that may hold several: today's settings may read rows of one that it
+        # had not.
         found[sha256] = [
             replace(
                 extract, path=path, kind=kind, taken_by="retake", sent_for=sent_for, sha256=sha256
             )
             for extract in promised
-            for kind in ([extract.kind] if extract.holds_messages else sorted(kinds))
+            for kind in ([extract.kind] if extract.may_hold_more else sorted(kinds))
         ]
     return in_order([extract for extracts in found.values() for extract in extracts])
 

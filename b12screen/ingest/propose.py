@@ -8,7 +8,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,16 @@ def proposal(
             for name, declared in extract_columns(found[1]).items()
         ),
     )
-    return file_lines(name, table, encoding, columns, kind, named, settings, maps)
+    # Many systems write the person into every row of their results.
+    people = columns_of(table, "patients", maps) if kind == "labs" else {}
+    if not {"patient_id", "birth_date", "sex"} <= people.keys():
+        people = {}
+    used = {*columns.values(), *people.values()}
+    lines = file_lines(name, table, encoding, columns, kind, named, settings, maps)
+    lines += lines_of_the_rest(table, used)
+    if people:
+        lines += file_lines(name, table, encoding, people, "patients", None, settings, maps)
+    return lines
 
 
 def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: Path) -> Table:
@@ -292,7 +301,6 @@ def file_lines(
         lines.append(f"words = {inline(spelled)}")
         more["words"] = spelled
     lines += identifier_lines(table, columns)
-    lines += lines_of_the_rest(table, columns)
     missing = [
         name
         for name, declared in extract_columns(kind).items()
@@ -506,12 +514,12 @@ def identifier_lines(table: Table, columns: Mapping[str, int]) -> list[str]:
     ]
 
 
-def lines_of_the_rest(table: Table, columns: Mapping[str, int]) -> list[str]:
+def lines_of_the_rest(table: Table, used: Set[int]) -> list[str]:
     """The columns that nothing was made of, so that a person sees what the proposal missed."""
     rest = [
         f"{quoted(name)} ({table.cells[f'c{place}'].n_unique()} different)"
         for place, name in enumerate(table.names)
-        if name and place not in columns.values()
+        if name and place not in used
     ]
     if not rest:
         return []

@@ -44,7 +44,8 @@ class Own:
 class Extract:
     """One kind of rows to take from a file: its path below the inbox in POSIX form, the file's
     form, its packing; where it is taken again, by which command, when it first came, its content.
-    ``own`` are the settings that speak of it: none for most, more than one is a contradiction.
+    ``own`` are the settings that say how this kind is written in it: none for most, more than one
+    is a contradiction.
     """
 
     path: Path
@@ -61,6 +62,11 @@ class Extract:
     def holds_messages(self) -> bool:
         """Whether the file is parsed once, for several kinds."""
         return self.form in MESSAGE_KINDS
+
+    @property
+    def may_hold_more(self) -> bool:
+        """Whether another extract may be of another kind of rows of the same file."""
+        return self.holds_messages or bool(self.own)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
     """The extracts that a file name promises, one for each kind; none where it is no extract.
 
     ``own`` are the settings that speak of this file: whatever ends its name, it is text then, of
-    the kind that they state, else that its first word says, else of labs.
+    the kinds that they state, else that its first word says, else of labs.
     """
     base = path.name.lower()
     word = FIRST_WORD.match(base)
@@ -123,8 +129,13 @@ def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
         return [Extract(path, name, kind, shape, packing) for kind in MESSAGE_KINDS[shape]]
     named = next((kind for kind in EXTRACT_KINDS if word and word[0].startswith(kind)), None)
     if own:
-        kind = own[0].files.kind or named or "labs"
-        return [Extract(path, name, kind, shape, packing, own=tuple(own))]
+        kinds: dict[str, list[Own]] = {}
+        for each in own:
+            kinds.setdefault(each.files.kind or named or "labs", []).append(each)
+        return [
+            Extract(path, name, kind, shape, packing, own=tuple(same))
+            for kind, same in kinds.items()
+        ]
     return [Extract(path, name, named, shape, packing)] if named else []
 
 

@@ -583,7 +583,7 @@ def taken_file(
         before = stamp(extract.path)
         account = replace(account, size_bytes=before.size)
         sha256 = seen_hash(site, extract, before)
-        if is_new and sha256 is not None and was_taken(site, sha256) is not None:
+        if is_new and sha256 is not None and was_taken(site, extract, sha256) is not None:
             return None
         shape = None
         if extract.form == "csv" and not extract.packing:
@@ -596,7 +596,7 @@ def taken_file(
         account = replace(account, sha256=sha256)
         if is_new:
             remember(site, extract, before, sha256)
-        taken = was_taken(site, sha256) or was_parsed(parsed, sha256)
+        taken = was_taken(site, extract, sha256) or was_parsed(parsed, sha256)
         if is_new and taken is not None:
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
@@ -611,7 +611,8 @@ def taken_file(
             return taken_part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
         if extra:
-            notes.append(f"{extract.name}: columns that are not used were dropped: {extra}")
+            use = f"used for {extract.kind}" if extract.own else "used"
+            notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
         unchanged(extract, before)
         faults = faults_of(site)
         if (reason := too_many(site, extract, scanned, faults)) is not None:
@@ -752,10 +753,15 @@ def seen_hash(site: Site, extract: Extract, at: Stamp) -> str | None:
     return str(found_rows[0][0]) if found_rows else None
 
 
-def was_taken(site: Site, sha256: str) -> str | None:
-    """The name under which this content was taken, if it was."""
+def was_taken(site: Site, extract: Extract, sha256: str) -> str | None:
+    """The name under which this content was taken, if it was.
+
+    A file that is written a laboratory's own way may hold several kinds, each taken by itself.
+    """
     rows = site.warehouse.rows(
-        "SELECT file_name FROM private.taken_file WHERE sha256 = ?", (sha256,)
+        "SELECT file_name FROM private.taken_file WHERE sha256 = ? AND (kind = ? OR NOT ?) "
+        "ORDER BY file_name",
+        (sha256, extract.kind, bool(extract.own)),
     )
     return str(rows[0][0]) if rows else None
 
@@ -824,7 +830,8 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     if len(extract.own) > 1:
         named = ", ".join(sorted({own.laboratory for own in extract.own}))
         raise FileRefused(
-            f"the settings name it more than once (csv files of {named}); let one of them name it"
+            f"the settings say more than once how its {extract.kind} are written (csv files of "
+            f"{named}); let one of them say it"
         )
     (own,) = extract.own
     faults = fault_table(own_checks(own, extract.kind))
