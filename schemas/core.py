@@ -106,7 +106,7 @@ class LabFile(pa.DataFrameModel):
     sent_for: pl.Date = shared("sent_for", nullable=True)
     sha256: str = shared("sha256", nullable=True)
     taken_by: str = column(
-        "The command that took it; withdrawal: what a retake took back",
+        "The command that took it; withdrawal: what no row of a file took back",
         nullable=True,
         words=(*words.TAKEN_BY, "withdrawal"),
     )

@@ -6,7 +6,7 @@ the rows of a file, so that the components of a resource keep their order.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,6 +24,7 @@ from b12screen.ingest.fhir_resource import (
     Outcome,
     Reader,
     Refused,
+    Whole,
     identifier_pair,
     inner,
     loaded,
@@ -51,9 +52,11 @@ INDEXED = (b'"Patient"', b'"Encounter"', b'"Specimen"')
 GONE = {
     "labs": ("result_id", "reported_at"),
     "conditions": ("patient_id", "code", "code_system", "recorded_on"),
-    "medications": ("medication_id",),
+    "medications": ("medication_id", "over"),
 }
 PLACE = ("record", "line", "segment")
+# Parts that hold no rows of a kind.
+BESIDE = ("gone", "whole")
 
 NOTES = {
     "birth": "dates of birth are partial and were left blank",
@@ -234,6 +237,9 @@ class Written:
 
     def add(self, line: int, outcome: Outcome, raw: bytes) -> None:
         """One row to its part; a row with cells that are no text is broken."""
+        if isinstance(outcome, Whole):
+            self._whole(line, outcome)
+            return
         self.n_record += 1
         place: list[str | int] = [self.n_record, line, outcome.segment]
         if isinstance(outcome, Refused):
@@ -248,6 +254,17 @@ class Written:
         self._deceased = self._deceased or "deceased_on" in outcome.cells
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
         part.add([*place, *(outcome.cells.get(name, "") for name in columns)])
+
+    def _whole(self, line: int, whole: Whole) -> None:
+        """What the rows just added are one observation's results, an entry for each of them."""
+        said = (whole.key, whole.reported_at, *(cell for one in whole.results for cell in one))
+        if unfit(dict(enumerate(said)), self.max_cell_bytes):
+            return
+        columns = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
+        part = self._part("labs", "whole", columns)
+        first = self.n_record - len(whole.results) + 1
+        for record, (result_id, laboratory) in enumerate(whole.results, start=first):
+            part.add([record, line, whole.key, whole.reported_at, result_id, laboratory])
 
     def _broken(self, place: list[str | int], refused: Refused, raw: bytes) -> None:
         shown = ""
@@ -278,7 +295,7 @@ class Written:
             found = self.kinds.setdefault(kind, Kind())
             if title == "rows":
                 found.n_row += n
-            elif title != "gone":
+            elif title not in BESIDE:
                 found.n_broken += n
         self._parts = {}
 
@@ -307,7 +324,7 @@ class Written:
             )
 
 
-def unfit(cells: dict[str, str], max_cell_bytes: int) -> str:
+def unfit(cells: Mapping[Any, str], max_cell_bytes: int) -> str:
     """The check that a cell fails whatever its column, or nothing."""
     for cell in cells.values():
         if not cell.isascii():
@@ -357,6 +374,8 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
     places = warehouse.rows("SELECT record, line, segment FROM taking.fhir_gone ORDER BY record")
     found = set(known["record"].to_list())
     unknown = [row for row in places if row[0] not in found]
+    records = pl.Series("record", [record for record, *_ in unknown], pl.Int64)
+    warehouse.write("taking.fhir_unknown", records.to_frame())
     written.broken(kind, unknown, "scope")
     return len(unknown)
 

@@ -193,7 +193,8 @@ class Gone:
     """What was withdrawn: a row of the named kind that only the store, or this file, can complete.
 
     ``cells`` hold the key: ``result_id`` or ``medication_id``, or a condition's four columns, and
-    for results ``reported_at``, the moment of the withdrawal.
+    for results ``reported_at``, the moment of the withdrawal. A medication that is ``over`` is
+    withdrawn for good; one that is only a draft, say, may be given yet.
     """
 
     kind: str
@@ -201,7 +202,19 @@ class Gone:
     cells: dict[str, str]
 
 
-Outcome = Row | Refused | Gone
+@dataclass(frozen=True)
+class Whole:
+    """No row: what the rows before it, one for each result, are of one observation.
+
+    ``results`` hold result_id and laboratory of each, whatever becomes of it.
+    """
+
+    key: str
+    reported_at: str
+    results: tuple[tuple[str, str], ...]
+
+
+Outcome = Row | Refused | Gone | Whole
 
 
 @dataclass(frozen=True)
@@ -366,7 +379,7 @@ class Reader:
         if kind == "labs" and key and self._result_system is None:
             return Gone(kind, place, {"result_id": key, "reported_at": when})
         if kind == "medications" and key:
-            return Gone(kind, place, {"medication_id": f"{name}/{key}"})
+            return Gone(kind, place, {"medication_id": f"{name}/{key}", "over": "yes"})
         return Refused(kind, place, "deleted")
 
     # Observations
@@ -398,7 +411,9 @@ class Reader:
             # Withdrawn results may be emptied: only what is known of them says what they were.
             yield Gone("labs", place, {"result_id": key, "reported_at": reported})
             return
+        results = []
         if own:
+            results.append((key, performer or coded.laboratory))
             yield self._result(observation, place, key, coded, shared, performer, person)
         seen: Counter[str] = Counter()
         for number, component in enumerate(components):
@@ -407,7 +422,12 @@ class Reader:
             again = f"#{seen[part.code]}" if seen[part.code] > 1 else ""
             own_key = f"{key}#{part.code or number}{again}" if key else ""
             segment = f"{place}.component[{number}]"
+            results.append((own_key, performer or part.laboratory))
             yield self._result(component, segment, own_key, part, shared, performer, person)
+        # Only an id is of one resource, and only a version with a moment is later than another.
+        has_id = key != "" and "#" not in key and key == text(observation.get("id"))
+        if components and reported and has_id and self._result_system is None:
+            yield Whole(key, reported, tuple(results))
 
     def _result(
         self,
@@ -736,7 +756,10 @@ class Reader:
             )
             cells |= prescribed(objects(resource.get("dosageInstruction")))
         if not stands:
-            return Gone("medications", place, {"medication_id": cells["medication_id"]})
+            over = "yes" if status == "entered-in-error" else ""
+            return Gone(
+                "medications", place, {"medication_id": cells["medication_id"], "over": over}
+            )
         return Row("medications", place, cells)
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from b12screen.errors import AuditFailed
 from b12screen.ingest import again as taking_again
-from b12screen.ingest import contracts, lookups
+from b12screen.ingest import contracts, lookups, withdrawn
 from b12screen.ingest.accounts import FileAccount, Taking, audit
 from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
@@ -449,6 +449,14 @@ def taken_in(
             if account.reason and finding not in findings:
                 findings.append(finding)
     shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
+    if "core.taken" in warehouse.relations():
+        n_late, n_dropped = withdrawn.withdraw_labs(warehouse, site.as_of)
+        notes += told_late(n_late, "results")
+        if n_dropped:
+            notes.append(
+                f"{n_dropped} results are withdrawn, as a later version of their observation does "
+                "not have them any more"
+            )
     accounts = lab_versions(site, accounts)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
@@ -499,6 +507,7 @@ def prepare(site: Site) -> None:
     warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
     for statement in PRIVATE_TABLES:
         warehouse.execute(statement)
+    withdrawn.prepare(warehouse, site.as_of)
     if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
         with warehouse.together():
             for statement in KEY_BY_CONTENT_AND_KIND:
@@ -687,6 +696,13 @@ def parse_resources(
     return Parsed(account, folder, file.kinds, columns, file)
 
 
+def told_late(n_late: int, what: str) -> list[str]:
+    """What took effect of withdrawals that had come first."""
+    if not n_late:
+        return []
+    return [f"{n_late} {what} came after their withdrawal by id, and are withdrawn"]
+
+
 def too_many_of_any(site: Site, extract: Extract, file: Parsed) -> str | None:
     """Why a file of messages is held, or None: too many rejected rows of one kind hold the others.
 
@@ -731,7 +747,18 @@ def taken_part(
         if file.resources is not None:
             remarks = file.resources.look_for_withdrawn(site.warehouse, extract.kind)
             notes += [f"{extract.name}: {remark}" for remark in remarks]
+            if remarks and extract.taken_by == "run":
+                withdrawn.keep_waiting(
+                    site.warehouse, extract.kind, extract.name, account.sha256, site.as_of
+                )
         scanned = scan_part(site, extract, file)
+        if file.resources is not None and extract.kind == "labs":
+            withdrawn.keep_panels(
+                site.warehouse,
+                file.folder / extract.kind,
+                extract.name,
+                extract.sent_for or site.as_of,
+            )
         return kept(site, extract, account, scanned, faults_of(site), notes, findings)
     finally:
         shutil.rmtree(file.folder / extract.kind)
@@ -1105,6 +1132,9 @@ def kept(
     hold_contract(site, extract)
     if extract.taken_by == "retake":
         take_back(site, extract, notes, findings)
+    if extract.kind == "medications":
+        n_late = withdrawn.withdraw_medications(warehouse, site.as_of)
+        notes += told_late(n_late, "medications")
     return account if extract.kind == "labs" else versions(site, extract, account)
 
 

@@ -1,7 +1,8 @@
 -- One row per version of the rows of one medications extract and of what was known of the same keys:
 -- its bucket, and whether it is the current version. The order of versions is night taken, file,
--- record; a later row replaces an earlier one. A row that is taken again keeps the place that its file
--- had when it first came, right behind what was read of it then.
+-- record; a later row replaces an earlier one, and what withdraws a row stands behind it. A row that
+-- is taken again keeps the place that its file had when it first came, right behind what was read of
+-- it then.
 WITH version AS (
     SELECT
         'core' AS origin,
@@ -78,7 +79,7 @@ arrived AS (
     FROM told
     WINDOW in_turn AS (
         PARTITION BY told.medication_id
-        ORDER BY told.origin = 'taken', told.file_name, told.record
+        ORDER BY told.origin = 'taken', told.file_name, told.record, told.code = 'withdrawn'
     ),
     of_itself AS (
         PARTITION BY
@@ -100,7 +101,8 @@ ordered AS (
                 arrived.file_name,
                 arrived.record,
                 arrived.taken_for,
-                arrived.origin = 'taken'
+                arrived.origin = 'taken',
+                arrived.code = 'withdrawn'
         ) AS nth
     FROM arrived
 )
@@ -128,7 +130,7 @@ SELECT
         WHEN ordered.is_repeat THEN 'duplicate'
         WHEN ordered.nth < max(ordered.nth) OVER (
             PARTITION BY ordered.medication_id, ordered.is_repeat
-            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record
+            ORDER BY ordered.origin = 'taken', ordered.file_name, ordered.record, ordered.code = 'withdrawn'
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
             THEN 'superseded'

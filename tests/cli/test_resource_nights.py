@@ -173,6 +173,35 @@ def test_results_entered_in_error_leave_the_list_with_that_reason(
     assert closed == [("result_withdrawn",)]
 
 
+def test_nights_that_withdraw_what_was_dropped_are_replayed_as_they_were(
+    site: Path, capsys: Capture
+) -> None:
+    parts = [{name: one[name] for name in ("code", "valueQuantity")} for one in RESULTS[:2]]
+    panel = {name: said for name, said in RESULTS[0].items() if name != "valueQuantity"}
+    panel |= {"id": "p1", "code": coded("http://loinc.org", "panel")}
+    late = {"resourceType": "Observation", "id": "r9", "status": "entered-in-error"}
+    first = panel | {"issued": "2026-10-31T08:00:00Z", "component": parts}
+    (site / "inbox" / "a.ndjson").write_text(lines(*RESOURCES[5:], first, late))
+    run(site, "2026-11-01")
+    other = {"code": coded("http://loinc.org", "6690-2")}
+    second = first | {"issued": "2026-11-01T20:00:00Z", "component": [other]}
+    mma = result("r9", "0002", "13964-2", 900, "nmol/L")
+    (site / "inbox" / "b.ndjson").write_text(lines(second, mma))
+    assert run(site, "2026-11-02") == 0
+    assert ask(
+        site, "SELECT result_id FROM core.lab_result WHERE status = 'entered-in-error' ORDER BY ALL"
+    ) == [("p1#13964-2",), ("p1#13965-9",), ("r9",)]
+    closed = ask(
+        site,
+        "SELECT DISTINCT close_reason FROM worklists.item "
+        "WHERE closed_on IS NOT NULL AND patient_id = '0001'",
+    )
+    assert closed == [("result_withdrawn",)]
+    for night in ("2026-11-01", "2026-11-02"):
+        assert cli.main(["replay", str(site), "--as-of", night]) == 0
+    capsys.readouterr()
+
+
 def test_results_alone_are_no_feed_of_the_other_kinds(site: Path, deliver: Deliver) -> None:
     deliver(site, {"patients_1.csv": EXTRACTS["patients_1.csv"]})
     (site / "inbox" / "a.ndjson").write_text(lines(*RESULTS))

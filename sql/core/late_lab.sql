@@ -1,0 +1,66 @@
+-- One row per result taken tonight that had been withdrawn by id before it came: its withdrawal, right
+-- behind it. What was reported after the withdrawal stands; where the withdrawal has no moment of its
+-- own, the end of the night that it came on is one. Of one file the order of its lines decides, unless
+-- both have their moments.
+WITH arrived AS (
+    SELECT
+        taken.result_id,
+        taken.patient_id,
+        taken.word_id,
+        taken.collected_at,
+        taken.reported_at,
+        taken.clinic_id,
+        taken.record,
+        taken.file_id,
+        word.laboratory,
+        word.status,
+        file.file_name,
+        file.sha256,
+        coalesce(file.sent_for, file.taken_for) AS sent_for,
+        late.reported_at AS withdrawn_at,
+        late.sha256 AS withdrawn_by,
+        coalesce(late.reported_at, CAST(late.taken_for + 1 AS TIMESTAMP)) AS no_later_than
+    FROM core.taken
+    INNER JOIN private.late_withdrawal AS late
+        ON late.key = split_part(taken.result_id, '#', 1)
+        AND late.kind = 'labs'
+        AND late.done_for IS NULL
+    INNER JOIN core.lab_word AS word
+        ON word.word_id = taken.word_id
+    INNER JOIN core.lab_file AS file
+        ON file.file_id = taken.file_id
+),
+
+newest AS (
+    SELECT arrived.*
+    FROM arrived
+    QUALIFY row_number() OVER (
+        PARTITION BY arrived.laboratory, arrived.result_id
+        ORDER BY
+            arrived.reported_at DESC NULLS LAST,
+            arrived.sent_for DESC,
+            arrived.file_name DESC,
+            arrived.record DESC,
+            arrived.file_id DESC,
+            arrived.no_later_than DESC
+    ) = 1
+)
+
+SELECT
+    newest.result_id,
+    newest.patient_id,
+    newest.word_id,
+    newest.collected_at,
+    greatest(newest.reported_at, newest.withdrawn_at) AS reported_at,
+    newest.clinic_id,
+    newest.file_name,
+    newest.record,
+    newest.sent_for
+FROM newest
+WHERE
+    newest.status NOT IN ('cancelled', 'entered-in-error')
+    AND coalesce(newest.reported_at, newest.collected_at) <= newest.no_later_than
+    AND (
+        newest.sha256 <> newest.withdrawn_by
+        OR (newest.reported_at IS NOT NULL AND newest.withdrawn_at IS NOT NULL)
+    )
