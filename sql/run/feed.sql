@@ -22,7 +22,7 @@ WITH newest AS (
         'patients' AS kind,
         max(coalesce(patient.sent_for, patient.taken_for)) AS newest_on,
     FROM core.patient AS patient
-    WHERE NOT regexp_matches(lower(patient.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
+    WHERE NOT ends_with(lower(patient.file_name), '.hl7')
     UNION ALL
     SELECT
         'conditions' AS kind,
@@ -43,11 +43,12 @@ delivered AS (
         file.kind,
         count(*) AS n_files,
         -- Messages tell of the persons who had a test and of nobody else: beside a patients
-        -- extract they do not show that it still comes. Nor does a file without any result show
-        -- that results come, where messages of all types arrive together.
+        -- extract they do not show that it still comes, as Patient resources do. Nor does a file
+        -- without any result show that results come, where all types arrive together.
         coalesce(
             max(file.taken_for) FILTER (
-                WHERE (file.n_read = 0 OR file.kind = 'patients')
+                WHERE file.kind = 'patients' AND NOT ends_with(lower(file.file_name), '.hl7')
+                OR file.n_read = 0
                 AND NOT regexp_matches(lower(file.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
             ),
             max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > 0)

@@ -211,6 +211,32 @@ def test_results_alone_are_no_feed_of_the_other_kinds(site: Path, deliver: Deliv
     ]
 
 
+@pytest.mark.parametrize("first", ["extract", "resources"])
+def test_people_keep_the_patients_feed_fresh_by_either_source(
+    site: Path, deliver: Deliver, first: str
+) -> None:
+    extract = {"patients_1.csv": EXTRACTS["patients_1.csv"]}
+    resources = {"people.ndjson": lines(*RESOURCES[5:7])}
+    deliver(site, extract if first == "extract" else resources)
+    run(site, "2026-11-01")
+    deliver(site, resources if first == "extract" else extract)
+    query = "SELECT patients_feed, CAST(patients_newest_on AS VARCHAR) FROM run.night"
+    run(site, "2026-12-20")
+    assert ask(site, query) == [("fresh", "2026-12-20")]
+    run(site, "2027-02-20")
+    assert ask(site, query) == [("stale", "2026-12-20")]
+
+
+def test_resources_without_people_do_not_hide_that_the_patients_extract_stopped(
+    site: Path, deliver: Deliver
+) -> None:
+    deliver(site, {"patients_1.csv": EXTRACTS["patients_1.csv"]})
+    run(site, "2026-11-01")
+    deliver(site, {"a.ndjson": lines(*RESULTS)})
+    run(site, "2026-12-20")
+    assert ask(site, "SELECT patients_feed FROM run.night") == [("stale",)]
+
+
 def test_check_tells_the_rows_of_each_kind(site: Path, capsys: Capture) -> None:
     path = site / "a.ndjson"
     path.write_text(lines(*RESOURCES) + "{\n")
