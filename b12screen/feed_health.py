@@ -7,7 +7,7 @@ never looked at. A message names laboratories, analytes and clinics, with ratios
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from statistics import median
 from typing import Any, NamedTuple
@@ -73,8 +73,13 @@ class Health(NamedTuple):
     state: str
 
 
-def measure(warehouse: Warehouse, alarms: Alarms, as_of: date) -> None:
-    """Fill ``run.alarm`` and ``run.feed_health`` of a night whose facts are built."""
+def measure(
+    warehouse: Warehouse, alarms: Alarms, as_of: date, fresh_days: Mapping[str, int] | None = None
+) -> None:
+    """Fill ``run.alarm`` and ``run.feed_health`` of a night whose facts are built.
+
+    ``fresh_days``: the days after which the results of a laboratory are stale, by its name.
+    """
     warehouse.create(["run.alarm", "run.feed_health"])
     limits = [
         {"name": name, "value": float(getattr(alarms, name)), "meaning": meaning}
@@ -87,6 +92,7 @@ def measure(warehouse: Warehouse, alarms: Alarms, as_of: date) -> None:
         *of_arrivals(warehouse, alarms, as_of, nights),
         *of_values(warehouse, alarms),
         of_pairs(warehouse, alarms),
+        *of_freshness(warehouse, as_of, fresh_days or {}),
     ]
     frame = pl.DataFrame(sorted(rows, key=lambda row: row[:3]), orient="row", schema=SCHEMA)
     warehouse.write("run.feed_measure", frame)
@@ -247,6 +253,28 @@ def of_pairs(warehouse: Warehouse, alarms: Alarms) -> Health:
     return Health("raised_pairs", ALL, ALL, value, alarms.raised_pairs, n, 0, state)
 
 
+def of_freshness(
+    warehouse: Warehouse, as_of: date, fresh_days: Mapping[str, int]
+) -> Iterator[Health]:
+    """Days since the newest result of each laboratory, where there are several.
+
+    Of a single one the feed itself says it. One that the settings name no more sends no more.
+    """
+    newest = {
+        laboratory: day
+        for laboratory, day in warehouse.rows(sql_text("analysis/feed_newest.sql"))
+        if laboratory in fresh_days
+    }
+    if len(newest) < 2:
+        return
+    for laboratory, day in newest.items():
+        n_days = 0 if day is None else (as_of - day).days
+        limit = fresh_days[laboratory]
+        state = "unknown" if day is None else "alarm" if n_days > limit else "usual"
+        value = None if day is None else float(n_days)
+        yield Health("stale_laboratory", laboratory, ALL, value, float(limit), n_days, 0, state)
+
+
 def differs(n_part: int, n: int, n_usual_part: int, n_usual: int) -> bool:
     """Whether two shares lie further apart than chance puts them."""
     pooled = (n_part + n_usual_part + 1) / (n + n_usual + 2)
@@ -288,6 +316,11 @@ def told(health: Health) -> str:
         case "raised_pairs":
             says = f"{value:.0%} of MMA and homocysteine pairs with normal kidneys are both raised"
             ask = f"more than {usual:.0%} is rare; ask the laboratory for its method and units"
+        case "stale_laboratory":
+            says = (
+                f"stale, its newest day is {health.n} days before the night, the limit {usual:.0f}"
+            )
+            ask = "ask the sender"
         case _:
             whom = {
                 "silent_laboratory": whose,

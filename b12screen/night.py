@@ -295,7 +295,12 @@ def derive(
     remember(warehouse)
     warehouse.define(sql_text("macros.sql"))
     warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
-    feed_health.measure(warehouse, night.settings.alarms, night.as_of)
+    settings = night.settings
+    fresh_days = {
+        name: settings.freshness.labs_days if each.fresh_days is None else each.fresh_days
+        for name, each in settings.laboratories.items()
+    }
+    feed_health.measure(warehouse, settings.alarms, night.as_of, fresh_days)
     with warehouse.together():
         warehouse.comment()
 

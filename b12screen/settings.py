@@ -380,6 +380,8 @@ class Laboratory(Section):
     """One laboratory: its own codes, and the units of tests whose unit cell it leaves blank."""
 
     reject_share: Share | None = None
+    # Instead of `freshness.labs_days`, say of one that reports once a week.
+    fresh_days: Annotated[int, Field(ge=0)] | None = None
     code_system: str | None = None
     sending_facilities: list[str] = []
     fhir_system: str | None = None
@@ -598,6 +600,7 @@ ruleset = "praxis-2025"
 # Codes are LOINC and units are UCUM unless the laboratory says otherwise.
 [laboratories.main]
 # reject_share = 0.05
+# fresh_days = 3          # beside another laboratory; after more days its results are stale
 # code_system = "main-local"
 # Sending facilities (MSH-4) of its HL7 v2 messages.
 # sending_facilities = ["MAINLAB"]

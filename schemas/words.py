@@ -57,6 +57,7 @@ HEALTH_MEASURES = (
     "silent_laboratory",
     "silent_analyte",
     "silent_clinic",
+    "stale_laboratory",
 )
 HEALTH_STATES = ("usual", "alarm", "unknown")
 CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")

@@ -275,6 +275,59 @@ def test_rows_that_are_rejected_or_lose_their_unit_are_said(feed: Feed) -> None:
     )
 
 
+def test_one_laboratory_of_three_that_has_gone_stale_is_named_though_the_kind_is_fresh(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    with (site / "b12screen.toml").open("a") as settings:
+        settings.write(
+            "\n[laboratories.north]\n[laboratories.weekly]\nfresh_days = 7\n[laboratories.new]\n"
+        )
+    rows = [
+        f"R{name},P1,{day},{B12},300,pmol/L,{name},C1\n"
+        for name, day in (
+            ("main", TONIGHT), ("north", date(2026, 11, 18)), ("weekly", date(2026, 11, 15)),
+        )
+    ]  # fmt: skip
+    (site / "inbox" / "labs.csv").write_text(HEADER + "".join(rows))
+    result = run_night(site, TONIGHT, datetime(2026, 11, 22), lambda line: None)
+    assert result.exit_code == 20
+    assert result.findings == [
+        "labs of north: stale, its newest day is 4 days before the night, the limit 3; ask the "
+        "sender"
+    ]
+    summary = "\n".join(result.summary)
+    assert "labs fresh (2026-11-22)" in summary
+    assert "1 not as usual" in summary
+    with Warehouse.open(result.published / "b12screen.duckdb", read_only=True) as warehouse:
+        assert warehouse.rows(
+            "SELECT laboratory, n, usual, state FROM run.feed_health "
+            "WHERE measure = 'stale_laboratory' ORDER BY laboratory"
+        ) == [("main", 0, 3.0, "usual"), ("north", 4, 3.0, "alarm"), ("weekly", 7, 7.0, "usual")]
+
+
+@pytest.mark.parametrize(
+    ("days", "stale"),
+    [
+        ({"main": 3}, []),
+        ({"main": 3, "north": 3}, ["main"]),
+        ({"main": 4, "north": 3}, []),
+        ({"north": 3, "gone": 3}, []),
+    ],
+    ids=["one alone", "a day too old", "its own limit", "no more in the settings"],
+)
+def test_a_laboratory_is_stale_by_its_limit_beside_another_one(
+    feed: Feed, days: dict[str, int], stale: list[str]
+) -> None:
+    older = feed.rows(1, TONIGHT - timedelta(days=4))
+    feed.night(TONIGHT, older + feed.rows(1, TONIGHT, laboratory="north"))
+    feed.health()
+    feed_health.measure(feed.warehouse, Alarms(), TONIGHT, days)
+    alarming = [health.laboratory for health in feed_health.alarming(feed.warehouse)]
+    assert alarming == stale
+
+
 LABS = "result_id,patient_id,collected_at,code,value,unit\n"
 PATIENTS = "patient_id,birth_date,sex,clinic_id\n"
 
