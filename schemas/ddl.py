@@ -165,16 +165,17 @@ def broken_parquet(pattern: str, has_segment: bool) -> str:
     segment = "segment" if has_segment else "CAST(NULL AS VARCHAR) AS segment"
     return (
         'CREATE OR REPLACE TABLE "taking"."broken" AS '
-        f"SELECT record, line, {segment}, check_name, raw "
-        f"FROM read_parquet({quoted_parts(pattern)})"
+        f"SELECT night.file_id, record, line, {segment}, check_name, raw "
+        f"FROM read_parquet({quoted_parts(pattern)}) CROSS JOIN taking.night"
     )
 
 
 def places_parquet(pattern: str) -> str:
     """The view ``taking.place``: where in its file of messages each row stands."""
     return (
-        'CREATE OR REPLACE VIEW "taking"."place" AS SELECT record, line, segment, '
-        f"CAST(NULL AS JSON) AS sent FROM read_parquet({quoted_parts(pattern)})"
+        'CREATE OR REPLACE VIEW "taking"."place" AS SELECT night.file_id, record, line, segment, '
+        f"CAST(NULL AS JSON) AS sent FROM read_parquet({quoted_parts(pattern)}) "
+        "CROSS JOIN taking.night"
     )
 
 
@@ -183,9 +184,10 @@ def places_as_sent(pattern: str, names: Mapping[str, str]) -> str:
     struct = ", ".join(f"{quoted_text(name)}: {_never_null(c)}" for c, name in names.items())
     sent = f"to_json({{'sent': {{{struct}}}}})" if names else "CAST(NULL AS JSON)"
     return (
-        'CREATE OR REPLACE VIEW "taking"."place" AS SELECT record, nullif(line, 0) AS line, '
+        'CREATE OR REPLACE VIEW "taking"."place" AS '
+        "SELECT night.file_id, record, nullif(line, 0) AS line, "
         f"CAST(NULL AS VARCHAR) AS segment, {sent} AS sent "
-        f"FROM read_parquet({quoted_parts(pattern)})"
+        f"FROM read_parquet({quoted_parts(pattern)}) CROSS JOIN taking.night"
     )
 
 
@@ -251,11 +253,11 @@ def column_list(relation: Relation) -> str:
     return ", ".join(quoted_name(column) for column in relation.columns)
 
 
-def slice_of(relation: Relation, name: str, place: str) -> str:
-    """Rows of one file of a working table by row id; parameters: file, first, end."""
+def slice_between(relation: Relation, name: str, place: str) -> str:
+    """Rows of a working table by row id; parameters: first, end."""
     return (
         f"SELECT {column_list(relation)} FROM {quoted_name(name)} "
-        f"WHERE file_name = ? AND {quoted_name(place)} >= ? AND {quoted_name(place)} < ?"
+        f"WHERE {quoted_name(place)} >= ? AND {quoted_name(place)} < ?"
     )
 
 

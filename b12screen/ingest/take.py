@@ -7,7 +7,7 @@ a file held, refused or kept. Nothing in the inbox is moved or deleted.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 
 from b12screen.errors import AuditFailed
 from b12screen.ingest import again as taking_again
-from b12screen.ingest import contracts, lookups, withdrawn
+from b12screen.ingest import contracts, lookups, together, withdrawn
 from b12screen.ingest.accounts import FileAccount, Taking, audit
 from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
@@ -164,45 +164,52 @@ TAKEN_ONCE = (
 
 NOTHING_BROKEN = (
     "CREATE OR REPLACE TABLE taking.broken "
-    "(record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR)"
+    "(file_id INTEGER, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, "
+    "raw VARCHAR)"
 )
 # Only messages tell more of a row's place than its record.
 NO_PLACES = (
-    "CREATE OR REPLACE VIEW taking.place AS SELECT CAST(NULL AS BIGINT) AS record, "
+    "CREATE OR REPLACE VIEW taking.place AS SELECT CAST(NULL AS INTEGER) AS file_id, "
+    "CAST(NULL AS BIGINT) AS record, "
     "CAST(NULL AS BIGINT) AS line, CAST(NULL AS VARCHAR) AS segment, CAST(NULL AS JSON) AS sent "
     "LIMIT 0"
 )
+SAME_CONTENT = "UPDATE taking.night SET sha256 = ?"
 COPY_BROKEN = (
-    "INSERT INTO core.reject BY NAME SELECT ? AS file_name, ? AS kind, broken.record, "
+    "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, broken.record, "
     "nullif(broken.line, 0) AS line, broken.segment, fault.column_name, fault.check_name, "
-    "fault.reason, ? AS taken_for, ? AS sha256 "
-    "FROM taking.broken JOIN taking.fault ON fault.fault = broken.check_name "
-    "ORDER BY broken.record"
+    "fault.reason, night.as_of AS taken_for, night.sha256 "
+    "FROM taking.broken JOIN taking.night ON night.file_id = broken.file_id "
+    "JOIN taking.fault ON fault.fault = broken.check_name "
+    "ORDER BY broken.file_id, broken.record"
 )
 KEEP_BROKEN = (
-    "INSERT INTO private.reject_row BY NAME SELECT ? AS file_name, ? AS sha256, ? AS kind, "
+    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, night.sha256, ? AS kind, "
     "broken.record, nullif(broken.line, 0) AS line, broken.segment, broken.check_name, broken.raw, "
-    "? AS taken_for "
+    "night.as_of AS taken_for "
+    "FROM taking.broken JOIN taking.night ON night.file_id = broken.file_id "
     # A resource of another type is out of scope; its text is no reject's.
-    "FROM taking.broken WHERE broken.check_name <> 'scope' ORDER BY broken.record"
+    "WHERE broken.check_name <> 'scope' ORDER BY broken.file_id, broken.record"
 )
 COPY_REJECTS = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
     "place.line, place.segment, "
-    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for, ? AS sha256 "
+    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for, night.sha256 "
     "FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
-    "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
+    "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
+    "ORDER BY taken.file_id, taken.record"
 )
 KEEP_REJECTS = (
-    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, ? AS sha256, ? AS kind, "
+    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, night.sha256, ? AS kind, "
     "taken.record, place.line, place.segment, "
     "fault.check_name, coalesce(json_merge_patch(taken.cells, place.sent), taken.cells) AS raw, "
     "night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
-    "LEFT JOIN taking.place ON place.record = taken.record ORDER BY taken.record"
+    "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
+    "ORDER BY taken.file_id, taken.record"
 )
 
 
@@ -220,9 +227,14 @@ NEW_WORDS = (
 NEW_FILE = (
     "INSERT INTO core.lab_file BY NAME "
     "SELECT night.file_id, night.file_name, night.as_of AS taken_for, night.sent_for, "
-    "? AS sha256, night.taken_by FROM taking.night"
+    "night.sha256, night.taken_by FROM taking.night"
 )
-# Of the file at hand: taking.night names it.
+NEW_CONTENT = (
+    "INSERT OR IGNORE INTO private.taken_file "
+    "SELECT night.sha256, ?, night.file_name, coalesce(night.sent_for, night.as_of) "
+    "FROM taking.night"
+)
+# Of the files at hand: taking.night names them.
 COUNT_ROWS = "SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id)"
 COUNT_FAULTS = (
     "SELECT taken.fault, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
@@ -247,7 +259,8 @@ UNDECIDED = (
 IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ? AND night.taken_by = ?"
 KEEP_UNMAPPED = (
     "INSERT INTO private.unmapped_part BY NAME "
-    "SELECT part.*, ? AS sha256 FROM taking.unmapped_part AS part"
+    "SELECT part.*, night.sha256 FROM taking.unmapped_part AS part "
+    "JOIN taking.night ON night.file_name = part.file_name"
 )
 UNMAPPED_BEFORE = (
     "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
@@ -424,16 +437,11 @@ def taken_in(
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
-        for extract in (extract for extract in extracts if extract.kind == kind):
+        of_kind = [extract for extract in extracts if extract.kind == kind]
+        for extract, account in taken_in_turn(site, of_kind, parsed, notes, findings):
+            if account is None and extract.taken_by == "retry":
+                continue
             key = (extract.taken_by, extract.path)
-            if extract.taken_by == "retry":
-                account = taken_rejects(site, extract)
-                if account is None:
-                    continue
-            elif key in parsed:
-                account = taken_part(site, extract, parsed[key], notes, findings)
-            else:
-                account = taken_file(site, extract, parsed, notes, findings)
             turned_away = account is not None and account.reason is not None
             if extract.holds_messages and (turned_away or key not in parsed):
                 parsed[key] = Parsed(account, site.scratch, {}, {})
@@ -480,6 +488,118 @@ def taken_in(
         warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
     warehouse.execute("DROP SCHEMA taking CASCADE")
     return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), len(known))
+
+
+def taken_in_turn(
+    site: Site,
+    extracts: Sequence[Extract],
+    parsed: dict[tuple[str, Path], Parsed],
+    notes: list[str],
+    findings: list[str],
+) -> Iterator[tuple[Extract, FileAccount | None]]:
+    """Take the extracts of one kind one after another; small files of messages many at once.
+
+    What is turned away is told at once, so that no later file is taken for a copy of it.
+    """
+    waiting: list[tuple[Extract, Parsed]] = []
+    told: list[tuple[Extract, FileAccount | None]] = []
+
+    def later(
+        site: Site, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
+    ) -> FileAccount | None:
+        if is_small(extract, file):
+            waiting.append((extract, file))
+            return None
+        told.extend(taken_together(site, waiting, notes, findings))
+        waiting.clear()
+        return taken_part(site, extract, file, notes, findings)
+
+    for extract in extracts:
+        if extract.form != "hl7" or len(waiting) >= together.MOST_FILES:
+            told += taken_together(site, waiting, notes, findings)
+            waiting.clear()
+        key = (extract.taken_by, extract.path)
+        if extract.taken_by == "retry":
+            account = taken_rejects(site, extract)
+        elif key in parsed:
+            account = later(site, extract, parsed[key], notes, findings)
+        else:
+            account = taken_file(site, extract, parsed, notes, findings, later)
+        yield from told
+        told.clear()
+        if not waiting or waiting[-1][0] is not extract:
+            yield extract, account
+    yield from taken_together(site, waiting, notes, findings)
+
+
+def is_small(extract: Extract, file: Parsed) -> bool:
+    """Whether a file of messages that was parsed may be taken together with others."""
+    if extract.form != "hl7" or extract.taken_by != "run" or extract.kind not in file.written:
+        return False
+    if file.account is None or file.account.reason:
+        return False
+    counts = file.written[extract.kind]
+    return counts.n_row + counts.n_broken <= together.MOST_ROWS
+
+
+def taken_together(
+    site: Site,
+    waiting: Sequence[tuple[Extract, Parsed]],
+    notes: list[str],
+    findings: list[str],
+) -> list[tuple[Extract, FileAccount | None]]:
+    """Take one kind of small files of messages, none of which is to be held, by one scan."""
+    if not waiting:
+        return []
+    first, file = waiting[0]
+    if len(waiting) == 1 or (
+        first.kind == "patients"
+        and site.warehouse.scalar(together.STANDING_LATER, (site.as_of, first.name))
+    ):
+        return [
+            (extract, taken_part(site, extract, file, notes, findings)) for extract, file in waiting
+        ]
+    warehouse, kind = site.warehouse, first.kind
+    folder = site.scratch / MESSAGES / "together"
+    try:
+        set_night(site, first)
+        first_id = int(warehouse.scalar("SELECT night.file_id FROM taking.night"))
+        rows = together.combined(
+            [file.folder / kind for _, file in waiting],
+            [extract.name for extract, _ in waiting],
+            first_id,
+            folder,
+        )
+        exactly(site, first, file.columns[kind], rows.n_row, rows.broken.height, folder)
+        together.told_apart(warehouse, kind, first_id, rows)
+        set_night(
+            site,
+            *(
+                replace(extract, sha256="" if file.account is None else file.account.sha256)
+                for extract, file in waiting
+            ),
+        )
+        faults = together.faults_by_file(warehouse)
+        move_out(site, first)
+        accounts = [
+            with_faults(
+                replace(account, kind=kind),
+                file.written[kind].n_row + file.written[kind].n_broken,
+                faults.get(file_id, Counter()),
+            )
+            for file_id, (_, file) in enumerate(waiting, start=first_id)
+            if (account := file.account) is not None
+        ]
+        left = dict(warehouse.rows(together.ROWS))
+        for file_id, account in enumerate(accounts, start=first_id):
+            hold_rows(account, left.get(file_id, 0))
+        hold_contract(site, first, f"{first.name} and {len(waiting) - 1} more")
+        if kind != "labs":
+            accounts = versions(site, kind, accounts)
+        return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]
+    finally:
+        for path in [folder, *(file.folder / kind for _, file in waiting)]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def attempt_of(site: Site, account: FileAccount) -> int:
@@ -576,10 +696,12 @@ def taken_file(
     parsed: dict[tuple[str, Path], Parsed],
     notes: list[str],
     findings: list[str],
+    part: Callable[[Site, Extract, Parsed, list[str], list[str]], FileAccount | None],
 ) -> FileAccount | None:
     """Take one file, of messages the first kind; None where its content was taken before.
 
-    ``parsed`` gets the file of messages for its other kinds; remarks go to notes and findings.
+    ``parsed`` gets the file of messages for its other kinds, and ``part`` takes its first one;
+    remarks go to notes and findings.
     """
     account = FileAccount(
         extract.name, extract.kind, extract.sha256, 0, site.as_of, taken_by=extract.taken_by
@@ -617,7 +739,7 @@ def taken_file(
             parsed[extract.taken_by, extract.path] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
-            return taken_part(site, extract, file, notes, findings)
+            return part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
         if extra:
             use = f"used for {extract.kind}" if extract.own else "used"
@@ -903,26 +1025,30 @@ def unused(names: list[str], kind: str) -> str:
     return ", ".join(shown(name) or "(no name)" for name in names if name not in known)
 
 
-def set_night(site: Site, extract: Extract) -> None:
-    """The one row of parameters that the scans read."""
+def set_night(site: Site, *extracts: Extract) -> None:
+    """The parameters as rows: a scan reads one, of one file; what comes behind it may be of many.
+
+    A file that is new gets its content's hash once it is taken.
+    """
     latest = site.as_of + timedelta(days=DAYS_AHEAD + 1)
-    file_id = site.warehouse.scalar("SELECT coalesce(max(file_id), 0) + 1 FROM core.lab_file")
+    first_id = site.warehouse.scalar("SELECT coalesce(max(file_id), 0) + 1 FROM core.lab_file")
     site.warehouse.write(
         "taking.night",
         pl.DataFrame(
             {
-                "as_of": [site.as_of],
-                "earliest": [datetime.combine(EARLIEST_EVENT, time())],
-                "latest": [datetime.combine(latest, time())],
-                "born_earliest": [EARLIEST_BIRTH],
-                "timezone": [site.settings.timezone],
-                "laboratory": [next(iter(site.settings.laboratories))],
-                "file_name": [extract.name],
-                "file_id": [file_id],
-                "in_messages": [extract.holds_messages],
-                "date_order": [site.settings.feedback.date_order or ""],
-                "sent_for": [extract.sent_for],
-                "taken_by": [extract.taken_by],
+                "as_of": site.as_of,
+                "earliest": datetime.combine(EARLIEST_EVENT, time()),
+                "latest": datetime.combine(latest, time()),
+                "born_earliest": EARLIEST_BIRTH,
+                "timezone": site.settings.timezone,
+                "laboratory": next(iter(site.settings.laboratories)),
+                "file_name": [extract.name for extract in extracts],
+                "file_id": list(range(first_id, first_id + len(extracts))),
+                "in_messages": [extract.holds_messages for extract in extracts],
+                "date_order": site.settings.feedback.date_order or "",
+                "sent_for": [extract.sent_for for extract in extracts],
+                "taken_by": [extract.taken_by for extract in extracts],
+                "sha256": [extract.sha256 for extract in extracts],
             },
             schema_overrides={"file_id": pl.Int32, "sent_for": pl.Date},
         ),
@@ -1105,37 +1231,45 @@ def kept(
 ) -> FileAccount:
     """Move the failed rows out and keep the rest; the file's account."""
     warehouse = site.warehouse
-    n_out_of_scope = faults["scope"]
-    n_rejected = faults.total() - n_out_of_scope
-    n_read = scanned.n_row + scanned.n_broken
     if extract.taken_by == "retake":
         taking_again.replace_rejects(warehouse, extract, site.as_of)
-    move_out(site, extract, account)
-    warehouse.execute(
-        "INSERT OR IGNORE INTO private.taken_file VALUES (?, ?, ?, ?)",
-        (account.sha256, extract.kind, extract.name, extract.sent_for or site.as_of),
-    )
+    warehouse.execute(SAME_CONTENT, (account.sha256,))
+    move_out(site, extract)
+    account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
+    hold_rows(account, rows_of(site))
+    hold_contract(site, extract, extract.name)
+    if extract.taken_by == "retake":
+        take_back(site, extract, notes, findings)
+    if extract.kind == "medications":
+        n_late = withdrawn.withdraw_medications(warehouse, site.as_of)
+        notes += told_late(n_late, "medications")
     if extract.kind == "labs":
-        warehouse.execute(NEW_FILE, (account.sha256,))
-    account = replace(
+        return account
+    (account,) = versions(site, extract.kind, [account])
+    return account
+
+
+def with_faults(account: FileAccount, n_read: int, faults: Counter[str]) -> FileAccount:
+    """The account of a file whose rows were judged."""
+    n_out_of_scope = faults["scope"]
+    n_rejected = faults.total() - n_out_of_scope
+    return replace(
         account,
         n_read=n_read,
         n_accepted=n_read - n_rejected - n_out_of_scope,
         n_out_of_scope=n_out_of_scope,
         n_rejected=n_rejected,
     )
-    if rows_of(site) != account.n_accepted:
+
+
+def hold_rows(account: FileAccount, n_left: int) -> None:
+    """AuditFailed where not as many rows are left as the account says."""
+    if n_left != account.n_accepted:
         raise AuditFailed(
-            f"the rows of {extract.name} do not add up once the failed ones are moved out. Nothing "
-            "was published; yesterday's files stand. This is a bug: report it with the file's name."
+            f"the rows of {account.file_name} do not add up once the failed ones are moved out. "
+            "Nothing was published; yesterday's files stand. This is a bug: report it with the "
+            "file's name."
         )
-    hold_contract(site, extract)
-    if extract.taken_by == "retake":
-        take_back(site, extract, notes, findings)
-    if extract.kind == "medications":
-        n_late = withdrawn.withdraw_medications(warehouse, site.as_of)
-        notes += told_late(n_late, "medications")
-    return account if extract.kind == "labs" else versions(site, extract, account)
 
 
 def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str]) -> None:
@@ -1184,28 +1318,29 @@ def hold_reason(
     )
 
 
-def move_out(site: Site, extract: Extract, account: FileAccount) -> None:
-    """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes."""
-    warehouse = site.warehouse
-    kind, sha256 = extract.kind, account.sha256
-    warehouse.execute(COPY_BROKEN, (extract.name, kind, site.as_of, sha256))
-    warehouse.execute(KEEP_BROKEN, (extract.name, sha256, kind, site.as_of))
-    warehouse.execute(COPY_REJECTS, (kind, sha256))
-    warehouse.execute(KEEP_REJECTS, (sha256, kind))
+def move_out(site: Site, extract: Extract) -> None:
+    """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes.
+
+    From here on the files at hand, all of the extract's kind, are taken.
+    """
+    warehouse, kind = site.warehouse, extract.kind
+    for statement in (COPY_BROKEN, KEEP_BROKEN, COPY_REJECTS, KEEP_REJECTS, NEW_CONTENT):
+        warehouse.execute(statement, (kind,))
     if kind == "labs":
         if extract.taken_by == "retake":
-            warehouse.execute(UNMAPPED_BEFORE, (site.as_of, sha256))
+            warehouse.execute(UNMAPPED_BEFORE, (site.as_of, extract.sha256))
         warehouse.execute(
             ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
         )
-        warehouse.execute(KEEP_UNMAPPED, (sha256,))
+        warehouse.execute(KEEP_UNMAPPED)
         warehouse.fill("core.lab_feed", sql_text("core/lab_feed.sql"))
         warehouse.execute("DROP TABLE taking.unmapped_part")
+        warehouse.execute(NEW_FILE)
     warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
 
-def hold_contract(site: Site, extract: Extract) -> None:
-    """The declared contract against the rows just taken, in slices."""
+def hold_contract(site: Site, extract: Extract, name: str) -> None:
+    """The declared contract against the rows just taken, in slices; ``name`` says of what."""
     warehouse = site.warehouse
     relation = RELATION[extract.kind]
     ((first, last),) = warehouse.rows(FIRST_AND_LAST)
@@ -1217,23 +1352,29 @@ def hold_contract(site: Site, extract: Extract) -> None:
         warehouse.execute(ddl.create_view(source, sql_text("core/taken_result.sql")))
     for start in range(first, min(last + 1, first + contracts.MOST_ROWS), contracts.SLICE_ROWS):
         frame = warehouse.frame(
-            ddl.slice_of(RELATIONS[relation], source, place),
-            (extract.name, start, start + contracts.SLICE_ROWS),
+            ddl.slice_between(RELATIONS[relation], source, place),
+            (start, start + contracts.SLICE_ROWS),
         )
-        contracts.hold(relation, frame, extract.name)
+        contracts.hold(relation, frame, name)
 
 
-def versions(site: Site, extract: Extract, account: FileAccount) -> FileAccount:
-    """Bring one file of any kind but labs into its table; older rows aside."""
+def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
+    """Bring files of any kind but labs into their table; older rows aside."""
     warehouse = site.warehouse
-    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[extract.kind])))
-    buckets = dict(warehouse.rows("SELECT bucket, count(*) FROM taking.version GROUP BY bucket"))
-    name = RELATION[extract.kind]
-    set_aside(site, extract.kind)
+    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
+    buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
+    name = RELATION[kind]
+    set_aside(site, kind)
     warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
     warehouse.execute("DROP TABLE core.taken")
     warehouse.execute("DROP TABLE taking.version")
-    return account.with_versions(buckets.get("duplicate", 0), buckets.get("superseded", 0))
+    return [
+        account.with_versions(
+            buckets.get((account.file_name, "duplicate"), 0),
+            buckets.get((account.file_name, "superseded"), 0),
+        )
+        for account in accounts
+    ]
 
 
 def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:

@@ -1,6 +1,7 @@
--- One row per laboratory of the labs extract at hand: how many rows came, and of what sort.
+-- One row per laboratory of each labs extract at hand: how many rows came, and of what sort.
 WITH counted AS (
     SELECT
+        taken.file_id,
         taken.word_id,
         taken.cells ->> 'laboratory' AS laboratory,
         coalesce(taken.fault, '') AS fault,
@@ -13,6 +14,7 @@ WITH counted AS (
     UNION ALL BY NAME
     -- What makes no row of any laboratory.
     SELECT
+        broken.file_id,
         broken.check_name AS fault,
         count(*) AS n,
         0 AS n_unitless
@@ -30,7 +32,8 @@ SELECT
     CAST(sum(CASE WHEN counted.fault = 'scope' THEN counted.n ELSE 0 END) AS BIGINT) AS n_out_of_scope,
     CAST(sum(counted.n_unitless) AS BIGINT) AS n_unitless
 FROM counted
-CROSS JOIN taking.night
+INNER JOIN taking.night
+    ON night.file_id = counted.file_id
 LEFT JOIN core.lab_word AS word
     ON word.word_id = counted.word_id
 GROUP BY ALL

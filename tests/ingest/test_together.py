@@ -1,0 +1,126 @@
+"""Small files of messages are scanned together; what each of them gives is what it gives alone."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from b12screen.maps import Maps
+
+from .inbox import NIGHT, Box
+from .test_message_files import message
+
+TABLES = (
+    "core.lab_result",
+    "core.patient",
+    "core.reject",
+    "core.unmapped_code",
+    "core.lab_feed",
+    "core.lab_file",
+    "run.source_file",
+    "private.lab_result",
+    "private.patient",
+    "private.reject_row",
+    "private.taken_file",
+    "private.unmapped_part",
+)
+TESTS = (
+    ("14685-2", "pmol/L"), ("13964-2", "nmol/L"), ("13965-9", "umol/L"),
+    ("14685-2", "miles"), ("13964-2", ""), ("99999-9", "mg/L"),
+)  # fmt: skip
+PEOPLE = ("||19550203|F", "||19550203|M", "|||F", "||1955|F", '||""|F', "||19560203|")
+
+
+def one(draw: random.Random, n_result: int) -> str:
+    """A message of one of a few people and orders, so that they meet."""
+    return message(
+        draw.choice(["P1", "P2", "P3", "P4", ""]),
+        draw.choice(PEOPLE),
+        [
+            (code, str(draw.randint(100, 105)), unit)
+            for code, unit in (draw.choice(TESTS) for _ in range(n_result))
+        ],
+        order=f"F{draw.randint(1, 6)}",
+        status=draw.choice("FFFCXZ"),
+        reported=f"202611{draw.randint(10, 20)}090000",
+        kind=draw.choice(["ORU^R01", "ORU^R01", "ORU^R01", "ADT^A08"]),
+    )
+
+
+def files(seed: int) -> dict[str, str]:
+    """Files of one message or several, some of them held, unreadable, empty or sent twice."""
+    draw = random.Random(seed)
+    found = {
+        f"m{number:02}.hl7": "".join(
+            one(draw, draw.randint(0, 4)) for _ in range(draw.choice([1, 1, 1, 3]))
+        )
+        for number in range(8)
+    }
+    bad = [("14685-2", "9", "miles")] * 21
+    return found | {
+        "m03b.hl7": message("P9", results=bad, order="F9"),
+        "m04b.hl7": found["m02.hl7"],
+        "m05b.hl7": "no message",
+        "m06b.hl7": "",
+        "m07b.csv": "left alone",
+        "patients_m.csv": "patient_id,birth_date,sex,clinic_id\nP1,1955-02-03,F,north\n",
+        "z1.hl7": one(draw, 2),
+        "z2.hl7": one(draw, 25),
+        "z3.hl7": one(draw, 1),
+    }
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_files_taken_together_give_what_each_gives_by_itself(
+    tmp_path: Path, maps: Maps, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    sent = files(seed)
+    together, alone = Box(tmp_path / "together", maps), Box(tmp_path / "alone", maps)
+    for name, content in sent.items():
+        together.put(name, content)
+        alone.put(name, content)
+    taking = together.take(NIGHT)
+    monkeypatch.setattr("b12screen.ingest.together.MOST_ROWS", -1)
+    assert alone.take(NIGHT) == taking
+    assert {account.file_name for account in taking.accounts if account.held} >= {"m03b.hl7"}
+    assert taking.n_known == 1
+    for table in TABLES:
+        query = f"SELECT * FROM {table} ORDER BY ALL"
+        assert together.rows(query) == alone.rows(query), table
+    assert [path for path in together.scratch.rglob("*") if path.is_file()] == []
+    together.warehouse.close()
+    alone.warehouse.close()
+
+
+def test_a_rejected_row_of_one_of_many_files_keeps_its_own_file_record_and_segment(
+    box: Box,
+) -> None:
+    for number in range(4):
+        unit = "miles" if number == 2 else "umol/L"
+        results = [
+            ("14685-2", "412", "pmol/L"),
+            ("13964-2", "300", "nmol/L"),
+            ("13965-9", "9", unit),
+        ]
+        box.put(f"m{number}.hl7", message(f"P{number}", results=results, order=f"F{number}"))
+    box.take()
+    assert box.rows(
+        "SELECT file_name, record, line, segment, check_name FROM core.reject ORDER BY ALL"
+    ) == [("m2.hl7", 3, 6, "OBX[3]", "known_unit")]
+    query = "SELECT file_name, max(record) FROM core.lab_result GROUP BY ALL ORDER BY ALL"
+    assert box.rows(query) == [("m0.hl7", 3), ("m1.hl7", 3), ("m2.hl7", 2), ("m3.hl7", 3)]
+
+
+def test_files_that_sort_before_what_stands_tonight_are_taken_one_by_one(box: Box) -> None:
+    box.put("patients_1.csv", "patient_id,birth_date,sex,clinic_id\nP1,1950-01-01,M,north\n")
+    box.take()
+    for number in (1, 2):
+        box.put(f"a{number}.hl7", message(order=f"F{number}"))
+    accounts = {
+        account.file_name: (account.n_duplicate, account.n_superseded)
+        for account in box.take().accounts
+        if account.kind == "patients" and account.taken_by == "run"
+    }
+    # By its name each is older than the extract of the same night, and none a copy of the other.
+    assert accounts == {"a1.hl7": (0, 1), "a2.hl7": (0, 1)}
+    assert box.rows("SELECT birth_date FROM core.patient WHERE sex = 'male'") != []
