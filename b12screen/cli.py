@@ -309,7 +309,12 @@ def command_line() -> Parser:
     query_parser = add("query", query, "read-only SQL on the published database")
     query_parser.add_argument("site", metavar="SITE", type=Path)
     query_parser.add_argument("sql", metavar="SQL")
-    query_parser.add_argument("--csv", action="store_true", help="comma-separated, in full")
+    query_parser.add_argument(
+        "--csv",
+        action="store_true",
+        help="comma-separated, in full; text that a spreadsheet would run as a formula (= + - @) "
+        "gets a leading apostrophe, numbers stay as they are",
+    )
 
     serve_parser = add("serve", serve, "run every night at a time of the site's day")
     serve_parser.add_argument("site", metavar="SITE", type=Path)
@@ -719,15 +724,28 @@ def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
 
 
 def table(frame: "DataFrame", as_csv: bool) -> str:
-    """Rows for a person to read, or in full as CSV."""
+    """Rows for a person to read, or in full as CSV, which a spreadsheet opens unharmed."""
     import polars as pl
+
+    from b12screen.worklists import guarded_cell
 
     if frame.width == 0:
         return ""
     if as_csv:
         nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-        flat = [pl.Series(name, [str(value) for value in frame[name]]) for name in nested]
-        return frame.with_columns(flat).write_csv().rstrip("\n")
+        flat = [
+            pl.Series(
+                name, [None if value is None else str(value) for value in frame[name].to_list()]
+            )
+            for name in nested
+        ]
+        frame = frame.with_columns(flat)
+        words = [
+            guarded_cell(pl.col(name).cast(pl.String)).alias(name)
+            for name, kind in frame.schema.items()
+            if kind in (pl.String, pl.Categorical, pl.Enum)
+        ]
+        return frame.with_columns(words).write_csv().rstrip("\n")
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,

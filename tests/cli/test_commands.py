@@ -1,5 +1,7 @@
 """The command line: exit codes, what it says on which stream, and what it does not import."""
 
+import csv
+import io
 import os
 import re
 import subprocess
@@ -252,6 +254,25 @@ def test_query_answers_from_the_published_file(published: Path, capsys: Capture)
     assert "| 0001" in capsys.readouterr().out
     assert cli.main(["query", str(published), sql, "--csv"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "patient_id,route"
+
+
+def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(
+    published: Path, capsys: Capture
+) -> None:
+    sql = (
+        "SELECT '=1+1' AS a, '+1' AS b, '-1' AS c, '@x' AS d, chr(9) || 'x' AS e, "
+        "chr(13) || 'x' AS f, 'a=b' AS g, CAST(NULL AS VARCHAR) AS h, -1 AS i, "
+        "CAST('-x' AS ENUM ('-x')) AS j, ['=1'] AS k"
+    )
+    assert cli.main(["query", str(published), sql, "--csv"]) == 0
+    header, row = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert header == list("abcdefghijk")
+    assert row == [
+        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "-1", "'-x", "['=1']"
+    ]  # fmt: skip
+    # A person reads the table as it is.
+    assert cli.main(["query", str(published), "SELECT '=1+1' AS a"]) == 0
+    assert "| =1+1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
