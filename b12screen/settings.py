@@ -39,8 +39,10 @@ LOOPBACK = (("http", "localhost"), ("http", "127.0.0.1"), ("http", "::1"))
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-ENCODINGS = ("utf-8", "latin-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be")
+ENCODINGS = ("utf-8", "latin-1", "windows-1252", "cp850", "utf-16", "utf-16-le", "utf-16-be")
 DECIMALS = (".", ",")
+# A column of a file without a header, as messages and the kept rows call it.
+NUMBERED_COLUMN = re.compile("column [1-9][0-9]*")
 THOUSANDS = ("", ".", ",", " ", "'", "\u2019", "\u00a0", "\u202f")
 # The closed words that a sender may spell in its own way; a specimen has no closed list.
 OWN_WORDS: dict[str, tuple[str, ...]] = {
@@ -222,13 +224,16 @@ class IdRule(Section):
 class OwnFiles(Section):
     """Files of a laboratory that are written its own way, and how they are read.
 
-    `columns` gives the file's name for a column of the contract; `constants` what stands in a
-    column that the file lacks. Cells that do not fit what is said here are rejected, not guessed.
+    `columns` gives the file's name for a column of the contract, or in a file without a header its
+    number, the first being 1; `constants` what stands in a column that the file lacks. Cells that
+    do not fit what is said here are rejected, not guessed.
     """
 
     files: Annotated[list[str], Field(min_length=1)]
     kind: str | None = None
     encoding: str = "utf-8"
+    skip_lines: Annotated[int, Field(ge=0, le=1_000)] = 0
+    header: bool = True
     separator: str | None = None
     quote: str = '"'
     decimal: str = "."
@@ -238,6 +243,33 @@ class OwnFiles(Section):
     constants: dict[str, str] = {}
     words: dict[str, dict[str, str]] = {}
     ids: dict[str, IdRule] = {}
+
+    @property
+    def n_before(self) -> int:
+        """The lines that stand before the first row."""
+        return self.skip_lines + self.header
+
+    @model_validator(mode="before")
+    @classmethod
+    def columns_without_a_header_are_numbered(cls, said: Any) -> Any:
+        if not isinstance(said, dict) or said.get("header") is not False:
+            return said
+        columns = said.get("columns")
+        if not isinstance(columns, dict) or not columns:
+            raise ValueError("without a header, columns gives the number of each; the first is 1")
+        numbered: dict[str, list[str]] = {}
+        for name, places in columns.items():
+            numbered[name] = []
+            for place in places if isinstance(places, list) else [places]:
+                if isinstance(place, str) and NUMBERED_COLUMN.fullmatch(place):
+                    numbered[name].append(place)
+                elif isinstance(place, int) and not isinstance(place, bool) and place > 0:
+                    numbered[name].append(numbered_column(place))
+                else:
+                    raise ValueError(
+                        f"columns.{name}: without a header a column is a number; the first is 1"
+                    )
+        return said | {"columns": numbered}
 
     @field_validator("files")
     @classmethod
@@ -362,6 +394,11 @@ class OwnFiles(Section):
         if twice:
             raise ValueError(f"{twice[0]} stands in columns and in constants")
         return self
+
+
+def numbered_column(place: int) -> str:
+    """What a column of a file without a header is called; the first is 1."""
+    return f"column {place}"
 
 
 def one_of(word: str, closed: tuple[str, ...]) -> str:
@@ -626,8 +663,12 @@ ruleset = "praxis-2025"
 # What they hold; without it the first word of the file's name says it, else labs are meant. A file
 # that has the person in every row of its results gets two tables: one of labs, one of patients.
 # kind = "labs"
-# utf-8, latin-1, windows-1252, utf-16 (marked), utf-16-le, utf-16-be
+# utf-8, latin-1, windows-1252, cp850, utf-16 (marked), utf-16-le, utf-16-be
 # encoding = "windows-1252"
+# Lines before the header that are no part of the table; and whether there is a header at all.
+# Without one (false), columns below gives their numbers instead of names, the first being 1.
+# skip_lines = 2
+# header = true
 # Without one: comma, semicolon or tab, whichever the header shows.
 # separator = ";"
 # quote = '"'

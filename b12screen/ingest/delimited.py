@@ -45,6 +45,10 @@ class FileRefused(Exception):
     """A file that cannot be read as an extract; the text says why and what to do, without cells."""
 
 
+class NothingBehind(FileRefused):
+    """A file that ends before its table begins."""
+
+
 @dataclass(frozen=True)
 class Measures:
     """What one pass over the bytes tells: content hash of the file, shape of its text."""
@@ -181,10 +185,18 @@ def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
     return Header(separator, columns, n_bytes)
 
 
-def header_text(path: Path, most_bytes: int) -> tuple[str, int]:
-    """The first line as text without its end, and how many bytes it takes."""
+def header_text(path: Path, most_bytes: int, n_skipped: int = 0) -> tuple[str, int]:
+    """The first line as text without its end, and how many bytes it takes.
+
+    ``n_skipped`` lines before it are no part of the table.
+    """
     with path.open("rb") as file:
+        lines = Lines(file, most_bytes)
+        for _ in range(n_skipped):
+            lines.next()
         line = file.readline(most_bytes)
+    if not line and n_skipped:
+        raise NothingBehind(f"it holds nothing behind the {n_skipped} lines that are to be skipped")
     if not line:
         raise FileRefused("it is empty (0 bytes); an extract without rows still has its header")
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
@@ -272,8 +284,11 @@ def split(
     max_cell_bytes: int,
     quote: str = '"',
     used: frozenset[int] | None = None,
+    n_before: int = 1,
 ) -> Iterator[Record | Broken]:
     """Every row after the header, well formed or broken, in order; memory stays bounded.
+
+    ``n_before`` lines stand before the first row: the header, unless more or none is said to.
 
     A record that is broken and spans several lines gives up its first line only, and reading
     resumes on the next one: a quote that never ends must not swallow the rows behind it.
@@ -285,11 +300,14 @@ def split(
     number = 0
     with path.open("rb") as file:
         lines = Lines(file, max_cell_bytes * (n_columns + 1))
-        lines.next()
+        for _ in range(n_before):
+            lines.next()
         while True:
             line, too_long = lines.next()
             if not line:
                 return
+            if lines.number == 1:
+                line = line.removeprefix(BOM)
             if not line.strip(b"\r\n"):
                 continue
             number += 1

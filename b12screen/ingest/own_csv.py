@@ -21,13 +21,15 @@ from b12screen.ingest.delimited import (
     SEPARATORS,
     Broken,
     FileRefused,
+    NothingBehind,
     Parts,
     header_cells,
     header_text,
     split,
 )
+from b12screen.ingest.delimited import names as cells_of
 from b12screen.ingest.recognise import Own, shown
-from b12screen.settings import JOINED_BY, OwnFiles, fold
+from b12screen.settings import JOINED_BY, OwnFiles, fold, numbered_column
 from schemas.extracts import extract_columns
 from schemas.words import FEEDBACK
 
@@ -83,7 +85,9 @@ def own_rows(path: Path, own: Own, kind: str, max_cell_bytes: int, folder: Path)
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
     # A sheet that comes back is read as a spreadsheet saves it.
     used = frozenset(places) if kind == FEEDBACK else None
-    for row in split(path, separator, len(names), max_cell_bytes, own.files.quote, used):
+    for row in split(
+        path, separator, len(names), max_cell_bytes, own.files.quote, used, own.files.n_before
+    ):
         if isinstance(row, Broken):
             raw = row.raw[:max_cell_bytes].decode("utf-8", "backslashreplace")
             broken.add([row.record, row.line, row.check_name, raw.replace("\0", "\\x00")])
@@ -193,13 +197,18 @@ def decoded(path: Path, encoding: str, skipped: int, errors: str) -> Iterator[tu
 def own_header(
     path: Path, files: OwnFiles, kind: str, max_cell_bytes: int
 ) -> tuple[tuple[str, ...], str]:
-    """The column names of a file, and its separator, which the header shows where none is set."""
+    """The column names of a file, and its separator, which the first line shows if none is set.
+
+    Columns of a file without a header are called by their numbers.
+    """
     contract = extract_columns(kind)
     known = frozenset(
         source for column in contract for source in wanted_names(files, column) or (column,)
     )
     try:
-        text, _ = header_text(path, max_cell_bytes * (len(contract) + 1))
+        text, _ = header_text(path, max_cell_bytes * (len(contract) + 1), files.skip_lines)
+    except NothingBehind:
+        raise
     except FileRefused:
         if files.encoding == "utf-8" or path.stat().st_size == 0:
             raise
@@ -207,7 +216,20 @@ def own_header(
             f"its header is not written in {files.encoding}, as the settings say; correct them"
         ) from None
     separators = SEPARATORS if files.separator is None else (files.separator,)
-    separator, names = header_cells(text, known, separators, files.quote)
+    if files.header:
+        separator, names = header_cells(text, known, separators, files.quote)
+        return names, separator
+    if files.quote and text.count(files.quote) % 2:
+        raise FileRefused(
+            "a cell of its first row goes on in the next line, so that its columns cannot be "
+            "counted; ask for a header"
+        )
+    numbered = [
+        (each, tuple(numbered_column(place) for place, _ in enumerate(cells, start=1)))
+        for each in separators
+        for cells in [cells_of(text, each, files.quote)]
+    ]
+    separator, names = max(numbered, key=lambda found: len(known.intersection(found[1])))
     return names, separator
 
 
@@ -253,8 +275,9 @@ def sources_of(names: Sequence[str], own: Own, kind: str) -> dict[str, Source]:
         )
     if missing:
         noun = "column" if len(missing) == 1 else "columns"
+        what = "its header" if own.files.header else "it"
         raise FileRefused(
-            f"its header lacks the {noun} {'; '.join(missing)}. Add what is missing, or name the "
+            f"{what} lacks the {noun} {'; '.join(missing)}. Add what is missing, or name the "
             f"file's own columns in the settings of laboratory {own.laboratory}"
         )
     return sources

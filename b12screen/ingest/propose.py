@@ -91,8 +91,6 @@ def proposal(
         table = read(path, known.files.encoding, known.files, "labs", scratch)
         return test_lines(canonical(table, known, "labs"), known.laboratory, settings, maps)
     encoding = encoding_of(path)
-    if not encoding.choices:
-        raise FileRefused(f"{encoding.why}; ask the sender which it is, or for UTF-8")
     table = read(path, encoding.choices[0], None, "", scratch)
     word = FIRST_WORD.match(base)
     named = next((kind for kind in words.EXTRACT_KINDS if word and word[0].startswith(kind)), None)
@@ -130,7 +128,9 @@ def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: 
         quote = '"'
         if not is_header(header):
             raise FileRefused(
-                "its first line looks like a row and not like a header; a header is needed"
+                "its first line looks like a row and not like a header; where there is none, set "
+                "header = false and number the columns, where other lines stand before it, "
+                "skip_lines"
             )
     else:
         header, separator = own_header(path, files, kind, 1_000_000)
@@ -138,7 +138,8 @@ def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: 
     rows: list[list[str]] = []
     n_broken = 0
     is_whole = True
-    for row in split(path, separator, len(header), 100_000, quote):
+    n_before = 1 if files is None else files.n_before
+    for row in split(path, separator, len(header), 100_000, quote, n_before=n_before):
         if len(rows) == MOST_RECORDS:
             is_whole = False
             break

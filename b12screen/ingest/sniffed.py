@@ -53,7 +53,7 @@ class Found:
 
 
 def encoding_of(path: Path) -> Found:
-    """The encoding of a file, from its mark and all of its bytes; no choice where none fits."""
+    """The encoding of a file, from its mark and all of its bytes."""
     n_bytes = n_even = n_odd = 0
     high: set[int] = set()
     is_utf8 = True
@@ -78,7 +78,7 @@ def encoding_of(path: Path) -> Found:
     if is_utf8 and not held_back:
         return Found(("utf-8",), "it is marked so" if mark == BOM else "")
     if high & OPEN_BYTES:
-        return Found((), "its bytes are none of the encodings that can be set")
+        return Found(("cp850",), "it holds bytes that windows-1252 does not have")
     if any(0x80 <= byte < 0xA0 for byte in high):
         return Found(("windows-1252",), "it holds signs that latin-1 does not have")
     return Found(("latin-1",), "windows-1252 would read it alike")

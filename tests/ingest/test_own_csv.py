@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as few
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from b12screen.ingest import Again, check
 from b12screen.ingest.own_csv import reread
@@ -103,6 +104,7 @@ def test_a_german_laboratorys_file_is_read_as_its_settings_say(german: Box) -> N
 ENCODINGS = [
     ("latin-1", "latin-1", b""),
     ("windows-1252", "windows-1252", b""),
+    ("cp850", "cp850", b""),
     ("utf-8", "utf-8", b""),
     ("utf-8", "utf-8-sig", b""),
     ("utf-16", "utf-16-le", b"\xff\xfe"),
@@ -746,6 +748,94 @@ def test_any_bytes_of_a_laboratorys_own_file_are_accounted_for(
             assert account.n_read >= len(rows) - n_blank
     finally:
         box.warehouse.close()
+
+
+PREAMBLE = ["Laborexport", 'Stand "01.11.2026;', ""]
+NUMBERED = {
+    "result_id": 1, "patient_id": 2, "collected_at": 3, "reported_at": 4, "code": 5, "value": 6,
+    "unit": 7, "status": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("n_skipped", [0, 3])
+@pytest.mark.parametrize("separator", [";", None])
+def test_lines_before_the_table_are_skipped_and_a_header_may_be_missing(
+    german: Box, line_end: str, has_header: bool, n_skipped: int, separator: str | None
+) -> None:
+    more = {} if has_header else {"columns": NUMBERED}
+    says(
+        german, changed(skip_lines=n_skipped, header=has_header, separator=separator, **more)
+    )  # fmt: skip
+    top = PREAMBLE[:n_skipped] + [GERMAN_HEADER] * has_header
+    bad = GERMAN_ROW.replace("A1", "A2").replace("0,41", "much")
+    text = line_end.join([*top, GERMAN_ROW, bad, "short;row", ""])
+    german.put("lab-a/x.csv", text.encode("latin-1"))
+    assert buckets(german.account()) == (3, 1, 0, 0, 0, 2)
+    assert [row[:6] for row in results(german)] == [("A1", "00000123", "a", "mma", "=", 410.0)]
+    # Lines are those of the file, records those of the table.
+    first = len(top) + 1
+    assert [row[:2] for row in german.rejects()] == [(2, first + 1), (3, first + 2)]
+
+
+def test_a_byte_order_mark_before_a_row_is_no_part_of_it(german: Box) -> None:
+    says(german, changed(encoding="utf-8", header=False, columns=NUMBERED))
+    german.put("lab-a/x.csv", f"{GERMAN_ROW}\n".encode("utf-8-sig"))
+    german.account()
+    assert [row[0] for row in results(german)] == ["A1"]
+
+
+def test_a_rejected_row_without_a_header_is_kept_by_its_columns_and_read_again(german: Box) -> None:
+    numbered = NUMBERED | {"result_id": [1, 5]}
+    says(german, changed(header=False, columns=numbered, words={"status": {"gut": "final"}}))
+    german.put("lab-a/x.csv", f"{GERMAN_ROW}\n".encode("latin-1"))
+    german.account()
+    assert german.rows("SELECT reason FROM core.reject") == [
+        (
+            "status is neither a word nor a letter of the contract, nor one of those that the "
+            'settings name; here status is "column 8"',
+        )
+    ]  # fmt: skip
+    says(german, changed(header=False, columns=numbered))
+    german.take(again=Again(rejected=True))
+    assert [row[0] for row in results(german)] == ["A1/MMAS"]
+
+
+@pytest.mark.parametrize(
+    ("more", "content", "reason"),
+    [
+        ({"skip_lines": 3}, "a\nb\n", "holds nothing behind the 3 lines that are to be skipped"),
+        ({"header": False}, "A1;P1;01.11.2026\n", 'lacks the columns reported_at, here "column 4"'),
+        ({"header": False}, 'A1;"P\n1";01.11.2026\n', "its first row goes on in the next line"),
+        ({"skip_lines": 1}, f"{GERMAN_HEADER}\n{GERMAN_ROW}\n", "its header lacks the columns"),
+    ],
+)
+def test_a_file_that_is_shorter_or_narrower_than_is_said_is_refused(
+    german: Box, more: dict[str, Any], content: str, reason: str
+) -> None:
+    says(german, changed(**({"columns": NUMBERED} if "header" in more else {}), **more))
+    german.put("lab-a/x.csv", content.encode("latin-1"))
+    account = german.account()
+    assert account.reason is not None and reason in account.reason
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"header": False}, "without a header a column is a number"),
+        ({"header": False, "columns": {}}, "columns gives the number of each"),
+        ({"header": False, "columns": {"value": 0}}, "the first is 1"),
+        ({"header": False, "columns": {"value": True}}, "the first is 1"),
+        ({"columns": {"value": 3}}, "columns.value"),
+        ({"skip_lines": -1}, "skip_lines"),
+    ],
+)
+def test_columns_are_numbers_where_there_is_no_header_and_names_where_there_is(
+    more: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        changed(**more)
 
 
 def test_a_header_alone_is_taken_and_counts_as_delivered(german: Box) -> None:
