@@ -42,9 +42,11 @@ ARE_WAITING = (
     "SELECT count(*) FROM private.late_withdrawal AS late "
     "WHERE late.kind = ? AND late.done_for IS NULL"
 )
+# Joined, so that what is built is the few that wait and not every result of the night.
 LABS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'labs' AND done_for IS NULL "
-    "AND key IN (SELECT split_part(taken.result_id, '#', 1) FROM core.taken)"
+    "AND key IN (SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
+    "ON late.key = split_part(taken.result_id, '#', 1))"
 )
 MEDICATIONS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'medications' "
@@ -52,10 +54,11 @@ MEDICATIONS_DONE = (
 )
 # Observations of which something came tonight.
 PANELS_TONIGHT = (
-    "CREATE TABLE taking.panel_key AS SELECT DISTINCT part.result_key "
-    "FROM private.panel_part AS part WHERE part.taken_for = ? "
-    "OR part.result_key IN (SELECT taken.result_id FROM core.taken) "
-    "OR part.result_id IN (SELECT taken.result_id FROM core.taken)"
+    "CREATE TABLE taking.panel_key AS SELECT part.result_key FROM private.panel_part AS part "
+    "WHERE part.taken_for = ? UNION SELECT owned.result_key FROM core.taken JOIN ("
+    "SELECT part.result_key, part.result_id FROM private.panel_part AS part UNION "
+    "SELECT part.result_key, part.result_key FROM private.panel_part AS part"
+    ") AS owned ON owned.result_id = taken.result_id"
 )
 WITHDRAWN_FILES = (
     "INSERT INTO core.lab_file BY NAME SELECT file.file_id, file.file_name, ? AS taken_for, "
@@ -114,6 +117,8 @@ def withdraw_labs(warehouse: Warehouse, as_of: date) -> tuple[int, int]:
     if warehouse.scalar(ARE_WAITING, ("labs",)):
         n_late = withdraw(warehouse, "core/late_lab.sql", as_of)
         warehouse.execute(LABS_DONE, (as_of,))
+    if not warehouse.scalar("SELECT count(*) FROM private.panel_part"):
+        return n_late, 0
     warehouse.execute(PANELS_TONIGHT, (as_of,))
     if not warehouse.scalar("SELECT count(*) FROM taking.panel_key"):
         return n_late, 0
