@@ -757,10 +757,16 @@ NUMBERED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("has_header", [True, False])
-@pytest.mark.parametrize("n_skipped", [0, 3])
-@pytest.mark.parametrize("separator", [";", None])
+@pytest.mark.parametrize(
+    ("line_end", "has_header", "n_skipped", "separator"),
+    [
+        ("\n", True, 3, ";"),
+        ("\r\n", True, 3, None),
+        ("\n", False, 0, None),
+        ("\r\n", False, 3, ";"),
+        ("\r", False, 3, None),
+    ],
+)
 def test_lines_before_the_table_are_skipped_and_a_header_may_be_missing(
     german: Box, line_end: str, has_header: bool, n_skipped: int, separator: str | None
 ) -> None:
