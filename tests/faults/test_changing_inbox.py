@@ -39,6 +39,16 @@ def message(value: int) -> str:
     )
 
 
+def resources(value: int) -> str:
+    coded = '"code": {"coding": [{"system": "http://loinc.org", "code": "13964-2"}]}'
+    return "".join(
+        f'{{"resourceType": "Observation", "id": "c{n}", "status": "final", {coded}, '
+        '"subject": {"reference": "Patient/well"}, "effectiveDateTime": "2026-11-01", '
+        f'"issued": "2026-11-02", "valueQuantity": {{"value": {value}, "unit": "nmol/L"}}}}\n'
+        for n in range(N_ROWS)
+    )
+
+
 def replaced(path: Path) -> None:
     beside = path.with_name(".new")
     beside.write_text(labs(222), encoding="utf-8")
@@ -105,7 +115,10 @@ def test_a_file_that_changes_while_it_is_read_is_held_whole(site: Path, hand: Ha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "text"), [("labs_2.csv", labs), ("results_2.hl7", message)])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("labs_2.csv", labs), ("results_2.hl7", message), ("results_2.ndjson", resources)],
+)
 def test_a_file_that_is_replaced_all_the_time_is_taken_whole_or_not_at_all(
     site: Path, name: str, text: Callable[[int], str]
 ) -> None:

@@ -30,6 +30,11 @@ from b12screen.settings import make_site
 from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = [
+    f'{{"code": {{"coding": [{{"system": "http://loinc.org", "code": "{code}"}}]}}, '
+    f'"valueQuantity": {{"value": 450, "unit": "{unit}"}}}}'
+    for code, unit in (("13964-2", "nmol/L"), ("14685-2", "pmol/L"))
+]
 MORE = {
     "labs_2.csv": "result_id,patient_id,collected_at,code,value,unit\n"
     "n1,well,2026-11-02,13964-2,450,nmol/L\nn2,well,2026-11-02,13965-9,19,umol/L\n"
@@ -37,7 +42,21 @@ MORE = {
     "messages_2.hl7": "MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1\r"
     "PID|1||told^^^H^MR||||19500203|F\r"
     "OBR|1||F1||||20261102\rOBX|1|NM|13964-2^^LN||450|nmol/L|||||F\r",
+    "messages_3.hl7": "MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1\r"
+    "PID|1||told^^^H^MR||||19500203|F\r"
+    "OBR|1||F2||||20261102\rOBX|1|NM|13965-9^^LN||19|umol/L|||||F\r",
+    "resources_2.ndjson": '{"resourceType": "Patient", "id": "told", "gender": "female"}\n'
+    + "".join(
+        '{"resourceType": "Observation", "id": "o1", "status": "final", '
+        '"subject": {"reference": "Patient/told"}, "effectiveDateTime": "2026-11-01", '
+        f'"issued": "2026-11-0{day}", "component": [{", ".join(parts)}]}}\n'
+        # The second version drops what the first had, so that it is withdrawn.
+        for day, parts in ((1, PARTS), (2, PARTS[:1]))
+    )
+    + '{"resourceType": "Observation", "id": "late", "status": "entered-in-error"}\n',
 }
+# The results of files of messages; each of these holds people as well.
+N_RESULTS = {"messages_2.hl7": 1, "messages_3.hl7": 1, "resources_2.ndjson": 2}
 # The named steps of a night, and the moments of publishing between which it must not part.
 STEPS = (
     "taking extracts",
@@ -137,18 +156,17 @@ def accounted(site: Path) -> None:
         "SELECT file_name, n_read - n_accepted - n_duplicate - n_superseded - n_out_of_scope"
         " - n_rejected FROM run.source_file",
     )
-    assert sorted(files) == sorted(
-        (name, 0) for name in (*EXTRACTS, *MORE, *(name for name in MORE if name.endswith(".hl7")))
-    )
+    assert sorted(files) == sorted((name, 0) for name in (*EXTRACTS, *MORE, *N_RESULTS))
     [(n, n_distinct)] = rows(
         site, "SELECT count(*), count(DISTINCT (laboratory, result_id)) FROM core.lab_result"
     )
-    sent = sum(
-        text.count("\n") - 1 if "lab" in name else text.count("OBX|")
-        for name, text in {**EXTRACTS, **MORE}.items()
-        if "lab" in name or "messages" in name
+    sent = sum(N_RESULTS.values()) + sum(
+        text.count("\n") - 1 for name, text in {**EXTRACTS, **MORE}.items() if "lab" in name
     )
     assert n == n_distinct == sent - 2  # one repeats a known row, one is no number
+    assert rows(site, "SELECT result_id FROM core.lab_result WHERE status <> 'final'") == [
+        ("o1#14685-2",)
+    ]
 
 
 def no_leftovers(site: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from b12screen.ingest import check
+from b12screen.ingest import check, take
 from b12screen.maps import Maps
 from b12screen.settings import Limits, Settings
 
@@ -218,6 +218,35 @@ def test_every_row_of_the_real_observations_ends_in_a_bucket(box: Box) -> None:
     assert box.rows("SELECT count(*), count(line), count(segment) FROM core.reject") == [
         (account.n_rejected,) * 3
     ]
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.ndjson.gz"])
+def test_a_file_that_changes_while_it_is_read_is_held_whole_and_taken_the_next_night(
+    box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    content = (EVERYTHING.encode(), EVERYTHING.encode() + lines(observation(id="o2")).encode())
+    first, second = map(gzip.compress, content) if name.endswith("gz") else content
+    path = box.put(name, first)
+    box.put("b.ndjson", lines(observation(id="o3")))
+    real = take.__globals__["fhir_rows"]
+
+    def slowly(*given: Any) -> Any:
+        found = real(*given)
+        path.write_bytes(second)
+        return found
+
+    monkeypatch.setitem(take.__globals__, "fhir_rows", slowly)
+    taking = box.take()
+    assert {account.kind for account in taking.accounts if account.held} == {
+        "conditions", "labs", "medications", "patients",
+    }  # fmt: skip
+    (finding,) = taking.findings
+    assert finding.startswith(f"{name} was held: changed while it was read")
+    assert stored(box) == [("labs", "o3")]
+    monkeypatch.undo()
+    assert counts(box, NEXT)[name, "labs"] == (2, 2, 0, 0, 0, 0)
+    assert len(stored(box)) == 6
+    assert [path for path in box.scratch.rglob("*") if path.is_file()] == []
 
 
 def test_a_line_that_is_nested_without_end_costs_one_row(box: Box) -> None:

@@ -1,5 +1,6 @@
 """An identifier planted in broken extracts is found nowhere that may be read by others."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -28,6 +29,25 @@ MESSAGES = (
     "{id}\rMSH|{id}\rMSH|^~\\&|L|M|E|C|1||{id}^{id}|1\rOBX|1|{id}"
 )
 
+RESOURCES = (
+    '{{"resourceType": "{id}", "id": "{id}"}}',
+    '{{"resourceType": "Patient", "id": "{id}", "birthDate": "{id}", "gender": "{id}"}}',
+    '{{"resourceType": "Observation", "id": "{id}", "status": "{id}", "subject": '
+    '{{"reference": "Patient/{id}"}}, "effectiveDateTime": "{id}", "issued": "{id}", "code": '
+    '{{"text": "{id}", "coding": [{{"system": "http://loinc.org", "code": "13964-2", "display": '
+    '"{id}"}}]}}, "valueQuantity": {{"value": "{id}", "unit": "{id}"}}}}',
+    '{{"resourceType": "Observation", "id": "{id}", "status": "entered-in-error"}}',
+    '{{"resourceType": "Observation", "id": "{id}", "{id}": 1, "{id}": 2}}',
+    '{{"resourceType": "Condition", "subject": {{"reference": "{id}"}}, "code": {{"coding": '
+    '[{{"system": "{id}", "code": "{id}"}}]}}, "recordedDate": "{id}"}}',
+    '{{"resourceType": "MedicationRequest", "id": "{id}", "status": "{id}", "intent": "{id}", '
+    '"subject": {{"reference": "Patient/{id}"}}, "authoredOn": "{id}"}}',
+    '{{"resourceType": "Bundle", "entry": [{{"request": {{"method": "DELETE", "url": "{id}"}}}}, '
+    '{{"resource": {{"resourceType": "Observation/{id}"}}}}]}}',
+    '{{"resourceType": "Patient", "id": "{id}"',
+    "{id}",
+)
+
 
 def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
     """Every breakage in a file of its own, beside extracts that are sound."""
@@ -37,6 +57,11 @@ def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
         broken = text.format(id=canary).encode("utf-8", errors="surrogateescape")
         (site / "inbox" / f"labs_broken{number}.csv").write_bytes(broken)
     (site / "inbox" / "broken.hl7").write_text(MESSAGES.format(id=canary), encoding="utf-8")
+    for number, line in enumerate(RESOURCES):
+        text = f"{line.format(id=canary)}\n"
+        (site / "inbox" / f"broken{number}.ndjson").write_text(text, encoding="utf-8")
+    resources = "".join(f"{line.format(id=canary)}\n" for line in RESOURCES)
+    (site / "inbox" / "broken.ndjson.gz").write_bytes(gzip.compress(resources.encode()))
 
 
 def test_broken_extracts_name_nobody_on_the_command_line(
@@ -53,11 +78,11 @@ def test_broken_extracts_name_nobody_on_the_command_line(
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 20
     assert cli.main(["doctor", str(site)]) == 20
     out, err = capfd.readouterr()
-    assert "labs_broken0.csv" in out
+    assert "labs_broken0.csv" in out and "broken2.ndjson" in out
     assert canary not in out + err
     assert canary not in caplog.text
     manifest = (site / "published" / "current" / "manifest.json").read_text()
-    assert "labs_broken0.csv" in manifest
+    assert "labs_broken0.csv" in manifest and "broken.ndjson.gz" in manifest
     assert canary not in manifest
 
 
