@@ -352,13 +352,34 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
         keep_archive(night)
         publishing.seal(night.folder, night.settings.publish.group)
         night.folder.rename(night.site.generation(night.run_id))
+        late = switch(night)
+    if not late:
+        return result
+    findings = [*late, *findings]
+    summary = _summary(night, taking, lists, feeds, findings, len(alarms))
+    return replace(result, summary=summary, findings=findings)
+
+
+def switch(night: Night) -> list[str]:
+    """Make it the night that counts and clear up behind it; what was left undone, as findings.
+
+    Once it counts nothing takes it back, so an error from then on is no failed night.
+    """
+    kept = night.settings.publish
+    try:
         publishing.switch(night.site, night.run_id)
-        kept = night.settings.publish
         publishing.retire(night.site, kept.keep_nights, kept.keep_archive_nights)
         publishing.retire_replays(
             night.site, night.started_at - timedelta(days=kept.keep_replay_days)
         )
-    return result
+    except OSError as error:
+        if night.site.committed() != night.run_id:
+            raise
+        return [
+            f"the night is published, but what comes after that was not finished ({error.strerror})"
+            ": free space below the site, or mend its permissions; the next night clears up"
+        ]
+    return []
 
 
 def keep_archive(night: Night) -> None:

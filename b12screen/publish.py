@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from polars.exceptions import PolarsError
+
 from b12screen.errors import AuditFailed, CannotWrite, SiteLocked
 from b12screen.warehouse import Damaged
 
@@ -26,7 +28,7 @@ _REPLAY = re.compile(r"(compare-)?\d{4}-\d{2}-\d{2}-.+")
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-# Polars raises an OSError without errno; the number stands at the end of its text.
+# Polars raises an OSError without errno, or an error of its own; the number stands in its text.
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
@@ -108,9 +110,10 @@ def writing(what: str) -> Iterator[None]:
     """Turn a full disk or a missing permission into a message for the person on call."""
     try:
         yield
-    except OSError as error:
-        named = _NUMBER.search(str(error)) if error.errno is None else None
-        number = int(named.group(1)) if named else error.errno
+    except (OSError, PolarsError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and (named := _NUMBER.search(str(error))):
+            number = int(named.group(1))
         if number in _FULL:
             raise CannotWrite(
                 f"the disk is full ({what}): nothing was published, yesterday's files stand; "

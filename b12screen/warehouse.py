@@ -24,6 +24,10 @@ _COMMENT = re.compile(r"--[^\n]*")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _REFERENCE = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*)", re.IGNORECASE)
 _WORKING = "working"
+_OWN_FILES = (
+    "SELECT database_name FROM duckdb_databases() "
+    "WHERE path IS NOT NULL AND NOT readonly AND NOT internal ORDER BY database_name"
+)
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
@@ -92,11 +96,23 @@ class Warehouse:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is None:
+                self._fold_in()
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Close the file; a writer's WAL is folded in first by DuckDB itself."""
+        """Close the file, with whatever of it lies in a WAL beside it."""
         self._connection.close()
+
+    def _fold_in(self) -> None:
+        """Fold every WAL into its file. Closing does that too, but says nothing where it fails.
+
+        The file alone is what is copied and published: what stayed in a WAL would be lost.
+        """
+        for (name,) in self.rows(_OWN_FILES):
+            self.execute(ddl.checkpoint(name))
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         """Run one statement for its effect."""
@@ -137,12 +153,13 @@ class Warehouse:
     def write(self, name: str, frame: pl.DataFrame) -> None:
         """Create or replace the table ``name`` (``schema.name``) from a frame."""
         self.execute(ddl.create_schema(name.split(".")[0]))
-        self._connection.register("incoming_frame", frame.to_arrow())
         try:
+            self._connection.register("incoming_frame", frame.to_arrow())
             self.execute(f"DROP TABLE IF EXISTS {ddl.quoted_name(name)}")
             self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame"))
-        finally:
             self._connection.unregister("incoming_frame")
+        except duckdb.Error as error:
+            raise _translated(error, f"writing {name}") from None
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
         """Insert one row into a declared relation."""

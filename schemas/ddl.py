@@ -105,6 +105,12 @@ def attach(path: str, name: str, read_only: bool = False) -> str:
     return f"ATTACH {quoted_text(path)} AS {quoted_name(name)}{options}"
 
 
+def checkpoint(database: str) -> str:
+    """Fold the WAL of an open database, whose name may hold a dot, into its file."""
+    name = database.replace('"', '""')
+    return f'CHECKPOINT "{name}"'
+
+
 def incoming_csv(
     path: str,
     columns: Sequence[str],

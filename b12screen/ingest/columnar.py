@@ -11,8 +11,13 @@ SLICE_ROWS = 250_000
 
 def parquet_columns(path: Path) -> tuple[str, ...]:
     """The column names of a Parquet file as they are written in it."""
+    return tuple(parquet_kinds(path))
+
+
+def parquet_kinds(path: Path) -> dict[str, pl.DataType]:
+    """The same with their types; FileRefused where it is no Parquet file."""
     try:
-        return tuple(pl.read_parquet_schema(path))
+        return dict(pl.read_parquet_schema(path))
     except (pl.exceptions.PolarsError, OSError, ValueError):
         raise FileRefused("it is not a readable Parquet file; send it again") from None
 
@@ -29,58 +34,61 @@ def parquet_as_text(
     n_bytes = 0
     broken = Parts(folder, "broken", ("record", "line", "check_name", "raw"))
     n_rows = 0
-    try:
-        kinds = pl.read_parquet_schema(path)
-        numbers = [name for name, source in sent.items() if kinds[source].is_float()]
-        keys = [name for name in numbers if name == "code" or name.endswith("_id")]
-        if keys:
-            raise FileRefused(f"{', '.join(keys)} is a column of decimal numbers; write it as text")
-        scan = pl.scan_parquet(path, glob=False)
-        n_sent = scan.select(pl.len()).collect().item()
-        scan = scan.select(
-            as_text(pl.col(source), kinds[source]).alias(wanted) for wanted, source in sent.items()
+    kinds = parquet_kinds(path)
+    numbers = [name for name, source in sent.items() if kinds[source].is_float()]
+    keys = [name for name in numbers if name == "code" or name.endswith("_id")]
+    if keys:
+        raise FileRefused(f"{', '.join(keys)} is a column of decimal numbers; write it as text")
+    scan = pl.scan_parquet(path, glob=False)
+    n_sent = collected(scan.select(pl.len())).item()
+    scan = scan.select(
+        as_text(pl.col(source), kinds[source]).alias(wanted) for wanted, source in sent.items()
+    )
+    for n_part, offset in enumerate(range(0, max(n_sent, 1), SLICE_ROWS)):
+        frame = collected(scan.slice(offset, SLICE_ROWS)).with_row_index("record", offset + 1)
+        frame = frame.with_columns(
+            pl.col("record").cast(pl.Int64), pl.lit(None, pl.Int64).alias("line")
         )
-        for n_part, offset in enumerate(range(0, max(n_sent, 1), SLICE_ROWS)):
-            frame = scan.slice(offset, SLICE_ROWS).collect().with_row_index("record", offset + 1)
-            frame = frame.with_columns(
-                pl.col("record").cast(pl.Int64), pl.lit(None, pl.Int64).alias("line")
-            )
-            # As text every cell has a separator behind it; a billion of blank ones is no little.
-            n_bytes += frame.height * len(sent) + int(
-                frame.select(
-                    pl.sum_horizontal(pl.col(*sent).str.len_bytes().fill_null(0)).sum()
-                ).item()
-            )
-            if n_bytes > most:
-                raise too_large(most)
-            oversize = pl.any_horizontal(
-                pl.col(name).str.len_bytes().fill_null(0) > max_cell_bytes for name in sent
-            )
-            holds_nul = pl.any_horizontal(
-                pl.col(name).str.contains("\0", literal=True).fill_null(False) for name in sent
-            )
-            judged = frame.with_columns(
-                pl.when(holds_nul)
-                .then(pl.lit("nul_byte"))
-                .when(oversize)
-                .then(pl.lit("cell_size"))
-                .alias("check_name")
-            )
-            for record, check_name in (
-                judged.filter(pl.col("check_name").is_not_null())
-                .select("record", "check_name")
-                .iter_rows()
-            ):
-                broken.add([record, 0, check_name, ""])
-            good = judged.filter(pl.col("check_name").is_null()).drop("check_name")
-            good.write_parquet(folder / f"rows-{n_part:06}.parquet")
-            n_rows += good.height
+        # As text every cell has a separator behind it; a billion of blank ones is no little.
+        n_bytes += frame.height * len(sent) + int(
+            frame.select(pl.sum_horizontal(pl.col(*sent).str.len_bytes().fill_null(0)).sum()).item()
+        )
+        if n_bytes > most:
+            raise too_large(most)
+        oversize = pl.any_horizontal(
+            pl.col(name).str.len_bytes().fill_null(0) > max_cell_bytes for name in sent
+        )
+        holds_nul = pl.any_horizontal(
+            pl.col(name).str.contains("\0", literal=True).fill_null(False) for name in sent
+        )
+        judged = frame.with_columns(
+            pl.when(holds_nul)
+            .then(pl.lit("nul_byte"))
+            .when(oversize)
+            .then(pl.lit("cell_size"))
+            .alias("check_name")
+        )
+        for record, check_name in (
+            judged.filter(pl.col("check_name").is_not_null())
+            .select("record", "check_name")
+            .iter_rows()
+        ):
+            broken.add([record, 0, check_name, ""])
+        good = judged.filter(pl.col("check_name").is_null()).drop("check_name")
+        good.write_parquet(folder / f"rows-{n_part:06}.parquet")
+        n_rows += good.height
+    return n_rows, broken.close()
+
+
+def collected(query: pl.LazyFrame) -> pl.DataFrame:
+    """What a file holds; FileRefused where it cannot be had. Nothing is written in here."""
+    try:
+        return query.collect()
     except (pl.exceptions.PolarsError, OSError):
         raise FileRefused(
             "a column of it is no text, number, date or truth value, or the file is damaged; "
             "write its columns as text"
         ) from None
-    return n_rows, broken.close()
 
 
 def as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

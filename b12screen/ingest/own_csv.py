@@ -14,7 +14,7 @@ import polars as pl
 
 from b12screen.date_formats import ISO, ISO_PATTERN, MONTHS, date_pattern
 from b12screen.ingest.checks import CHECKS, SHAPES
-from b12screen.ingest.columnar import parquet_as_text, parquet_columns
+from b12screen.ingest.columnar import parquet_as_text, parquet_columns, parquet_kinds
 from b12screen.ingest.delimited import (
     BOM,
     CHUNK,
@@ -107,7 +107,7 @@ def own_parquet_rows(
     names = tuple(name.strip().lower() for name in written)
     sources = sources_of(names, own, kind)
     places = used_places(sources)
-    types = pl.read_parquet_schema(path)
+    types = parquet_kinds(path)
     keys = [
         column
         for column, source in sources.items()

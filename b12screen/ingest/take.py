@@ -765,7 +765,9 @@ def taken_file(
     except FileRefused as refused:
         return account.turned_away(str(refused), held=False)
     except OSError as error:
-        if error.filename is None or Path(error.filename) != extract.path:
+        # Two names: it was a link to the file that could not be made, which is not its fault.
+        paths = [name for name in (error.filename, error.filename2) if name is not None]
+        if [Path(name) for name in paths] != [extract.path]:
             raise
         drop_rows(site, extract)
         return account.turned_away(
