@@ -7,8 +7,6 @@ a patient's value. Everything is built beside what is published; until ``publish
 anybody reads has changed.
 """
 
-import hashlib
-import json
 import os
 import platform
 import shutil
@@ -348,9 +346,11 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
             summary=_summary(night, taking, lists, feeds, findings, len(alarms)),
             findings=findings,
         )
-        write_manifest(night, manifest_of(night, taking, lists, result, feeds))
+        manifest = manifest_of(night, taking, lists, result, feeds)
+        write_manifest(night, manifest)
         keep_archive(night)
         publishing.seal(night.folder, night.settings.publish.group)
+        publishing.hold_whole(night.folder, manifest)
         night.folder.rename(night.site.generation(night.run_id))
         late = switch(night)
     if not late:
@@ -597,7 +597,10 @@ def manifest_of(
     for path in sorted(night.folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(night.folder).as_posix()
-            outputs[name] = {"sha256": _sha256(path), "size_bytes": path.stat().st_size}
+            outputs[name] = {
+                "sha256": publishing.sha256_of(path),
+                "size_bytes": path.stat().st_size,
+            }
     for name, sheet in lists.sheets.items():
         outputs[f"worklists/{name}"] |= {
             "rows": sheet["items"],
@@ -635,14 +638,10 @@ def manifest_of(
 
 def write_manifest(night: Night, manifest: dict[str, Any]) -> None:
     """Beside what it names."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=date.isoformat)
-    (night.folder / "manifest.json").write_text(f"{text}\n", encoding="utf-8")
+    (night.folder / "manifest.json").write_text(
+        publishing.manifest_text(manifest), encoding="utf-8"
+    )
 
 
 def _iso(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

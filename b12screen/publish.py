@@ -8,15 +8,18 @@ and is cleared away before the next one.
 
 import errno
 import fcntl
+import hashlib
+import json
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from polars.exceptions import PolarsError
 
@@ -253,6 +256,45 @@ def seal(folder: Path, group: str | None) -> None:
         shutil.chown(folder, group=group)
     folder.chmod(0o750)
     _sync(folder)
+
+
+def hold_whole(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Read a sealed generation back; AuditFailed where it is not, byte for byte, what was written.
+
+    ``manifest`` has the size and the hash of every output as it was when that was finished.
+    """
+    wanted = {
+        name: (output["size_bytes"], output["sha256"])
+        for name, output in manifest["outputs"].items()
+    }
+    text = manifest_text(manifest).encode()
+    wanted["manifest.json"] = (len(text), hashlib.sha256(text).hexdigest())
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found = {
+        path.relative_to(folder).as_posix(): (path.stat().st_size, sha256_of(path))
+        for path in files
+    }
+    differing = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+    if differing:
+        raise AuditFailed(
+            f"{len(differing)} of {len(wanted)} finished files are not what was written, "
+            f"{differing[0]} first: something changed them, or the disk did: nothing was "
+            "published, yesterday's files stand; look at the disk and at who may write below the "
+            "site, and run again"
+        )
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False, default=date.isoformat) + "\n"
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def settle(folder: Path) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from b12screen import cli
+from b12screen import publish as publishing
 from b12screen.errors import AuditFailed
 from b12screen.warehouse import Damaged, Warehouse
 
 from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, night
+from .test_whole_or_absent import whole
 
 pytestmark = pytest.mark.slow
 Damage = Callable[[Path], None]
@@ -169,3 +171,57 @@ def test_a_night_that_does_not_find_the_last_one_says_that_history_begins_anew(s
     assert any("history begins anew" in line for line in result.summary)
     # Once: the night after that has one to follow.
     assert not any("anew" in finding for finding in night(site, THIRD_NIGHT).findings)
+
+
+def cut_off(folder: Path) -> None:
+    path = folder / "b12screen.duckdb"
+    path.chmod(0o640)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4096)
+
+
+def one_byte_of_a_sheet(folder: Path) -> None:
+    path = folder / "worklists" / "north.csv"
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.chmod(0o640)
+    path.write_bytes(content)
+
+
+def a_sheet_taken_away(folder: Path) -> None:
+    (folder / "worklists" / "south.csv").unlink()
+
+
+def a_file_put_beside_them(folder: Path) -> None:
+    (folder / "worklists" / "copy of north.csv").write_text("item_id\n")
+
+
+def another_manifest(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.chmod(0o640)
+    path.write_text(path.read_text().replace('"findings": []', '"findings": [ ]'))
+
+
+def test_a_file_that_is_not_as_it_was_written_is_never_published(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is damaged when all is written, and before `current` is re-pointed."""
+    yesterday = bytes_below(site / "published")
+    seal = publishing.seal
+    for damage in (
+        *(cut_off, one_byte_of_a_sheet, a_sheet_taken_away),
+        *(a_file_put_beside_them, another_manifest),
+    ):
+
+        def sealed_and_damaged(folder: Path, group: str | None, damage: Damage = damage) -> None:
+            seal(folder, group)
+            damage(folder)
+
+        with monkeypatch.context() as disk:
+            disk.setattr(publishing, "seal", sealed_and_damaged)
+            with pytest.raises(AuditFailed, match=r"1 of \d+ finished files are not") as failed:
+                night(site, SECOND_NIGHT)
+        assert failed.value.exit_code == 13
+        assert bytes_below(site / "published") == yesterday, damage.__name__
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.1"
