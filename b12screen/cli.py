@@ -11,7 +11,9 @@ import errno
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -36,6 +38,7 @@ BUG = 1
 USAGE = 2
 DONE_WITH_FINDINGS = 20
 INTERRUPTED = 130
+STOPPED = 143
 
 # A night is a moving reference for everything after it: a mistyped year would refuse every real
 # night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
@@ -74,6 +77,36 @@ CANNOT_WRITE = (
 )
 
 QUOTED_CHOICE = re.compile(r"invalid choice: '.*?' \(choose from (.*)\)", re.DOTALL)
+
+
+class Stop:
+    """Whether SIGTERM came, as a service manager or a time limit sends it.
+
+    It is answered like Ctrl-C, so that what was begun is undone. Once: nobody else's second signal
+    cuts the undoing short.
+    """
+
+    came = False
+
+    @classmethod
+    @contextlib.contextmanager
+    def heard(cls) -> Iterator[None]:
+        """Answer SIGTERM for as long as this lasts; only the main thread may say so."""
+        cls.came = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, cls._answer)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    @classmethod
+    def _answer(cls, *_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        cls.came = True
+        raise KeyboardInterrupt
 
 
 class Parser(argparse.ArgumentParser):
@@ -127,6 +160,12 @@ def shown_progress() -> Iterator[Progress]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = command_line().parse_args(argv)
+    with Stop.heard():
+        return ended(arguments)
+
+
+def ended(arguments: argparse.Namespace) -> int:
+    """Run the command that was asked for to its end, whichever that is; its exit code."""
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         code = command(arguments)
@@ -136,12 +175,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of the output has gone, say `head`. Nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except KeyboardInterrupt:
-        print(
-            "b12screen: interrupted. What was published before is untouched; run it again.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        print(f"b12screen: {str(interrupt) or broken_off()}", file=sys.stderr)
+        return STOPPED if Stop.came else INTERRUPTED
     except Exception as error:  # noqa: BLE001 - its own text may quote a cell, so it is not printed
         code, message = ending(error)
         if code == BUG:
@@ -163,6 +199,12 @@ def ending(error: Exception) -> tuple[int, str]:
         f"this is a bug ({type(error).__name__}), not a mistake in the data. What was published "
         "before is untouched. The log of the run holds the traceback."
     )
+
+
+def broken_off(outcome: str = "what was published before is untouched") -> str:
+    """What may be said of a command that was ended from outside."""
+    how = "stopped by SIGTERM" if Stop.came else "interrupted"
+    return f"{how}: {outcome}; run it again"
 
 
 def bug(error: BaseException) -> int:
@@ -418,8 +460,11 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
     as_of = night_of(arguments.as_of, started_at)
     from b12screen.night import run_night
     from b12screen.notify import Notice, found
+    from b12screen.publish import Site
 
-    name = arguments.site.resolve().name
+    site = Site(arguments.site.resolve())
+    name = site.root.name
+    before = site.committed()
     try:
         with shown_progress() as progress:
             result = run_night(arguments.site, as_of, started_at, progress, again)
@@ -427,6 +472,15 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
         code, message = ending(error)
         tell(settings, Notice(name, as_of, code, (message,)))
         raise
+    except KeyboardInterrupt:
+        message = broken_off(
+            "nothing was published, yesterday's files stand"
+            if site.committed() == before
+            else "the night had been published"
+        )
+        if Stop.came:
+            tell(settings, Notice(name, as_of, STOPPED, (message,)))
+        raise KeyboardInterrupt(message) from None
     print("\n".join(result.summary))
     if result.findings:
         tell(settings, found(name, as_of, result.findings, result.summary))

@@ -120,10 +120,8 @@ class Warehouse:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement; its rows (for a statement without rows, DuckDB's count or nothing)."""
-        try:
+        with _told(sql):
             return self._connection.execute(sql, list(params)).fetchall()
-        except duckdb.Error as error:
-            raise _translated(error, _title(sql)) from None
 
     def scalar(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The one value of a statement that gives one row of one column."""
@@ -132,17 +130,16 @@ class Warehouse:
 
     def frame(self, sql: str, params: Sequence[Any] = ()) -> pl.DataFrame:
         """The rows of a statement as a Polars frame."""
-        try:
+        with _told(sql):
             result: pl.DataFrame = self._connection.sql(sql, params=list(params)).pl()
-        except duckdb.Error as error:
-            raise _translated(error, _title(sql)) from None
         return result
 
     def typed_by_a_person(self, sql: str) -> pl.DataFrame:
         """The rows of SQL that a person typed; its mistakes are a :class:`UsageError`."""
         try:
-            relation = self._connection.sql(sql)
-            result: pl.DataFrame = pl.DataFrame() if relation is None else relation.pl()
+            with _interruptible():
+                relation = self._connection.sql(sql)
+                result: pl.DataFrame = pl.DataFrame() if relation is None else relation.pl()
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             first = str(error).splitlines()[0]
             raise UsageError(f"the query was not run: {first}") from None
@@ -153,13 +150,11 @@ class Warehouse:
     def write(self, name: str, frame: pl.DataFrame) -> None:
         """Create or replace the table ``name`` (``schema.name``) from a frame."""
         self.execute(ddl.create_schema(name.split(".")[0]))
-        try:
+        with _told(f"writing {name}"):
             self._connection.register("incoming_frame", frame.to_arrow())
             self.execute(f"DROP TABLE IF EXISTS {ddl.quoted_name(name)}")
             self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame"))
             self._connection.unregister("incoming_frame")
-        except duckdb.Error as error:
-            raise _translated(error, f"writing {name}") from None
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
         """Insert one row into a declared relation."""
@@ -314,6 +309,27 @@ def references(select: str) -> set[str]:
     """Every ``schema.name`` that a SELECT reads."""
     bare = _TEXT.sub("''", _COMMENT.sub("", select))
     return {name.lower() for name in _REFERENCE.findall(bare)}
+
+
+@contextmanager
+def _told(sql: str) -> Iterator[None]:
+    """Turn the engine's own errors into ones that say what was done, and no value."""
+    try:
+        with _interruptible():
+            yield
+    except duckdb.Error as error:
+        raise _translated(error, _title(sql)) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Whoever was interrupted in a query is told so: the engine raises an error in its place."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from None
 
 
 def _title(sql: str) -> str:
