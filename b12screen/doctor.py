@@ -1,4 +1,4 @@
-"""Is the installation whole, and would a night go through? Looks, and changes nothing.
+"""Is the installation whole, and would a night go through? Looks, and clears up after a kill.
 
 Every finding is one line with a verdict: ok, look (somebody should), or wrong with the exit code
 that a run would end with.
@@ -15,11 +15,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from b12screen import __version__, rules
-from b12screen.disk import rooms
-from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid
+from b12screen.disk import MEGABYTE, rooms
+from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid, SiteLocked
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
-from b12screen.publish import Site
+from b12screen.publish import Site, clear_leftovers, held, leftovers, writing
 from b12screen.resources import sql_folder
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings
 from b12screen.warehouse import Warehouse
@@ -101,6 +101,7 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
         *disk_lines(site),
         *folder_lines(site),
         lock_line(site),
+        *leftover_lines(site),
     ]
     return lines + last_night(site, settings, today)
 
@@ -200,6 +201,26 @@ def lock_line(site: Site) -> Line:
     finally:
         os.close(handle)
     return Line(OK, "lock", "no run holds the site")
+
+
+def leftover_lines(site: Site) -> list[Line]:
+    """What a killed night left is removed, as the next night would; nothing while a run works."""
+    if not os.access(site.store, os.W_OK) or not os.access(site.published, os.W_OK):
+        return []
+    # Without a need no lock is taken: a night that begins at this moment would be turned away.
+    if not leftovers(site):
+        return [Line(OK, "leftovers", "no killed night has left anything")]
+    try:
+        with held(site), writing("clearing up"):
+            n = len(leftovers(site))
+            freed = clear_leftovers(site)
+    except SiteLocked:
+        return [Line(OK, "leftovers", "not looked for while a run holds the site")]
+    except CannotWrite as error:
+        return [Line(error.exit_code, "leftovers", f"of a killed night cannot be removed: {error}")]
+    noun = "folder or link" if n == 1 else "folders and links"
+    says = f"{n} {noun} of a killed night removed, {freed / MEGABYTE:,.1f} MB freed"
+    return [Line(OK, "leftovers", says)]
 
 
 def last_night(site: Site, settings: Settings, today: date) -> list[Line]:

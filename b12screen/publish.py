@@ -181,14 +181,14 @@ def locked(file: Path, refusal: str) -> Iterator[None]:
         os.close(lock)
 
 
-def clear_leftovers(site: Site) -> list[str]:
-    """Remove what killed nights left: every generation that was never pointed to.
+def leftovers(site: Site) -> list[Path]:
+    """What killed nights left: every generation and link that was never pointed to, and scratch.
 
-    Published generations before the current one stay (retention takes them); returns what went.
+    Published generations before the current one are none (retention takes them).
     """
     committed = site.committed()
-    removed = []
     of_past_nights = (site.generation(""), site.archive(""))
+    found = []
     for folder in (
         each for place in (*of_past_nights, site.state("")) for each in sorted(place.glob("*"))
     ):
@@ -197,17 +197,25 @@ def clear_leftovers(site: Site) -> list[str]:
             or (folder.parent in of_past_nights and _linked(site, folder.name))
         )
         if not kept:
-            _remove(folder)
-            removed.append(folder.name)
+            found.append(folder)
     for link in sorted(site.published.glob("*")):
         newer = committed is None or link.name > committed
         if link.is_symlink() and _NIGHT.fullmatch(link.name) and newer:
-            link.unlink()
-    for link in site.published.glob(".link-*"):
-        link.unlink()
+            found.append(link)
+    found += site.published.glob(".link-*")
     if site.scratch.exists():
-        shutil.rmtree(site.scratch)
-    return removed
+        found.append(site.scratch)
+    return found
+
+
+def clear_leftovers(site: Site) -> int:
+    """Remove what killed nights left, under the site's lock; the bytes that this freed."""
+    freed = 0
+    for path in leftovers(site):
+        below = () if path.is_symlink() else (path, *path.rglob("*"))
+        freed += sum(each.lstat().st_size for each in below if each.is_file())
+        _remove(path)
+    return freed
 
 
 def next_run_id(site: Site, as_of: date) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from b12screen import cli
 from b12screen import publish as publishing
 from b12screen.errors import AuditFailed, CannotWrite, NightTooEarly, NothingUsable, SiteLocked
 from b12screen.publish import Site, held
@@ -250,6 +252,37 @@ def test_a_killed_run_holds_no_site(site: Path) -> None:
         run.wait(60)
     with held(Site(site)):
         pass
+
+
+def test_doctor_clears_up_after_a_killed_night_and_says_what_it_freed(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leftovers() -> str:
+        assert cli.main(["doctor", str(site)]) in (0, 20)
+        [line] = [line for line in capsys.readouterr().out.splitlines() if "leftovers" in line]
+        return line
+
+    assert leftovers() == "ok    leftovers     no killed night has left anything"
+    before = bytes_below(site)
+    deliver(site, MORE)
+    delivered = bytes_below(site / "inbox")
+    with child(site, "2026-11-02", "second link") as run:
+        assert run.wait(60) == -signal.SIGKILL
+    left = bytes_below(site)
+    with held(Site(site)):
+        assert leftovers() == "ok    leftovers     not looked for while a run holds the site"
+    assert bytes_below(site) == left
+    told = re.fullmatch(
+        r"ok    leftovers     6 folders and links of a killed night removed, (\d+\.\d) MB freed",
+        leftovers(),
+    )
+    assert told is not None
+    assert float(told.group(1)) > 1
+    # The generation, its state, its archive, its link, the link on its way, and scratch.
+    assert bytes_below(site) == before | {f"inbox/{name}": h for name, h in delivered.items()}
+    no_leftovers(site)
+    night(site, SECOND_NIGHT)
+    assert whole(site) == "2026-11-02.1"
 
 
 def test_a_night_before_the_last_one_is_not_run(site: Path) -> None:
