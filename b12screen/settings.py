@@ -92,13 +92,17 @@ class Publish(Section):
 
 
 class Limits(Section):
-    """Memory in MB, cells in bytes, decompressed extracts in GB; shares are of the rows read."""
+    """Memory in MB, cells in bytes, decompressed extracts in GB; shares are of the rows read.
+
+    ``max_rows`` is of one file, whatever becomes of its rows.
+    """
 
     memory_mb: Annotated[int, Field(ge=200)] = 900
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     reject_share: Share = 0.05
     reject_rows: Annotated[int, Field(ge=1)] = 20
     max_cell_bytes: Annotated[int, Field(ge=1000)] = 1_000_000
+    max_rows: Annotated[int, Field(ge=1)] = 500_000_000
     max_decompressed_gb: Annotated[float, Field(gt=0)] = 50
 
 
@@ -585,7 +589,9 @@ ruleset = "praxis-2025"
 # A file with at least reject_rows rejected rows, and more than reject_share of its rows, is held.
 # reject_share = 0.05
 # reject_rows = 20
+# A longer cell rejects its row; more rows, or more text, reject the whole file.
 # max_cell_bytes = 1000000
+# max_rows = 500000000
 # max_decompressed_gb = 50.0
 
 [freshness]

@@ -22,6 +22,11 @@ def parquet_kinds(path: Path) -> dict[str, pl.DataType]:
         raise FileRefused("it is not a readable Parquet file; send it again") from None
 
 
+def parquet_length(path: Path) -> int:
+    """How many rows a Parquet file says that it has, without reading them."""
+    return int(collected(pl.scan_parquet(path, glob=False).select(pl.len())).item())
+
+
 def parquet_as_text(
     path: Path, sent: dict[str, str], max_cell_bytes: int, folder: Path, most_bytes: int
 ) -> tuple[int, int]:
@@ -39,9 +44,8 @@ def parquet_as_text(
     keys = [name for name in numbers if name == "code" or name.endswith("_id")]
     if keys:
         raise FileRefused(f"{', '.join(keys)} is a column of decimal numbers; write it as text")
-    scan = pl.scan_parquet(path, glob=False)
-    n_sent = collected(scan.select(pl.len())).item()
-    scan = scan.select(
+    n_sent = parquet_length(path)
+    scan = pl.scan_parquet(path, glob=False).select(
         as_text(pl.col(source), kinds[source]).alias(wanted) for wanted, source in sent.items()
     )
     for n_part, offset in enumerate(range(0, max(n_sent, 1), SLICE_ROWS)):

@@ -20,7 +20,7 @@ from b12screen.ingest import contracts, lookups, together, withdrawn
 from b12screen.ingest.accounts import FileAccount, Taking, audit
 from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
-from b12screen.ingest.columnar import parquet_as_text, parquet_columns
+from b12screen.ingest.columnar import parquet_as_text, parquet_columns, parquet_length
 from b12screen.ingest.delimited import (
     FileRefused,
     Header,
@@ -736,11 +736,13 @@ def taken_file(
         if extract.holds_messages:
             file = parse(site, extract, account, len(parsed), notes, findings)
             unchanged(extract, before)
+            hold_rows(site, sum(kind.n_row + kind.n_broken for kind in file.written.values()))
             parsed[extract.taken_by, extract.path] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
+        hold_rows(site, scanned.n_row + scanned.n_broken)
         if extra:
             use = f"used for {extract.kind}" if extract.own else "used"
             notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
@@ -763,6 +765,7 @@ def taken_file(
             held=True,
         )
     except FileRefused as refused:
+        drop_rows(site, extract)
         return account.turned_away(str(refused), held=False)
     except OSError as error:
         # Two names: it was a link to the file that could not be made, which is not its fault.
@@ -947,6 +950,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
         source = {name: written[place] for name, place in sent.items()}
         most = int(limits.max_decompressed_gb * GIGABYTE)
+        hold_rows(site, parquet_length(path))
         n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
         extra = unused([name.strip().lower() for name in written], extract.kind)
         return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
@@ -960,6 +964,9 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         path = with_line_feeds(path, folder / "lines.csv", b"\r")
         _, shape = measured(path, hashed=False)
     top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
+    if shape.n_quote == 0:
+        # Without a quote a line is a row, so that a file far too long need not be read twice.
+        hold_rows(site, shape.n_line - 1)
     sent = columns_of(extract.kind, list(top.columns))
     extra = unused(list(top.columns), extract.kind)
     scanned = quickly(site, extract, path, top, shape, wanted, folder)
@@ -973,6 +980,16 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         )  # fmt: skip
         scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
     return scanned, extra
+
+
+def hold_rows(site: Site, n_row: int) -> None:
+    """FileRefused where a file has more rows than a file may have."""
+    most = site.settings.limits.max_rows
+    if n_row > most:
+        raise FileRefused(
+            f"it holds more than {most:,} rows; raise limits.max_rows if that is meant, or send "
+            "it in parts"
+        )
 
 
 def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
@@ -989,6 +1006,7 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     site.warehouse.write("taking.fault", faults)
     if extract.form == "parquet":
         most = int(limits.max_decompressed_gb * GIGABYTE)
+        hold_rows(site, parquet_length(extract.path))
         rows = own_parquet_rows(
             extract.path, own, extract.kind, limits.max_cell_bytes, folder, most
         )

@@ -32,6 +32,56 @@ def test_a_file_with_only_a_header_is_taken(box: Box) -> None:
     assert box.take().n_known == 1
 
 
+MESSAGE = (
+    "MSH|^~\\&|L|M|E|C|20261102||ORU^R01|1|P|2.5.1\rPID|1||P1^^^H^MR\rOBR|1||F1||||20261102\r"
+    + "".join(f"OBX|{n}|NM|13964-2^^LN|{n}|45{n}|nmol/L|||||F\r" for n in range(3))
+)
+RESOURCE = (
+    '{"resourceType": "Observation", "id": "o%d", "status": "final", "code": {"coding": '
+    '[{"system": "http://loinc.org", "code": "13964-2"}]}, "subject": {"reference": "Patient/P1"}, '
+    '"effectiveDateTime": "2026-10-30", "valueQuantity": {"value": 900, "unit": "nmol/L"}}\n'
+)
+QUOTED = 'R%d,P1,2026-11-01,14685-2,412,pmol/L,"said\nin two lines"\n'
+LONG: dict[str, bytes] = {
+    "labs.csv": "\n".join([LAB_HEADER, *(ROW.replace("R1", f"R{n}") for n in range(3))]).encode(),
+    "labs-quoted.csv": (
+        "result_id,patient_id,collected_at,code,value,unit,remark\n"
+        + "".join(QUOTED % n for n in range(3))
+    ).encode(),
+    "labs-broken.csv": f"{LAB_HEADER}\n{ROW}\nR2\nR3\n".encode(),
+    "labs.csv.gz": gzip.compress(f"{LAB_HEADER}\n{ROW}\n{ROW}x\n{ROW}y\n".encode()),
+    "messages.hl7": MESSAGE.encode(),
+    "resources.ndjson": "".join(RESOURCE % n for n in range(3)).encode(),
+}
+
+
+@pytest.mark.parametrize("name", [*LONG, "labs.parquet"])
+def test_a_file_with_more_rows_than_a_file_may_have_is_rejected_whole(
+    tmp_path: Path, maps: Maps, name: str
+) -> None:
+    for most in (2, 3):
+        box = Box(tmp_path / str(most), maps, Settings(limits=Limits(max_rows=most)))
+        if name in LONG:
+            box.put(name, LONG[name])
+        else:
+            cells = [row.split(",") for row in LONG["labs.csv"].decode().splitlines()]
+            columns = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
+            pl.DataFrame(columns).write_parquet(box.inbox / name)
+        taking = box.take()
+        reasons = {account.reason for account in taking.accounts}
+        if most == 2:
+            [reason] = reasons
+            assert reason is not None
+            assert reason.startswith("it holds more than 2 rows; raise limits.max_rows")
+            assert taking.findings == (f"{name} was rejected: {reason}",)
+            assert {buckets(account) for account in taking.accounts} == {(0,) * 6}
+            assert box.rows("SELECT count(*) FROM core.lab_result") == [(0,)]
+        else:
+            assert reasons == {None}
+            assert sum(account.n_read for account in taking.accounts) == 3
+        box.warehouse.close()
+
+
 def test_a_missing_required_column_rejects_the_file_and_is_named(box: Box) -> None:
     box.labs("R1,P1", header="result_id,patient_id")
     account = box.account()
