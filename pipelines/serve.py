@@ -5,7 +5,9 @@ started beside it on the loopback address, with its files in the site's private 
 """
 
 import contextlib
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pipelines.environment import prepare
 
 LOOPBACK = "127.0.0.1"
 SERVER_START_SECONDS = 120
+PR_SET_PDEATHSIG = 1
 
 
 def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
@@ -28,10 +31,6 @@ def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
     with server():
         # Prefect reads its environment when it is imported, so not before the server is there.
         from prefect import serve
-        from prefect.client.schemas.objects import (
-            ConcurrencyLimitConfig,
-            ConcurrencyLimitStrategy,
-        )
         from prefect.deployments.runner import RunnerDeployment
         from prefect.schedules import Cron
         from prefect.types.entrypoint import EntrypointType
@@ -43,15 +42,13 @@ def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
             name="nightly",
             schedule=Cron(f"{minute} {hour} * * *", timezone=timezone),
             parameters={"site": str(site.resolve())},
-            # A night that has not ended is not joined by another: the second is cancelled.
-            concurrency_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         assert isinstance(deployment, RunnerDeployment)
-        # Two at once, so that the second is met and cancelled. Not paused at the end: the schedule
-        # has to be alive again after a restart of the machine.
+        # A night that has not ended is not joined by another: the site's lock refuses the second.
+        # No limit of Prefect's does: its slot is held for ever where the server ends in a night,
+        # and every later night is cancelled. Two at once, so that the second is met and told. Not
+        # paused at the end: the schedule has to be alive again after a restart of the machine.
         serve(deployment, pause_on_shutdown=False, limit=2)
 
 
@@ -71,6 +68,7 @@ def server() -> Iterator[None]:
             *("--host", LOOPBACK, "--port", str(port)),
         ],
         stdout=subprocess.DEVNULL,
+        preexec_fn=ended_with_us if sys.platform == "linux" else None,
     )
     try:
         wait_for(f"{address}/health", process)
@@ -80,6 +78,14 @@ def server() -> Iterator[None]:
         os.environ.pop("PREFECT_API_URL", None)
         process.terminate()
         process.wait()
+
+
+def ended_with_us() -> None:
+    """In the server's process: the system ends it when ours ends, also by kill -9.
+
+    It would go on planning nights, beside the server of the next start and on the same files.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from b12screen.publish import Site, held
 from b12screen.settings import SETTINGS_FILE
 
 STAGES = ("take", "decide", "write", "audit", "publish")
@@ -175,7 +176,8 @@ def test_a_night_that_is_broken_off_is_told_and_leaves_nothing(
         time.sleep(60)
 
     monkeypatch.setattr(flows, "decide", never)
-    night = flows.nightly.with_options(timeout_seconds=5)
+    seconds = 5 if ending == "takes too long" else flows.MOST_SECONDS
+    night = flows.nightly.with_options(timeout_seconds=seconds)
     with pytest.raises((TimeoutError, KeyboardInterrupt)):
         night(str(site), "2026-11-01")
     told = (tmp_path / "told").read_text()
@@ -184,6 +186,24 @@ def test_a_night_that_is_broken_off_is_told_and_leaves_nothing(
     assert not (site / "published" / "current").exists()
     assert list((site / "published" / ".nights").iterdir()) == []
     assert list((site / "store" / "generations").iterdir()) == []
+
+
+def test_a_night_beside_one_that_is_running_is_refused_and_told(
+    flows: ModuleType,
+    site: Path,
+    deliver: Callable[[dict[str, str]], None],
+    sound: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    deliver(sound)
+    pager(site, tmp_path / "told")
+    with held(Site(site)), pytest.raises(flows.StageError) as raised:
+        flows.nightly(str(site), "2026-11-01")
+    assert raised.value.exit_code == 14
+    told = (tmp_path / "told").read_text()
+    assert told.startswith("b12screen, site site, night of 2026-11-01: exit code 14\n")
+    assert "another run holds this site" in told
+    assert not (site / "published" / "current").exists()
 
 
 def test_a_stopped_night_keeps_the_exit_code_and_message_of_the_core(
