@@ -100,7 +100,8 @@ class Stop:
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            # None: whoever set it is no Python.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
     @classmethod
     def _answer(cls, *_: object) -> NoReturn:

@@ -8,7 +8,9 @@ Only looking into the inbox is tried again: a lost mount may come back, the rest
 """
 
 import argparse
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -47,6 +49,7 @@ from prefect import Flow, State, flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import FlowRun  # noqa: E402
+from prefect.exceptions import TerminationSignal  # noqa: E402
 from prefect.logging.loggers import flow_run_logger  # noqa: E402
 
 from b12screen.night import (  # noqa: E402
@@ -61,6 +64,13 @@ from b12screen.night import (  # noqa: E402
 )
 
 BUG = 1
+STOPPED = 143
+ENDED_FROM_OUTSIDE = (
+    "the run was ended from outside. Unless the night is published, yesterday's files stand and "
+    "nothing of it counts: run it again"
+)
+# Sites whose run told of its own end in this process.
+told_of: set[str] = set()
 # A mount that is late is waited for: a quarter of an hour in all.
 INBOX_WAITS_SECONDS = [60, 240, 600]
 # No night takes half as long; whatever hangs is then ended, and somebody told.
@@ -125,6 +135,8 @@ def broke_off(flow: "Flow[..., Any]", flow_run: FlowRun, state: "State[Any]") ->
     """
     if not state.is_crashed() and state.name != "TimedOut":
         return
+    if flow_run.parameters["site"] in told_of:
+        return
     site = Path(flow_run.parameters["site"])
     settings = load_settings(site)
     day = flow_run.parameters.get("as_of")
@@ -162,6 +174,7 @@ def nightly(site: str, as_of: str | None = None) -> int:
     log = get_run_logger()
     root = Path(site)
     known: tuple[Settings, date] | None = None
+    told_of.discard(site)
     try:
         settings = load_settings(root)
         started_at = datetime.now(ZoneInfo(settings.timezone))
@@ -170,6 +183,16 @@ def nightly(site: str, as_of: str | None = None) -> int:
         taking, result = one_night(root, day, started_at, log.info)
     except Exception as error:  # noqa: BLE001 - whatever it is, Prefect would store it
         failure = stopped(error)
+    except (TerminationSignal, KeyboardInterrupt):
+        # Told from here: the server, without which no hook runs, may be stopped as well. Whoever
+        # stops a service sends more than one signal, and the next must not cut this short.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if known is not None:
+            settings, day = known
+            tell(settings, Notice(root.name, day, STOPPED, (ENDED_FROM_OUTSIDE,)), log.warning)
+            told_of.add(site)
+        raise
     else:
         for finding in result.findings:
             log.warning(finding)

@@ -15,19 +15,33 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from b12screen.errors import CannotWrite
+from b12screen.errors import CannotWrite, SiteLocked
+from b12screen.notify import Notice, notify
+from b12screen.publish import Site, clear_leftovers, held, leftovers
+from b12screen.settings import load_settings
 from pipelines.environment import prepare
 
 LOOPBACK = "127.0.0.1"
 SERVER_START_SECONDS = 120
 PR_SET_PDEATHSIG = 1
+# A killed night lets go of the site at once; one that runs is not waited for.
+LOCK_SECONDS = 5
+KILLED = 137
+KILLED_NIGHT = (
+    "a night was killed while it ran, or the machine went down: nothing of it counts, the lists of "
+    "the last published night stand, and what it left is cleared up; run it again with "
+    "`b12screen run`"
+)
 
 
 def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
     """Run the night every day at (hour, minute) of the site's timezone, until interrupted."""
     prepare(site)
+    tell_of_a_killed_night(site)
     with server():
         # Prefect reads its environment when it is imported, so not before the server is there.
         from prefect import serve
@@ -49,7 +63,33 @@ def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
         # No limit of Prefect's does: its slot is held for ever where the server ends in a night,
         # and every later night is cancelled. Two at once, so that the second is met and told. Not
         # paused at the end: the schedule has to be alive again after a restart of the machine.
-        serve(deployment, pause_on_shutdown=False, limit=2)
+        try:
+            serve(deployment, pause_on_shutdown=False, limit=2)
+        finally:
+            tell_of_a_killed_night(site)
+
+
+def tell_of_a_killed_night(site: Path) -> None:
+    """Tell where a night was killed, as Prefect kills one when it is stopped, and clear it up.
+
+    It cannot tell of itself; what it left shows that there was one. Asked when serving begins, as
+    the machine may have gone down, and when it ends.
+    """
+    settings, folders = load_settings(site), Site(site.resolve())
+    for _ in range(LOCK_SECONDS):
+        with contextlib.suppress(SiteLocked), held(folders):
+            if not leftovers(folders):
+                return
+            clear_leftovers(folders)
+            break
+        time.sleep(1)
+    else:
+        # Somebody else's night holds the site.
+        return
+    today = datetime.now(ZoneInfo(settings.timezone)).date()
+    notice = Notice(folders.root.name, today, KILLED, (KILLED_NIGHT,))
+    for line in (notice.text, *notify(settings.notify, notice)):
+        sys.stderr.write(f"{line}\n")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """The schedule: when the night runs, what it is given, and that Prefect may not call out."""
 
 import base64
+import json
 import os
+import sys
 import urllib.error
 import urllib.request
 from importlib.metadata import version
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from b12screen.errors import CannotWrite
+from b12screen.publish import Site, held
+from b12screen.settings import SETTINGS_FILE
 from pipelines import environment
 
 
@@ -104,6 +108,42 @@ def test_the_night_is_served_at_its_time_in_the_timezone_of_the_site(
     assert deployment.entrypoint == "pipelines.nightly.nightly"
     assert options["pause_on_shutdown"] is False
     assert os.environ["PREFECT_API_URL"] == "the operator's own"
+
+
+def test_a_night_that_was_killed_is_told_once_and_cleared_up(
+    flows: ModuleType, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect kills the night that runs when it is stopped; a power cut kills both."""
+    command = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"]
+    told = tmp_path / "told"
+    (site / SETTINGS_FILE).write_text(f"[notify]\ncommand = {json.dumps([*command, str(told)])}\n")
+    building = site / "published" / ".nights" / ".building-2026-11-01.1"
+
+    def kill_a_night(*_: object, **__: object) -> None:
+        building.mkdir(parents=True)
+
+    monkeypatch.setenv("PREFECT_API_URL", "the operator's own")
+    from pipelines import serve
+
+    monkeypatch.setattr("prefect.serve", lambda *_, **__: None)
+    serve.serve_nightly(site, (2, 30), "UTC")
+    assert not told.exists()
+    monkeypatch.setattr("prefect.serve", kill_a_night)
+    serve.serve_nightly(site, (2, 30), "UTC")
+    assert not building.exists()
+    assert told.read_text().count("exit code 137\na night was killed while it ran") == 1
+    kill_a_night()
+    monkeypatch.setattr("prefect.serve", lambda *_, **__: None)
+    serve.serve_nightly(site, (2, 30), "UTC")
+    assert not building.exists()
+    assert told.read_text().count("exit code 137\na night was killed while it ran") == 2
+    # What a night is still building is no killed one's.
+    kill_a_night()
+    monkeypatch.setattr(serve, "LOCK_SECONDS", 1)
+    with held(Site(site)):
+        serve.serve_nightly(site, (2, 30), "UTC")
+    assert building.exists()
+    assert told.read_text().count("exit code") == 2
 
 
 def test_the_library_that_plans_the_runs_is_one_that_can() -> None:
