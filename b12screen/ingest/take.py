@@ -504,20 +504,27 @@ def taken_in_turn(
     waiting: list[tuple[Extract, Parsed]] = []
     told: list[tuple[Extract, FileAccount | None]] = []
 
+    def take_waiting() -> None:
+        told.extend(taken_together(site, waiting, notes, findings))
+        waiting.clear()
+
     def later(
         site: Site, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
     ) -> FileAccount | None:
         if is_small(extract, file):
             waiting.append((extract, file))
             return None
-        told.extend(taken_together(site, waiting, notes, findings))
-        waiting.clear()
+        take_waiting()
         return taken_part(site, extract, file, notes, findings)
 
     for extract in extracts:
-        if extract.form != "hl7" or len(waiting) >= together.MOST_FILES:
-            told += taken_together(site, waiting, notes, findings)
-            waiting.clear()
+        n_row = sum(file.written[each.kind].n_row for each, file in waiting)
+        if (
+            extract.form != "hl7"
+            or len(waiting) >= together.MOST_FILES
+            or n_row >= together.MOST_ROWS_TOGETHER
+        ):
+            take_waiting()
         key = (extract.taken_by, extract.path)
         if extract.taken_by == "retry":
             account = taken_rejects(site, extract)
