@@ -743,13 +743,13 @@ def taken_file(
         if extract.holds_messages:
             file = parse(site, extract, account, len(parsed), notes, findings)
             unchanged(extract, before)
-            hold_rows(site, sum(kind.n_row + kind.n_broken for kind in file.written.values()))
+            bound_rows(site, sum(kind.n_row + kind.n_broken for kind in file.written.values()))
             parsed[extract.taken_by, extract.path] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
-        hold_rows(site, scanned.n_row + scanned.n_broken)
+        bound_rows(site, scanned.n_row + scanned.n_broken)
         if extra:
             use = f"used for {extract.kind}" if extract.own else "used"
             notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
@@ -957,7 +957,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         sent = columns_of(extract.kind, [name.strip().lower() for name in written])
         source = {name: written[place] for name, place in sent.items()}
         most = int(limits.max_decompressed_gb * GIGABYTE)
-        hold_rows(site, parquet_length(path))
+        bound_rows(site, parquet_length(path))
         n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
         extra = unused([name.strip().lower() for name in written], extract.kind)
         return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
@@ -973,7 +973,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
     if shape.n_quote == 0:
         # Without a quote a line is a row, so that a file far too long need not be read twice.
-        hold_rows(site, shape.n_line - 1)
+        bound_rows(site, shape.n_line - 1)
     sent = columns_of(extract.kind, list(top.columns))
     extra = unused(list(top.columns), extract.kind)
     scanned = quickly(site, extract, path, top, shape, wanted, folder)
@@ -989,7 +989,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     return scanned, extra
 
 
-def hold_rows(site: Site, n_row: int) -> None:
+def bound_rows(site: Site, n_row: int) -> None:
     """FileRefused where a file has more rows than a file may have."""
     most = site.settings.limits.max_rows
     if n_row > most:
@@ -1013,7 +1013,7 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     site.warehouse.write("taking.fault", faults)
     if extract.form == "parquet":
         most = int(limits.max_decompressed_gb * GIGABYTE)
-        hold_rows(site, parquet_length(extract.path))
+        bound_rows(site, parquet_length(extract.path))
         rows = own_parquet_rows(
             extract.path, own, extract.kind, limits.max_cell_bytes, folder, most
         )
