@@ -280,10 +280,12 @@ def go_through(schedule: Schedule, bulk: Path) -> None:
         with schedule.step("`prefect server start` answers on a port of its own"):
             schedule.start_server()
 
-    at = minute_ahead()
+    at = minute_ahead() + timedelta(minutes=1)
     with schedule.step("serve is started, and stopped by SIGTERM before its minute") as remarks:
         process = schedule.serve(at)
         schedule.stop(process, signal.SIGTERM, all_of=False)
+        if now() >= at:
+            raise Failed("the machine is too busy: the minute has come before serve was stopped")
         remarks.append(f"planned for {at:%H:%M}, exit code {process.returncode}")
         if schedule.apart and not schedule.is_planned(at):
             raise Failed("the deployment is paused or has another schedule")
