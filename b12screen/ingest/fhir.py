@@ -1,12 +1,14 @@
 """FHIR R4 NDJSON as the text rows that delimited extracts give, a folder for each kind.
 
-Every line is loaded by itself, so that a malformed one costs one row, but for plain observations
-that differ from one loaded before only in texts and numbers (``fhir_shape``). Record numbers count
-the rows of a file, so that the components of a resource keep their order.
+Every line is loaded by itself, so that a malformed one costs one row, but for observations that
+differ from one loaded before only in texts and numbers: of these many are read at once
+(``fhir_shape``). Record numbers count the rows of a file, so that the components of a resource keep
+their order.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from b12screen.ingest.delimited import BATCH_ROWS, BOM, CHUNK, FileRefused, Parts
+from b12screen.ingest.delimited import BOM, CHUNK, FileRefused, Parts
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     URN,
@@ -32,8 +34,9 @@ from b12screen.ingest.fhir_resource import (
     organisation,
     specimen_word,
     text,
+    unfit,
 )
-from b12screen.ingest.fhir_shape import Shapes
+from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes, split_lines
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -42,11 +45,11 @@ from schemas import ddl
 
 # A line is a resource of many elements, or a bundle of many resources.
 CELLS_OF_A_LINE = 16
-# Structures of observations that are remembered; one exporting system writes a few dozen.
-MOST_SHAPES = 64
+# Files are looked through in blocks of so many bytes.
+BLOCK = 16 * 1024 * 1024
 # People, encounters and specimens that one file may tell of, some 300 MB of them.
 MOST_KNOWN = 1_000_000
-INDEXED = (b'"Patient"', b'"Encounter"', b'"Specimen"')
+INDEXED = re.compile(rb'"resourceType"\s*:\s*"(?:Patient|Encounter|Specimen)"')
 
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
@@ -55,6 +58,7 @@ GONE = {
     "medications": ("medication_id", "over"),
 }
 PLACE = ("record", "line", "segment")
+WHOLE = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
 # Parts that hold no rows of a kind.
 BESIDE = ("gone", "whole")
 
@@ -109,7 +113,7 @@ def fhir_rows(
     maps: Maps,
     as_of: date,
     folder: Path,
-    most_shapes: int = MOST_SHAPES,
+    how: AtOnce = USUALLY,
 ) -> FhirFile:
     """Read a file into ``folder/<kind>/rows-*.parquet`` and ``folder/<kind>/broken-*.parquet``.
 
@@ -118,8 +122,7 @@ def fhir_rows(
     another type, or the withdrawal of what is not known. Rows that do not tell their kind count
     with the kind that most rows of the file are of, labs where there is none; a file without any
     row gives labs none. What was withdrawn is looked for later, with the grammar, the ``taking``
-    schema and the store's tables. With ``most_shapes`` 0 every line is loaded by itself; the rows
-    are the same. FileRefused for 0 bytes, and for too many people.
+    schema and the store's tables. FileRefused for 0 bytes, and for too many people.
     """
     if path.stat().st_size == 0:
         raise FileRefused("it is empty (0 bytes); a feed without resources sends no file")
@@ -127,7 +130,7 @@ def fhir_rows(
     reader = Reader(settings, maps, as_of)
     reader.index = Indexed(path, reader, most_bytes)
     written = Written(folder, settings.limits.max_cell_bytes)
-    read_lines(path, reader, written, most_bytes, most_shapes)
+    read_lines(path, reader, written, most_bytes, how)
     written.settle()
     return FhirFile(written, reader)
 
@@ -143,44 +146,107 @@ def notes_of(counts: Counter[str]) -> list[str]:
 
 
 def read_lines(
-    path: Path, reader: Reader, written: "Written", most_bytes: int, most_shapes: int
+    path: Path, reader: Reader, written: "Written", most_bytes: int, how: AtOnce
 ) -> None:
-    """Every line's rows in turn: of a shape met before, or loaded by itself."""
-    shapes = Shapes(reader, most_shapes)
-    for number, line in numbered_lines(path, most_bytes):
-        if number == 1:
-            line = line.removeprefix(BOM)
+    """Every line's rows, block by block."""
+    lines = Lines(reader, written, most_bytes, how, Shapes(reader, how, written.max_cell_bytes))
+    n_line = 0
+    for block in blocks(path, how.block_bytes, most_bytes):
+        n_line += lines.read(block if n_line else block.removeprefix(BOM), n_line)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Reads lines, many at once where they are like one before, by themselves where not."""
+
+    reader: Reader
+    written: "Written"
+    most_bytes: int
+    how: AtOnce
+    shapes: Shapes
+
+    def read(self, block: bytes, n_before: int) -> int:
+        """The rows of a block, the first line of which comes after so many; how many it holds."""
+        n_line, n_first = 0, self.how.first_lines
+        while block:
+            plain = self.shapes.plain(block)
+            lines = split_lines(block) if plain.left else []
+            if plain.frames:
+                self._read_like(plain, lines, n_before + n_line, n_first)
+                return n_line + plain.n_line
+            n_read = self._read_unlike(lines, n_before + n_line, n_first)
+            block = b"".join(line + b"\n" for line in lines[n_read:])
+            n_line += n_read
+            n_first *= 2
+        return n_line
+
+    def _read_unlike(self, lines: list[bytes], n_before: int, n_first: int) -> int:
+        """Lines by themselves, ``n_first`` and until something was learnt; how many."""
+        n_said = self.shapes.n_said
+        n_read = 0
+        for line in lines:
+            if n_read >= n_first and self.shapes.n_said > n_said:
+                break
+            n_read += 1
+            outcomes = self._loaded(line, len(lines) >= self.how.fewest_lines)
+            self.written.n_record += self.written.add_line(
+                self.written.n_record, n_before + n_read, outcomes, line
+            )
+        return n_read
+
+    def _read_like(self, plain: Plain, lines: list[bytes], n_before: int, n_first: int) -> None:
+        """Lines that are plain, and the others: a few first, as more may be like these."""
+        n_line, frames, left = plain.n_line, plain.frames, plain.left
+        outcomes: dict[int, tuple[bytes, list[Outcome]]] = {}
+        while left:
+            n_said = self.shapes.n_said
+            is_worth_it = len(left) >= self.how.fewest_lines
+            for n_read, at in enumerate(left, 1):
+                outcomes[at] = (lines[at], self._loaded(lines[at], is_worth_it))
+                if n_read >= n_first and self.shapes.n_said > n_said:
+                    break
+            left = left[n_read:]
+            n_first *= 2
+            if len(left) >= self.how.fewest_lines:
+                plain = self.shapes.plain(b"".join(lines[at] + b"\n" for at in left))
+                where = pl.Series(left, dtype=pl.UInt32)
+                frames += [one.with_columns(at=where.gather(one["at"])) for one in plain.frames]
+                # Where that was of little use the next time has to be rarer.
+                n_first *= 1 if len(plain.left) < len(left) / 2 else 4
+                left = [left[at] for at in plain.left]
+        self.written.add_lines(n_before, n_line, frames, outcomes)
+
+    def _loaded(self, line: bytes, may_learn: bool) -> list[Outcome]:
+        """The rows of one line; none of a blank one."""
         if not line.strip():
-            continue
-        cells = shapes.cells(line) if len(line) <= written.max_cell_bytes else None
-        if cells is not None:
-            written.add_plain(number, cells)
-            continue
-        too_long = len(line) >= most_bytes
-        outcomes = line_outcomes(line, too_long, reader)
-        if len(line) <= written.max_cell_bytes:
-            shapes.learn(line, outcomes)
-        for outcome in outcomes:
-            written.add(number, outcome, line)
+            return []
+        outcomes = line_outcomes(line, len(line) >= self.most_bytes, self.reader)
+        if may_learn:
+            self.shapes.learn(line, outcomes)
+        return outcomes
 
 
-def numbered_lines(path: Path, most_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Lines without their end, from 1 on; of one of ``most_bytes`` or more only the beginning."""
-    number = 0
+def blocks(path: Path, n_bytes: int, most_bytes: int) -> Iterator[bytes]:
+    """Whole lines of some bytes; of one of ``most_bytes`` or more perhaps only the beginning."""
     with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            if not block.endswith(b"\n"):
-                block += file.readline(most_bytes)
-            lines = block.split(b"\n")
-            if not lines[-1]:
-                lines.pop()
-            elif len(lines[-1]) >= most_bytes:
+        while True:
+            start = file.tell()
+            file.seek(start + n_bytes)
+            rest = file.readline(most_bytes)
+            file.seek(start)
+            block = file.read(n_bytes + len(rest))
+            if not block:
+                return
+            yield block
+            if len(rest) == most_bytes and not rest.endswith(b"\n"):
                 # What is behind the limit is passed over.
                 while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):
                     pass
-            for line in lines:
-                number += 1
-                yield number, line
+
+
+def n_rows(outcomes: list[Outcome]) -> int:
+    """How many rows a line has."""
+    return sum(not isinstance(outcome, Whole) for outcome in outcomes)
 
 
 def line_outcomes(line: bytes, too_long: bool, reader: Reader) -> list[Outcome]:
@@ -209,39 +275,63 @@ class Written:
     kinds: dict[str, Kind] = field(default_factory=dict)
     n_record: int = 0
     _parts: dict[tuple[str, str], Parts] = field(default_factory=dict)
-    _plain: list[tuple[str | int, ...]] = field(default_factory=list)
     _n_plain: int = 0
     _deceased: bool = False
 
-    def add_plain(self, line: int, cells: tuple[str, ...]) -> None:
-        """One row of labs, its cells in the contract's order."""
-        self.n_record += 1
-        self._plain.append((self.n_record, line, "Observation", *cells))
-        if len(self._plain) == BATCH_ROWS:
-            self._flush()
+    def add_lines(
+        self,
+        n_before: int,
+        n_line: int,
+        plain: list[pl.DataFrame],
+        loaded_lines: dict[int, tuple[bytes, list[Outcome]]],
+    ) -> None:
+        """The rows of consecutive lines: of plain ones as frames, of others one by one."""
+        n_row = pl.Series([0], dtype=pl.Int64).new_from_index(0, n_line)
+        for frame in plain:
+            n_row.scatter(frame["at"], frame["nth"] + 1)
+        places = sorted(loaded_lines)
+        n_row.scatter(places, [n_rows(loaded_lines[at][1]) for at in places])
+        before = n_row.cum_sum() - n_row + self.n_record
+        for at, record in zip(places, before.gather(places), strict=True):
+            line, outcomes = loaded_lines[at]
+            self.add_line(record, n_before + at + 1, outcomes, line)
+        self._add_plain(pl.concat(plain, how="vertical_relaxed"), before, n_before)
+        self.n_record += int(n_row.sum())
 
-    def _flush(self) -> None:
-        """Plain rows by columns, which is a third of the time that rows take."""
-        if not self._plain:
-            return
+    def _add_plain(self, rows: pl.DataFrame, before: pl.Series, n_before: int) -> None:
+        """Rows of labs as a part of their own; ``before`` is how many rows come before a line's."""
         place = self.folder / "labs"
         place.mkdir(parents=True, exist_ok=True)
-        names = (*PLACE, *COLUMNS["labs"])
-        columns = dict(zip(names, zip(*self._plain, strict=True), strict=True))
-        kinds = {name: pl.Int64 if name in ("record", "line") else pl.String for name in names}
-        frame = pl.DataFrame(columns, schema=kinds)
         self._n_plain += 1
-        frame.write_parquet(place / f"rows-plain-{self._n_plain:06}.parquet")
-        self.kinds.setdefault("labs", Kind()).n_row += frame.height
-        self._plain = []
+        rows = rows.with_columns(
+            pl.Series("record", before.gather(rows["at"]) + rows["nth"] + 1),
+            pl.Series("line", rows["at"].cast(pl.Int64) + n_before + 1),
+        )
+        whole = rows.filter(pl.col("result_key") != "").select(pl.col(WHOLE))
+        for title, part in (("rows", rows.select(*PLACE, *COLUMNS["labs"])), ("whole", whole)):
+            if not part.is_empty():
+                # Read once, in this night.
+                part.write_parquet(
+                    place / f"{title}-plain-{self._n_plain:06}.parquet",
+                    compression="uncompressed",
+                    statistics=False,
+                )
+        self.kinds.setdefault("labs", Kind()).n_row += rows.height
 
-    def add(self, line: int, outcome: Outcome, raw: bytes) -> None:
+    def add_line(self, n_before: int, line: int, outcomes: list[Outcome], raw: bytes) -> int:
+        """The rows of one line, which come after so many rows; how many they are."""
+        record = n_before
+        for outcome in outcomes:
+            record += not isinstance(outcome, Whole)
+            self.add(record, line, outcome, raw)
+        return record - n_before
+
+    def add(self, record: int, line: int, outcome: Outcome, raw: bytes) -> None:
         """One row to its part; a row with cells that are no text is broken."""
         if isinstance(outcome, Whole):
-            self._whole(line, outcome)
+            self._whole(record, line, outcome)
             return
-        self.n_record += 1
-        place: list[str | int] = [self.n_record, line, outcome.segment]
+        place: list[str | int] = [record, line, outcome.segment]
         if isinstance(outcome, Refused):
             self._broken(place, outcome, raw)
             return
@@ -255,16 +345,15 @@ class Written:
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
         part.add([*place, *(outcome.cells.get(name, "") for name in columns)])
 
-    def _whole(self, line: int, whole: Whole) -> None:
+    def _whole(self, record: int, line: int, whole: Whole) -> None:
         """What the rows just added are one observation's results, an entry for each of them."""
         said = (whole.key, whole.reported_at, *(cell for one in whole.results for cell in one))
         if unfit(dict(enumerate(said)), self.max_cell_bytes):
             return
-        columns = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
-        part = self._part("labs", "whole", columns)
-        first = self.n_record - len(whole.results) + 1
-        for record, (result_id, laboratory) in enumerate(whole.results, start=first):
-            part.add([record, line, whole.key, whole.reported_at, result_id, laboratory])
+        part = self._part("labs", "whole", WHOLE)
+        first = record - len(whole.results) + 1
+        for row, (result_id, laboratory) in enumerate(whole.results, start=first):
+            part.add([row, line, whole.key, whole.reported_at, result_id, laboratory])
 
     def _broken(self, place: list[str | int], refused: Refused, raw: bytes) -> None:
         shown = ""
@@ -289,7 +378,6 @@ class Written:
 
     def close(self) -> None:
         """Write what is open, and count it."""
-        self._flush()
         for (kind, title), part in self._parts.items():
             n = part.close()
             found = self.kinds.setdefault(kind, Kind())
@@ -322,21 +410,6 @@ class Written:
                 # What no resource speaks of leaves what is known.
                 if name != "opted_out" and (name != "deceased_on" or self._deceased)
             )
-
-
-def unfit(cells: Mapping[Any, str], max_cell_bytes: int) -> str:
-    """The check that a cell fails whatever its column, or nothing."""
-    for cell in cells.values():
-        if not cell.isascii():
-            try:
-                cell.encode()
-            except UnicodeEncodeError:
-                return "encoding"
-        if "\0" in cell:
-            return "nul_byte"
-        if len(cell) > max_cell_bytes // 4 and len(cell.encode()) > max_cell_bytes:
-            return "cell_size"
-    return ""
 
 
 def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: str) -> int:
@@ -403,18 +476,21 @@ class Indexed:
         return self._index
 
     def _resources(self) -> Iterator[tuple[dict[str, Any], str]]:
-        for _, line in numbered_lines(self.path, self.most_bytes):
-            if not any(mark in line for mark in INDEXED) or len(line) >= self.most_bytes:
+        for block in blocks(self.path, BLOCK, self.most_bytes):
+            if INDEXED.search(block) is None:
                 continue
-            try:
-                resource = loaded(line.removeprefix(BOM))
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(resource, dict):
-                yield resource, ""
-                for entry in objects(resource.get("entry")):
-                    if isinstance(entry.get("resource"), dict):
-                        yield entry["resource"], text(entry.get("fullUrl"))
+            for line in split_lines(block):
+                if INDEXED.search(line) is None or len(line) >= self.most_bytes:
+                    continue
+                try:
+                    resource = loaded(line.removeprefix(BOM))
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(resource, dict):
+                    yield resource, ""
+                    for entry in objects(resource.get("entry")):
+                        if isinstance(entry.get("resource"), dict):
+                            yield entry["resource"], text(entry.get("fullUrl"))
 
     def _note(self, resource: dict[str, Any], url: str) -> None:
         index = self._index

@@ -11,7 +11,7 @@ result is taken as sent and counted in a note.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -910,6 +910,21 @@ def decimal(element: Any) -> Decimal | None:
         return None
     # Beyond these no quantity of a laboratory or a pharmacy lies, and arithmetic stays small.
     return found if found.is_finite() and abs(found.adjusted()) < 16 else None
+
+
+def unfit(cells: Mapping[Any, str], max_cell_bytes: int) -> str:
+    """The check that a cell fails whatever its column, or nothing."""
+    for cell in cells.values():
+        if not cell.isascii():
+            try:
+                cell.encode()
+            except UnicodeEncodeError:
+                return "encoding"
+        if "\0" in cell:
+            return "nul_byte"
+        if len(cell) > max_cell_bytes // 4 and len(cell.encode()) > max_cell_bytes:
+            return "cell_size"
+    return ""
 
 
 # Days

@@ -1,19 +1,23 @@
-"""Plain observations by the shape of their text: one like another that was loaded is the same row.
+"""Plain observations many at a time: lines that differ from one that was loaded only in places.
 
-Nearly all lines of a laboratory's feed are written by one system in a few dozen shapes. From a line
-that was loaded by itself comes a pattern of its text: names, brackets and blanks as they stand, any
-text where a text stood, any number where a number stood. A line that fits is the same JSON, no name
-stands twice in it, and what it says of test, unit and status was read already where those texts are
-the same. Only its id, person, times, number, encounter and specimen are its own. Everything else,
-such as a component or an escape in a text that is read, is left to the loading.
+Nearly all lines of a laboratory's feed are written by one system in a few dozen shapes. Lines are
+cut at their commas, many at once, whatever the commas stand in. Of a line that was loaded by itself
+the pieces that hold its id, person, times and numbers have a place for these; all other pieces are
+kept as they are. A line of as many pieces whose kept ones are, letter by letter, those of a line
+that was loaded, and whose texts are clean and stand between the same, is the same JSON: no name
+stands twice in it, and it says the same of test, unit and status. Everything else is left to the
+loading.
 """
 
 import re
-from collections.abc import Callable
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any
+from itertools import accumulate
+from typing import NamedTuple
 
+import polars as pl
+
+from b12screen.ingest.delimited import BOM
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     LATER_VERSIONS,
@@ -23,237 +27,810 @@ from b12screen.ingest.fhir_resource import (
     Outcome,
     Reader,
     Row,
+    Whole,
     contradicts_range,
+    decimal,
     inner,
     loaded,
+    objects,
+    unfit,
 )
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[{}\[\]:,]|true|false|null')
-TEXT = r'[^"\\\x00-\x1f]'
+# What no text holds as it is, and what no text that is read holds as an escape either.
+UNCLEAN = r'["\\\x00-\x1f]'
 # Other escapes than these may be half a character, which is no text.
-ANY_TEXT = rf'"{TEXT}*+(?:\\["\\/bfnrt]{TEXT}*+)*+"'
-NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+ANY_TEXT = r'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*'
+UNMARKED = r'[^"\\\x00-\x1f#]+'
+NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+ID = r"[A-Za-z0-9\-.]{1,64}"
+
+Path = tuple[str | int, ...]
 
 # What every line has for itself, by its place in the resource.
-OWN = {
-    "id": "id",
-    "effectiveDateTime": "collected",
-    "issued": "issued",
-    "meta.lastUpdated": "changed",
-    "valueQuantity.value": "number",
+OWN: dict[Path, str] = {
+    ("id",): "id",
+    ("effectiveDateTime",): "collected",
+    ("issued",): "issued",
+    ("meta", "lastUpdated"): "changed",
 }
-NUMBERS = list(OWN.values()).index("number")
-# Elements of many different texts, each read by itself.
+# Elements that refer to something; read as a whole where what matters is not a text of theirs.
 REFERRED = ("subject", "encounter", "specimen")
-# Elements that together say what a result is; a quantity but for its number is one of them.
-SAID = ("code", "status", "performer", "interpretation", "referenceRange")
-# Elements with which an observation is none of these.
-NOT_PLAIN = ("contained", "component")
+# Ids that are looked up in what else the file tells.
+LOOKED_UP = {"encounter_id": "clinics", "specimen_id": "specimens"}
+# Elements that together say what a result is; so do all whose names begin with "value".
+SAYING = (
+    "resourceType", "code", "status", "performer", "interpretation", "referenceRange", "component",
+    "dataAbsentReason",
+)  # fmt: skip
+SAYING_PATHS: tuple[Path, ...] = (("subject", "identifier", "system"), ("specimen", "display"))
+NUMBER_NAMES = "number{}"
+COMPONENT = re.compile(r"Observation\.component\[([0-9]+)\]")
 
-# How many lines are tried for a new shape before a file is taken to be irregular.
+# How many lines are tried for something new before a file is taken to be irregular.
 MOST_TRIES = 2_000
+# Longer lines, or ones of more pieces, are loaded each time: what is remembered stays small.
+MOST_BYTES = 10_000
+MOST_PIECES = 400
+# Numbers that lie this near a limit are compared with it exactly.
+NEAR = 1e-9
+
+# Cells that are the same in many rows.
+SAME = pl.Categorical()
+SAID_CELLS = ("code", "code_system", "test_name", "unit", "status", "laboratory")
+
+
+class Scalar(NamedTuple):
+    """A text, number or constant of a line, by the names and turns that lead to it."""
+
+    path: Path
+    start: int
+    end: int
+
+
+class Place(NamedTuple):
+    """What a piece has for itself between ``before`` and ``after``; without a name nobody reads it.
+
+    ``pattern`` is what may stand there, blank for a clean text.
+    """
+
+    piece: int
+    name: str
+    before: str
+    after: str
+    pattern: str
+
+
+class Region(NamedTuple):
+    """The pieces from ``first`` to ``last``: a whole element between ``before`` and ``after``."""
+
+    name: str
+    first: int
+    last: int
+    before: str
+    after: str
+
+
+class Form(NamedTuple):
+    """What two lines have in common whose kept pieces can be compared.
+
+    ``rows`` are the segments of their rows, and the places of the numbers in these. Of one that
+    ``is_whole`` the rows are kept as all results of one observation.
+    """
+
+    n_piece: int
+    is_whole: bool
+    rows: tuple[tuple[str, str], ...]
+    places: tuple[Place, ...]
+    regions: tuple[Region, ...]
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the texts of a shape say together: cells, and what its numbers are compared with."""
+    """What the kept pieces of a line say of one of its rows.
 
-    code: str
-    code_system: str
-    test_name: str
-    comparator: str
-    unit: str
-    status: str
-    laboratory: str
+    ``key_end`` and ``sign`` stand behind its id and before its number; ``ranged`` is what the
+    number is compared with.
+    """
+
+    key_end: str
+    sign: str
+    cells: dict[str, str]
     ranged: Json | None
 
 
 @dataclass
-class Shape:
-    """The pattern of a line's text, which of its groups are what, and what was read of it."""
+class Known:
+    """What lines of one form said: by their kept pieces, a row or more each.
 
-    pattern: re.Pattern[str]
-    own: Callable[[tuple[str, ...]], tuple[str, ...]]
-    key: Callable[[tuple[str, ...]], Any]
-    said: dict[Any, Said] = field(default_factory=dict)
+    ``usual`` are the other pieces of the first such line; ``prepared`` is made of what is known
+    when it is needed.
+    """
+
+    kept: tuple[int, ...]
+    usual: dict[int, str]
+    said: dict[tuple[str, ...], list[Said]] = field(default_factory=dict)
+    prepared: "Prepared | None" = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a form, for many lines at once.
+
+    ``varying`` are the kept pieces that vary, with the number of what they say; no two have the
+    same pieces of the columns ``keys``. ``tables`` hold what they say of each row of a line.
+    """
+
+    is_as_long: pl.Expr
+    texts: list[pl.Expr]
+    is_like: pl.Expr
+    is_clean: pl.Expr
+    names: set[str]
+    unread: list[Place]
+    varying: pl.DataFrame
+    keys: list[str]
+    tables: list[pl.DataFrame]
+    cells: list[dict[str, pl.Expr]]
+    said: list[list[Said]]
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """How lines are read many at once; whatever it says, the rows are the same.
+
+    ``most_shapes`` are remembered (one exporting system writes a few dozen; 0: every line is loaded
+    by itself). Fewer than ``fewest_lines`` like each other are sooner loaded. ``first_lines`` are
+    loaded before others are tried by what they told. ``block_bytes`` of lines are read together.
+    """
+
+    most_shapes: int = 64
+    fewest_lines: int = 100
+    first_lines: int = 32
+    block_bytes: int = 16 * 1024 * 1024
+
+
+USUALLY = AtOnce()
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Rows with the positions ``at`` of their lines; ``left`` are the lines to be loaded.
+
+    Every frame has a row for each of some lines, ``nth`` says which of theirs.
+    """
+
+    n_line: int
+    frames: list[pl.DataFrame]
+    left: list[int]
 
 
 class Shapes:
     """The shapes of one file, learnt while it is read."""
 
-    def __init__(self, reader: Reader, most: int) -> None:
+    def __init__(self, reader: Reader, how: AtOnce, max_cell_bytes: int) -> None:
         self._reader = reader
-        self._most = most if reader.settings.fhir.result_identifier is None else 0
+        self._how = how
+        self._max_cell_bytes = max_cell_bytes
         self._n_tries = 0
-        # By the number of quotes of a line, which says nearly always which of them it can be.
-        self._shapes: dict[int, list[Shape]] = {}
+        self.n_said = 0
+        self._known: dict[Form, Known] = {}
         self._referred: dict[str, dict[str, str | None]] = {name: {} for name in REFERRED}
 
-    def cells(self, line: bytes) -> tuple[str, ...] | None:
-        """The row of a line in the contract's order of columns; None where it has to be loaded."""
-        shape, groups = self._fitting(line)
-        if shape is None:
+    def plain(self, block: bytes) -> Plain:
+        """The rows of the lines of a block that are like others, and the rest of its lines."""
+        pieces = self._pieces(block) if self._known else None
+        if pieces is None:
+            return self._without_spoiled(block)
+        frames: list[pl.DataFrame] = []
+        is_left = pl.Series([True], dtype=pl.Boolean).new_from_index(0, pieces.height)
+        for form, known in self._known.items():
+            lines = self._like(form, known, pieces, is_left)
+            if known.prepared and not lines.is_empty():
+                frames += self._rows(form, known.prepared, lines)
+                is_left.scatter(lines["at"], False)
+        return Plain(pieces.height, frames, is_left.arg_true().to_list())
+
+    def _without_spoiled(self, block: bytes) -> Plain:
+        """The same without the lines that spoil the cutting."""
+        lines = split_lines(block)
+        clean = [at for at, line in enumerate(lines) if self._known and not is_spoiled(line)]
+        if not clean or len(clean) == len(lines):
+            return Plain(len(lines), [], list(range(len(lines))))
+        plain = self.plain(b"\n".join(lines[at] for at in clean) + b"\n")
+        places = pl.Series(clean, dtype=pl.UInt32)
+        frames = [frame.with_columns(at=places.gather(frame["at"])) for frame in plain.frames]
+        left = set(range(len(lines))) - set(clean) | {clean[at] for at in plain.left}
+        return Plain(len(lines), frames, sorted(left))
+
+    def _pieces(self, block: bytes) -> pl.DataFrame | None:
+        """Lines cut at their commas, a column a piece; None where a line spoils that."""
+        if block.startswith(BOM) or has_comma_at_end(block):
             return None
-        said = shape.said.get(shape.key(groups))
-        if said is None:
+        own = set().union(*map(own_pieces, self._known))
+        # Kept pieces are few different ones: as numbers of a list they cost half.
+        few = pl.Categorical(pl.Categories.random())
+        width = max(form.n_piece for form in self._known) + 1
+        try:
+            pieces = pl.read_csv(
+                block,
+                has_header=False,
+                separator=",",
+                quote_char=None,
+                schema={column(at): pl.String if at in own else few for at in range(width)},
+                missing_columns="insert",
+                extra_columns="ignore",
+            )
+        except pl.exceptions.ComputeError:
             return None
-        key, collected, issued, changed, number, subject, encounter, specimen = shape.own(groups)
-        person = self._followed("subject", subject)
-        if person is None:
-            return None
-        if said.ranged is not None and contradicts_range(
-            said.ranged | {"valueQuantity": {"value": Number(number)}}
-        ):
-            self._reader.notes["contradiction"] += 1
-        return (
-            key,
-            person,
-            collected,
-            issued or changed,
-            said.code,
-            said.code_system,
-            said.test_name,
-            (self._followed("specimen", specimen) or "") if specimen else "",
-            said.comparator + number,
-            said.unit,
-            said.status,
-            (self._followed("encounter", encounter) or "") if encounter else "",
-            said.laboratory,
+        return pieces.with_row_index("at")
+
+    def _like(
+        self, form: Form, known: Known, pieces: pl.DataFrame, is_left: pl.Series
+    ) -> pl.DataFrame:
+        """The lines of a form whose kept pieces are known: texts, elements, number of the said."""
+        most = self._max_cell_bytes // (2 * len(form.places))
+        known.prepared = prepared = known.prepared or prepared_for(form, known, most)
+        pieces = pieces.with_columns(is_here=is_left & prepared.is_as_long)
+        n_here = pieces["is_here"].sum()
+        if n_here < self._how.fewest_lines:
+            return pl.DataFrame()
+        if n_here < pieces.height / 2:
+            pieces = pieces.filter("is_here").rechunk()
+        # What nobody reads is the same in nearly all lines.
+        is_other = pieces.select(
+            (pl.col(column(place.piece)).ne_missing(known.usual[place.piece]) & pl.col("is_here"))
+            .any()
+            .alias(str(at))
+            for at, place in enumerate(prepared.unread)
         )
+        others = [place for place, (other,) in zip(prepared.unread, is_other, strict=True) if other]
+        is_like = pl.all_horizontal(
+            "is_here", prepared.is_like, *[stands(one, most) for one in others]
+        )
+        lines = (
+            pieces.lazy()
+            .select(*prepared.texts, is_like=is_like)
+            .filter(pl.col("is_like") & prepared.is_clean)
+            .pipe(known_ones, prepared, pieces.schema)
+            .collect(engine="in-memory")
+        )
+        referring = [name for name in LOOKED_UP if name in prepared.names]
+        for name in [*[region.name for region in form.regions], *referring]:
+            lines = self._followed(name, lines)
+        return lines
+
+    def _followed(self, name: str, lines: pl.DataFrame) -> pl.DataFrame:
+        """Elements and ids as what they refer to, without the lines where that is not clear."""
+        if lines.is_empty():
+            return lines
+        if name in LOOKED_UP and not getattr(self._reader.index(), LOOKED_UP[name]):
+            return lines.with_columns(pl.lit("").alias(name))
+        meant = {said: self._meant(name, said) for said in lines[name].unique().to_list()}
+        return lines.with_columns(
+            pl.col(name).replace_strict(
+                list(meant), list(meant.values()), default=None, return_dtype=pl.String
+            )
+        ).drop_nulls(name)
+
+    def _meant(self, name: str, said: str) -> str | None:
+        """What a text means; None where the line has to be loaded."""
+        if name in LOOKED_UP:
+            cell = getattr(self._reader.index(), LOOKED_UP[name]).get(said, "")
+            return None if unfit({name: cell}, self._max_cell_bytes) else str(cell)
+        if name not in REFERRED:
+            return said
+        known = self._referred[name]
+        if said not in known:
+            if len(known) >= MOST_NAMES:
+                known.clear()
+            known[said] = self._read_element(name, said)
+        return known[said]
+
+    def _read_element(self, name: str, element: str) -> str | None:
+        try:
+            said = loaded(f'{{"{name}":{element}}}'.encode())
+        except (ValueError, RecursionError):
+            return None
+        if list(said) != [name]:
+            return None
+        match name:
+            case "subject":
+                cell = self._reader.person(said[name], said)
+            case "encounter":
+                cell = self._reader.clinic(said)
+            case _:
+                cell = self._reader.specimen(said)
+        return None if cell is None or unfit({name: cell}, self._max_cell_bytes) else cell
+
+    def _rows(self, form: Form, prepared: Prepared, lines: pl.DataFrame) -> list[pl.DataFrame]:
+        """The rows of lines, a frame for each that a line has."""
+        frames = []
+        for nth, (_, number) in enumerate(form.rows):
+            rows = lines.hstack(prepared.tables[nth][lines["said"]])
+            if number:
+                self._note_contradictions(rows, number, nth, prepared)
+            frames.append(rows.select("at", **prepared.cells[nth]))
+        return frames
+
+    def _note_contradictions(
+        self, rows: pl.DataFrame, name: str, nth: int, prepared: Prepared
+    ) -> None:
+        """Count the numbers that lie on the other side of their range than they are called."""
+        if not any(said[nth].ranged for said in prepared.said):
+            return
+        number = pl.col(name).cast(pl.Float64, strict=False)
+        doubtful = rows.filter(
+            number.is_null()
+            | (number > pl.col("high") - NEAR * pl.col("high").abs())
+            | (number < pl.col("low") + NEAR * pl.col("low").abs())
+        )
+        for sent, at in doubtful.select(name, "said").iter_rows():
+            ranged = prepared.said[at][nth].ranged
+            if ranged and contradicts_range(ranged | {"valueQuantity": {"value": Number(sent)}}):
+                self._reader.notes["contradiction"] += 1
 
     def learn(self, line: bytes, outcomes: list[Outcome]) -> None:
         """Remember what a line that was loaded turned out to say."""
-        row = outcomes[0]
-        if len(outcomes) != 1 or not isinstance(row, Row):
+        if self._n_tries >= MOST_TRIES or len(line) > min(MOST_BYTES, self._max_cell_bytes):
             return
-        if row.segment != "Observation" or row.cells["status"] in LATER_VERSIONS:
+        if not self._how.most_shapes or self._reader.settings.fhir.result_identifier is not None:
             return
-        shape, groups = self._fitting(line)
-        if shape is None:
-            if self._n_tries >= MOST_TRIES or sum(map(len, self._shapes.values())) >= self._most:
-                return
-            self._n_tries += 1
-            shape = shape_of(line.decode())
-            if shape is None:
-                return
-            self._shapes.setdefault(line.count(b'"'), []).append(shape)
-            shape, groups = self._fitting(line)
-            if shape is None:
-                return
-        if len(shape.said) >= MOST_NAMES:
-            shape.said.clear()
+        rows = [row for row in outcomes if isinstance(row, Row) and row.kind == "labs"]
+        is_whole = any(isinstance(one, Whole) for one in outcomes)
+        if len(rows) + is_whole < len(outcomes) or "Bundle" in rows[0].segment:
+            return
+        if rows[0].cells["status"] in LATER_VERSIONS:
+            return
+        whole = line.removesuffix(b"\r").decode()
+        if self._is_known(whole.split(",")):
+            return
+        self._n_tries += 1
         observation = loaded(line)
-        ranged = {
-            name: observation[name]
-            for name in ("interpretation", "referenceRange")
-            if observation.get(name)
-        }
-        shape.said[shape.key(groups)] = Said(
-            row.cells["code"],
-            row.cells["code_system"],
-            row.cells["test_name"],
-            row.cells["value"].removesuffix(shape.own(groups)[NUMBERS]),
-            row.cells["unit"],
-            row.cells["status"],
-            row.cells["laboratory"],
-            ranged if len(ranged) == 2 else None,
+        segments = [row.segment for row in rows]
+        found = form_of(whole, observation, segments, self._reader.settings.fhir.patient_identifier)
+        if found is None:
+            return
+        form, texts = found
+        if observation.get("component"):
+            # With this in its id an observation is not told whole.
+            if "#" in texts["id"]:
+                return
+            form = form._replace(is_whole=is_whole, places=tuple(map(without_mark, form.places)))
+        said = self._said(form, observation, rows, texts)
+        if said is None or (form not in self._known and len(self._known) >= self._how.most_shapes):
+            return
+        pieces = whole.split(",")
+        if form not in self._known:
+            own = own_pieces(form)
+            self._known[form] = Known(
+                tuple(at for at in range(form.n_piece) if at not in own),
+                {place.piece: pieces[place.piece] for place in form.places},
+            )
+        known = self._known[form]
+        kept = tuple(pieces[at] for at in known.kept)
+        if kept not in known.said:
+            self.n_said += 1
+            known.prepared = None
+            known.said[kept] = said
+
+    def _is_known(self, pieces: list[str]) -> bool:
+        """Whether a line has the kept pieces of one that was loaded before."""
+        return any(
+            tuple([pieces[at] for at in known.kept]) in known.said
+            for form, known in self._known.items()
+            if form.n_piece == len(pieces)
         )
 
-    def _fitting(self, line: bytes) -> tuple[Shape | None, tuple[str, ...]]:
-        """The shape that a line fits, and its texts."""
-        candidates = self._shapes.get(line.count(b'"'))
-        if candidates:
-            try:
-                text = line.decode()
-            except UnicodeDecodeError:
-                return None, ()
-            for shape in candidates:
-                if found := shape.pattern.fullmatch(text):
-                    # A blank at the end stands for what the shape has not.
-                    return shape, (*found.groups(), "")
-        return None, ()
-
-    def _followed(self, name: str, element: str) -> str | None:
-        """What an element that refers to something means: a person, a clinic, a specimen."""
-        known = self._referred[name]
-        if element not in known:
-            if len(known) >= MOST_NAMES:
-                known.clear()
-            said = {name: loaded(element.encode())} if element else {}
-            match name:
-                case "subject":
-                    known[element] = self._reader.person(said.get("subject"), said)
-                case "encounter":
-                    known[element] = self._reader.clinic(said)
-                case _:
-                    known[element] = self._reader.specimen(said)
-        return known[element]
-
-
-def shape_of(line: str) -> Shape | None:
-    """The shape of a line that is an observation; None where its like is loaded each time."""
-    observation = loaded(line.encode())
-    if any(name in observation for name in NOT_PLAIN) or inner(observation, "meta", "tag"):
-        return None
-    pattern = ""
-    end = 0
-    # Of every open bracket the name at hand, blank in a list.
-    names: list[str] = []
-    is_list: list[bool] = []
-    names_next = False
-    for token in TOKEN.finditer(line):
-        pattern += re.escape(line[end : token.start()])
-        end = token.end()
-        word = token[0]
-        whole = names[0] if len(names) == 1 and names[0] in (*SAID, *REFERRED) else ""
-        if word in ("{", "["):
-            pattern += (f"(?P<{whole}>" if whole else "") + re.escape(word)
-            names.append("")
-            is_list.append(word == "[")
-            names_next = word == "{"
-        elif word in ("}", "]"):
-            names.pop()
-            is_list.pop()
-            whole = names[0] if len(names) == 1 and names[0] in (*SAID, *REFERRED) else ""
-            pattern += re.escape(word) + (")" if whole else "")
-        elif word in (",", ":"):
-            pattern += word
-            names_next = word == "," and not is_list[-1]
-        elif names_next:
-            if "\\" in word:
+    def _said(
+        self, form: Form, observation: Json, rows: list[Row], texts: dict[str, str]
+    ) -> list[Said] | None:
+        """What rows say beside a line's own texts; None where they are not made of these."""
+        own = {
+            "patient_id": self._told(("person", "subject"), texts),
+            "collected_at": texts["collected"],
+            "reported_at": self._told(("issued", "changed"), texts),
+            "clinic_id": self._told(("encounter", "encounter_id"), texts),
+            "specimen": self._told(("specimen_word", "specimen_id", "specimen"), texts),
+        }
+        elements = [observation, *objects(observation.get("component"))]
+        said = []
+        for row, (segment, number) in zip(rows, form.rows, strict=True):
+            cells = dict.fromkeys(COLUMNS["labs"], "") | row.cells
+            key, sent = texts["id"], texts.get(number, "")
+            # Half of a cell is left for what is a line's own.
+            if unfit(cells, self._max_cell_bytes // 2) or any(
+                cells[name] != cell for name, cell in own.items()
+            ):
                 return None
-            names[-1] = word[1:-1]
-            pattern += re.escape(word)
+            if not cells["result_id"].startswith(key) or not cells["value"].endswith(sent):
+                return None
+            said.append(
+                Said(
+                    cells["result_id"].removeprefix(key),
+                    cells["value"].removesuffix(sent),
+                    {name: cells[name] for name in (*SAID_CELLS, "value")},
+                    range_of(elements[turn_of(segment)]),
+                )
+            )
+        return said
+
+    def _told(self, names: tuple[str, ...], texts: dict[str, str]) -> str | None:
+        """What the first text says that there is."""
+        name = next((name for name in names if name in texts), None)
+        return "" if name is None else self._meant(name, texts[name])
+
+
+def prepared_for(form: Form, known: Known, most_bytes: int) -> Prepared:
+    """What is known of a form; ``most_bytes`` is the longest text that a place may hold."""
+    is_like = []
+    varying: dict[str, pl.Series] = {}
+    for at, pieces in zip(known.kept, zip(*known.said, strict=True), strict=True):
+        if len(set(pieces)) == 1:
+            is_like.append(pl.col(column(at)) == pieces[0])
         else:
-            pattern += slot(".".join(names), word, whole)
-    compiled = re.compile(pattern + re.escape(line[end:]))
-    places = {name: place - 1 for name, place in compiled.groupindex.items()}
-    if not {"id", "collected", "number", "code", "status"} <= set(places):
-        return None
-    free = (*OWN.values(), *REFERRED)
-    return Shape(
-        compiled,
-        itemgetter(*[places.get(name, -1) for name in free]),
-        itemgetter(*[place for name, place in places.items() if name not in free]),
+            varying[column(at)] = pl.Series(pieces, dtype=pl.String)
+    texts = [pl.col("at"), *[pl.col(name) for name in varying]]
+    is_clean = []
+    for place in form.places:
+        if place.name:
+            cut = (place.piece, place.piece, place.before, place.after)
+            is_like.append(surrounded(*cut))
+            texts.append(between(*cut).alias(place.name))
+            is_clean.append(fits(pl.col(place.name), place.pattern, most_bytes))
+    for region in form.regions:
+        is_like.append(surrounded(*region[1:]))
+        texts.append(between(*region[1:]).alias(region.name))
+        is_clean.append(pl.col(region.name).str.len_bytes() <= most_bytes)
+    said = list(known.said.values())
+    varying["said"] = pl.Series(range(len(said)), dtype=pl.UInt32)
+    pieces_known = pl.DataFrame(varying)
+    by_row = [[one[nth] for one in said] for nth in range(len(form.rows))]
+    return Prepared(
+        pl.col(column(form.n_piece - 1)).is_not_null() & pl.col(column(form.n_piece)).is_null(),
+        texts,
+        pl.all_horizontal(is_like),
+        pl.all_horizontal(is_clean),
+        {place.name for place in form.places},
+        [place for place in form.places if not place.name],
+        pieces_known,
+        keys_of(pieces_known),
+        [table_of(of_row) for of_row in by_row],
+        [cells_of(form, nth, of_row) for nth, of_row in enumerate(by_row)],
+        said,
     )
 
 
-def slot(path: str, word: str, whole: str) -> str:
-    """What may stand where a text, a number or a constant stands in a line."""
-    if path == "resourceType" or word in ("true", "false", "null"):
-        return re.escape(word)
-    is_text = word.startswith('"')
-    if path in OWN:
-        if is_text == (path == "valueQuantity.value"):
-            return re.escape(word)
-        return f'"(?P<{OWN[path]}>{TEXT}++)"' if is_text else f"(?P<{OWN[path]}>{NUMBER})"
-    any_of_it = ANY_TEXT if is_text else NUMBER
-    name = whole or (path.replace(".", "_") if path.startswith("valueQuantity.") else "")
-    return f"(?P<{name}>{any_of_it})" if name.isidentifier() else any_of_it
+def table_of(said: list[Said]) -> pl.DataFrame:
+    """What is said of a row beside what is a line's own."""
+    limits = [limits_of(one.ranged) for one in said]
+    columns = {
+        name: pl.Series([one.cells[name] for one in said], dtype=SAME)
+        for name in (*SAID_CELLS, "value")
+    }
+    return pl.DataFrame(columns).with_columns(
+        pl.Series("key_end", [one.key_end for one in said], dtype=pl.String),
+        pl.Series("sign", [one.sign for one in said], dtype=pl.String),
+        pl.Series("low", [low for low, _ in limits], dtype=pl.Float64),
+        pl.Series("high", [high for _, high in limits], dtype=pl.Float64),
+    )
 
 
-# The row above is written in this order.
-assert COLUMNS["labs"] == (
-    "result_id", "patient_id", "collected_at", "reported_at", "code", "code_system", "test_name",
-    "specimen", "value", "unit", "status", "clinic_id", "laboratory",
-)  # fmt: skip
+def cells_of(form: Form, nth: int, said: list[Said]) -> dict[str, pl.Expr]:
+    """The cells of a row, from the texts of its line and what is said."""
+    names = [place.name for place in form.places] + [region.name for region in form.regions]
+    segment, number = form.rows[nth]
+    blank = pl.lit("", SAME)
+
+    def own(*wanted: str) -> pl.Expr:
+        return next((pl.col(name) for name in wanted if name in names), blank)
+
+    key, value = pl.col("id"), pl.col(number or "value")
+    if any(one.key_end for one in said):
+        key += pl.col("key_end")
+    if number and any(one.sign for one in said):
+        value = pl.col("sign") + value
+    return {
+        "nth": pl.lit(nth, pl.Int64),
+        "segment": pl.lit(segment, SAME),
+        "result_key": pl.col("id") if form.is_whole else blank,
+        "result_id": key,
+        "patient_id": own("person", "subject"),
+        "collected_at": pl.col("collected"),
+        "reported_at": own("issued", "changed"),
+        "specimen": own("specimen_word", "specimen_id", "specimen"),
+        "value": value,
+        "clinic_id": own("encounter_id", "encounter"),
+    } | {name: pl.col(name) for name in SAID_CELLS}
+
+
+def keys_of(varying: pl.DataFrame) -> list[str]:
+    """Columns that tell the rows apart: comparing few and looking at the others is cheaper."""
+    keys: list[str] = []
+    n_different = 1
+    while n_different < varying.height:
+        rest = [name for name in varying.columns[:-1] if name not in keys]
+        best = max(rest, key=lambda name: varying.n_unique([*keys, name]))
+        keys.append(best)
+        n_different = varying.n_unique(keys)
+    return keys
+
+
+def known_ones(lines: pl.LazyFrame, prepared: Prepared, kinds: pl.Schema) -> pl.LazyFrame:
+    """The lines whose kept pieces that vary are known, with the number of what they say."""
+    *names, _ = prepared.varying.columns
+    if not names:
+        return lines.with_columns(said=pl.lit(0, pl.UInt32))
+    known = prepared.varying.lazy().with_columns(pl.col(name).cast(kinds[name]) for name in names)
+    found = lines.join(known, on=prepared.keys, how="inner", suffix=" known", maintain_order="left")
+    for name in set(names) - set(prepared.keys):
+        found = found.filter(pl.col(name) == pl.col(f"{name} known"))
+    return found
+
+
+def range_of(element: Json) -> Json | None:
+    """What the number of a result is compared with, where there is anything."""
+    names = ("interpretation", "referenceRange")
+    return {name: element[name] for name in names} if set(names) <= set(element) else None
+
+
+def limits_of(ranged: Json | None) -> tuple[float | None, float | None]:
+    """Below which and above which number a result may contradict its range."""
+    if ranged is None:
+        return None, None
+    called = {
+        str(coding.get("code"))[:1]
+        for concept in objects(ranged["interpretation"])
+        for coding in objects(concept.get("coding"))
+    }
+    sides: dict[str, list[float]] = {"low": [], "high": []}
+    for limits in objects(ranged["referenceRange"]):
+        for side, found in sides.items():
+            quantity = limits.get(side)
+            number = decimal(quantity.get("value")) if isinstance(quantity, dict) else None
+            if number is not None:
+                found.append(float(number))
+    return (
+        max(sides["low"], default=None) if "H" in called else None,
+        min(sides["high"], default=None) if "L" in called else None,
+    )
+
+
+# Lines
+
+
+def split_lines(block: bytes) -> list[bytes]:
+    """The lines of a block without their ends; the last one may have none."""
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def is_spoiled(line: bytes) -> bool:
+    """Whether a line spoils the cutting of its neighbours, or would not be seen as it is."""
+    if line.startswith(BOM) or line.endswith((b",", b",\r")):
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def has_comma_at_end(block: bytes) -> bool:
+    """Whether a line ends with a comma, which would not be seen between the pieces."""
+    is_at_end = block.endswith((b",", b",\r")) or re.search(rb",\n", block)
+    return bool(is_at_end) or (b"\r" in block and re.search(rb",\r\n", block) is not None)
+
+
+# Forms
+
+
+def own_pieces(form: Form) -> set[int]:
+    """The pieces that are not kept as they are."""
+    own = {place.piece for place in form.places}
+    return own.union(*(range(region.first, region.last + 1) for region in form.regions))
+
+
+def without_mark(place: Place) -> Place:
+    """A place for an id as one that may not look like the id of a component's result."""
+    return place._replace(pattern=UNMARKED) if place.name == "id" else place
+
+
+def turn_of(segment: str) -> int:
+    """0 for an observation itself, and from 1 on for its components."""
+    part = COMPONENT.fullmatch(segment)
+    return int(part[1]) + 1 if part else 0
+
+
+def form_of(
+    line: str, observation: Json, segments: list[str], patient_system: str | None
+) -> tuple[Form, dict[str, str]] | None:
+    """The form of a line and the texts of its places and regions; None where it has none."""
+    parts = observation.get("component", [])
+    if "contained" in observation or not isinstance(parts, list) or parts != objects(parts):
+        return None
+    pieces = line.split(",")
+    found = scalars_of(line)
+    if found is None or "" in pieces or len(pieces) > MOST_PIECES:
+        return None
+    scalars, spans = found
+    ends = [*accumulate(len(piece) + 1 for piece in pieces)]
+    referring = referring_places(observation, patient_system)
+    whole = [
+        name for name in REFERRED if name in spans and name not in {path[0] for path in referring}
+    ]
+    texts: dict[str, str] = {}
+    places: list[Place] = []
+    regions: list[Region] = []
+
+    def cut(start: int, end: int) -> tuple[int, int, str, str]:
+        """First and last piece of a stretch, and what stands before and after it in them."""
+        first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
+        return (
+            first,
+            last,
+            line[ends[first] - len(pieces[first]) - 1 : start],
+            line[end : ends[last] - 1],
+        )
+
+    for name in whole:
+        start, end = spans[name]
+        texts[name] = line[start:end]
+        regions.append(Region(name, *cut(start, end)))
+    for path, start, end in scalars:
+        word = line[start:end]
+        is_text = word.startswith('"')
+        if is_text:
+            start, end = start + 1, end - 1
+        first, last, before, after = cut(start, end)
+        said = line[start:end]
+        if path[0] in whole or not (is_text or word[0] in "-0123456789"):
+            continue
+        if path in referring:
+            name, target, pattern = referring[path]
+            texts[name] = said.removeprefix(target)
+            places.append(Place(first, name, before + target, after, pattern))
+        elif (name := name_of(path, is_text)) and first == last and is_clean(said):
+            texts[name] = said
+            places.append(Place(first, name, before, after, "" if is_text else NUMBER))
+        elif not is_saying(path):
+            pattern = ANY_TEXT if is_text else NUMBER
+            for piece in range(first, last + 1):
+                ahead, behind = before if piece == first else "", after if piece == last else ""
+                places.append(Place(piece, "", ahead, behind, pattern))
+    if not {"id", "collected"} <= set(texts):
+        return None
+    numbers = [NUMBER_NAMES.format(turn_of(segment)) for segment in segments]
+    rows = [
+        (segment, name if name in texts else "")
+        for segment, name in zip(segments, numbers, strict=True)
+    ]
+    return Form(len(pieces), False, tuple(rows), tuple(places), tuple(regions)), texts
+
+
+def referring_places(
+    observation: Json, patient_system: str | None
+) -> dict[Path, tuple[str, str, str]]:
+    """Texts that alone tell the person, clinic or specimen: name, what leads to it, its pattern."""
+    wanted: list[tuple[Path, str, str, str]] = [
+        (("encounter", "reference"), "encounter_id", "Encounter/", ID),
+        (("specimen", "display"), "specimen_word", "", ""),
+    ]
+    if not inner(observation, "specimen", "display"):
+        wanted.append((("specimen", "reference"), "specimen_id", "Specimen/", ID))
+    if patient_system is None:
+        wanted.append((("subject", "reference"), "person", "Patient/", ID))
+    elif inner(observation, "subject", "identifier", "system") == patient_system:
+        wanted.append((("subject", "identifier", "value"), "person", "", ""))
+    found: dict[Path, tuple[str, str, str]] = {}
+    for path, name, target, pattern in wanted:
+        said = inner(observation, *map(str, path))
+        if isinstance(said, str) and not isinstance(said, Number) and "," not in said:
+            rest = said.removeprefix(target)
+            if is_clean(rest) and said == target + rest and re.fullmatch(pattern or ".*", rest):
+                found[path] = (name, target, pattern)
+    return found
+
+
+def scalars_of(line: str) -> tuple[list[Scalar], dict[str, tuple[int, int]]] | None:
+    """The scalars of a JSON object, and from where to where each of its elements stands.
+
+    None where a name holds an escape.
+    """
+    scalars: list[Scalar] = []
+    spans: dict[str, tuple[int, int]] = {}
+    # Of every open bracket the name at hand, or the turn in a list.
+    path: list[str | int] = []
+    is_name_next = False
+    for token in TOKEN.finditer(line):
+        word = token[0]
+        if word == ":":
+            is_name_next = False
+        elif word == ",":
+            turn = path[-1]
+            is_name_next = not isinstance(turn, int)
+            if isinstance(turn, int):
+                path[-1] = turn + 1
+        elif is_name_next and word != "}":
+            if "\\" in word:
+                return None
+            path[-1] = word[1:-1]
+        else:
+            if len(path) == 1 and word not in "]}":
+                spans[str(path[0])] = token.span()
+            if word in "{[":
+                path.append("" if word == "{" else 0)
+            elif word in "]}":
+                path.pop()
+            else:
+                scalars.append(Scalar(tuple(path), *token.span()))
+            is_name_next = word == "{"
+            if len(path) == 1 and word != "{":
+                spans[str(path[0])] = (spans[str(path[0])][0], token.end())
+    return scalars, spans
+
+
+def name_of(path: Path, is_text: bool) -> str:
+    """What a text or number is called that every line has for itself; blank for any other."""
+    if is_text:
+        return OWN.get(path, "")
+    match path:
+        case ("valueQuantity", "value"):
+            return NUMBER_NAMES.format(0)
+        case ("component", int(turn), "valueQuantity", "value"):
+            return NUMBER_NAMES.format(turn + 1)
+    return ""
+
+
+def is_clean(said: str) -> bool:
+    """Whether a text stands for itself."""
+    return bool(said) and re.search(UNCLEAN, said) is None
+
+
+def is_saying(path: Path) -> bool:
+    """Whether anything is read of an element beside its own places."""
+    return (
+        path[0] in SAYING or str(path[0]).startswith(("value", "effective")) or path in OWN
+        or path in SAYING_PATHS or path[:2] == ("meta", "tag")
+    )  # fmt: skip
+
+
+# Columns
+
+
+def column(at: int) -> str:
+    """The name of a piece's column."""
+    return f"piece{at}"
+
+
+def surrounded(first: int, last: int, before: str, after: str) -> pl.Expr:
+    """Whether pieces begin and end as they have to, and not with the same letters."""
+    start, end = pl.col(column(first)).str, pl.col(column(last)).str
+    is_right = start.starts_with(before) & end.ends_with(after)
+    if first < last:
+        return is_right
+    return is_right & (start.len_bytes() >= len(before.encode()) + len(after.encode()))
+
+
+def between(first: int, last: int, before: str, after: str) -> pl.Expr:
+    """What stands in pieces between two texts that surround it."""
+    pieces = [pl.col(column(at)) for at in range(first, last + 1)]
+    whole = pieces[0] if first == last else pl.concat_str(pieces, separator=",")
+    found = whole.str.slice(len(before)) if before else whole
+    return found.str.head(-len(after)) if after else found
+
+
+def stands(place: Place, most_bytes: int) -> pl.Expr:
+    """Whether a piece has something between what it has to have, and nothing else."""
+    cut = (place.piece, place.piece, place.before, place.after)
+    return surrounded(*cut) & fits(between(*cut), place.pattern, most_bytes)
+
+
+def fits(said: pl.Expr, pattern: str, most_bytes: int) -> pl.Expr:
+    """Whether a text is a clean one, or as a pattern has it, and not too long."""
+    if not pattern:
+        is_right = (said != "") & ~said.str.contains(UNCLEAN)
+    else:
+        is_right = said.str.contains(f"^(?:{pattern})$")
+    return is_right & (said.str.len_bytes() <= most_bytes)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from b12screen.ingest import accounts, checks
 from b12screen.ingest.delimited import FileRefused
-from b12screen.ingest.fhir import MOST_SHAPES, FhirFile, Indexed, fhir_rows, line_outcomes
+from b12screen.ingest.fhir import FhirFile, Indexed, fhir_rows, line_outcomes
 from b12screen.ingest.fhir_resource import Reader, Row
-from b12screen.ingest.fhir_shape import Shapes
+from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Shapes, split_lines
 from b12screen.ingest.hl7v2_cells import dialect
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.take import PERSONS, Site, exactly, faults_of, kept, prepare, set_night
@@ -33,11 +33,15 @@ UCUM = "http://unitsofmeasure.org"
 REAL = Path(__file__).resolve().parents[3] / "shared/data/fhir/ecqm_lab_observations.ndjson.gz"
 
 
+BY_ITSELF = AtOnce(most_shapes=0)
+# Whatever is like a line before it is read with others, however few they are.
+EAGERLY = AtOnce(fewest_lines=1, first_lines=1)
+
+
 class Feed:
     """Files of one site, read one by one; what they gave as plain dictionaries."""
 
-    # 0: every line is loaded by itself.
-    most_shapes = MOST_SHAPES
+    how = EAGERLY
 
     def __init__(self, folder: Path, maps: Maps, settings: Settings | None = None) -> None:
         self.folder = folder
@@ -66,9 +70,7 @@ class Feed:
         self.path.write_bytes(content)
         self.out = self.folder / f"parts-{self.n_file}"
         self.out.mkdir()
-        self.found = fhir_rows(
-            self.path, self.settings, self.maps, NIGHT, self.out, self.most_shapes
-        )
+        self.found = fhir_rows(self.path, self.settings, self.maps, NIGHT, self.out, self.how)
         for kind in self.found.kinds:
             self.found.look_for_withdrawn(self.warehouse, kind)
         for kind, counts in self.found.kinds.items():
@@ -84,7 +86,8 @@ class Feed:
 
     def frame(self, kind: str, title: str) -> list[dict[str, Any]]:
         parts = sorted((self.out / kind).glob(f"{title}-*.parquet"))
-        frames = [pl.read_parquet(part) for part in parts]
+        # What is the same in many rows is kept once; it is text all the same.
+        frames = [pl.read_parquet(part).cast({pl.Categorical: pl.String}) for part in parts]
         return pl.concat(frames, how="vertical").sort("record").to_dicts() if frames else []
 
     def rows(self, kind: str = "labs") -> list[dict[str, Any]]:
@@ -899,7 +902,7 @@ def test_observations_of_one_shape_keep_what_is_their_own(feed: Feed) -> None:
     ]
     encounter = {"resourceType": "Encounter", "id": "e1", "serviceProvider": provider}
     said = []
-    for feed.most_shapes in (MOST_SHAPES, 0):
+    for feed.how in (EAGERLY, BY_ITSELF):
         feed.say(encounter, *lines)
         said.append((feed.rows(), feed.broken(), feed.found.notes))
     assert said[0] == said[1]
@@ -981,10 +984,15 @@ def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
 ) -> None:
     content = b"\n".join(lines) + b"\n"
     said = []
-    for empty_site.most_shapes in (MOST_SHAPES, 0):
+    for empty_site.how in (EAGERLY, BY_ITSELF):
         empty_site.read(content)
         rows = {
-            kind: (empty_site.rows(kind), empty_site.broken(kind), counts.sent)
+            kind: (
+                empty_site.rows(kind),
+                empty_site.broken(kind),
+                counts.sent,
+                empty_site.frame(kind, "whole"),
+            )
             for kind, counts in empty_site.found.kinds.items()
         }
         said.append((rows, empty_site.found.notes))
@@ -1009,7 +1017,16 @@ def test_the_accounts_of_any_file_add_up(lines: list[bytes]) -> None:
         feed.warehouse.close()
 
 
-CUTS = st.tuples(st.integers(0, 420), st.integers(0, 4), st.binary(max_size=3))
+NAMES = tuple(extract_columns("labs"))
+GOOD = json.dumps(observation(subject={"reference": "Patient/1", "display": "Ida"}))
+# What stands between the texts of a line, and what may not.
+MARKS = (
+    b'"', b",", b":", b"{", b"}", b"[", b"]", b'""', b'"",', b',"', b" ", b"\r", b"\n", b"\\",
+    b'\\"', b"\0", b"\t", b"\xff", b"0", b"-", b".", b"e1", b"null", b'"id":"x",',
+)  # fmt: skip
+CUTS = st.tuples(
+    st.integers(0, 460), st.integers(0, 4), st.binary(max_size=3) | st.sampled_from(MARKS)
+)
 
 
 @examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -1018,17 +1035,235 @@ def test_any_cut_in_a_line_is_read_as_it_is_by_itself(
     cuts: list[tuple[int, int, bytes]], rest: bytes
 ) -> None:
     """A plain line with some of its bytes changed: the shape takes none amiss."""
-    good = json.dumps(observation()).encode()
-    shapes = Shapes(READER, MOST_SHAPES)
+    good = GOOD.encode()
+    shapes = Shapes(READER, EAGERLY, 1_000_000)
     shapes.learn(good, line_outcomes(good, False, READER))
-    assert shapes.cells(good) is not None
-    lines = [good[:start] + put + good[start + n :] for start, n, put in cuts] + [good + rest]
-    for line in lines:
-        cells = shapes.cells(line)
-        if cells is not None:
-            (row,) = line_outcomes(line, False, READER)
-            assert isinstance(row, Row)
-            assert tuple(row.cells.get(name, "") for name in extract_columns("labs")) == cells
+    changed = [good[:start] + put + good[start + n :] for start, n, put in cuts]
+    block = b"\n".join([good, *changed, good + rest, b""])
+    lines = split_lines(block)
+    plain = shapes.plain(block)
+    assert plain.n_line == len(lines)
+    read = [row for frame in plain.frames for row in frame.to_dicts()]
+    assert {row["at"] for row in read} | set(plain.left) == set(range(len(lines)))
+    assert 0 in {row["at"] for row in read}
+    for row in read:
+        (found,) = line_outcomes(lines[row["at"]], False, READER)
+        assert isinstance(found, Row)
+        assert [row[name] for name in NAMES] == [found.cells.get(name, "") for name in NAMES]
+
+
+PANEL = json.dumps(
+    observation(
+        id="o2",
+        component=[
+            {"code": coding("13964-2"), "valueQuantity": quantity("@", "nmol/L")},
+            {"code": coding("14682-9"), "valueQuantity": quantity(70, "umol/L")},
+        ],
+    )
+).replace('"@"', "300.10")
+ODD = {
+    "an escape in an id": GOOD.replace('"o1"', '"o\\u00e91"'),
+    "an escape that is one character": GOOD.replace('"o1"', '"o\\/1"'),
+    "half a character": GOOD.replace('"o1"', '"o\\ud8001"'),
+    "half a character that nobody reads": GOOD.replace("Ida", "\\ud800"),
+    "escapes that nobody reads": GOOD.replace("Ida", "I\\td\\\\a"),
+    "a quote that nobody reads": GOOD.replace("Ida", 'I\\"da'),
+    "a wrong escape that nobody reads": GOOD.replace("Ida", "I\\xda"),
+    "letters of other languages": GOOD.replace('"o1"', '"ö\u2028😀"').replace("Ida", "Åsa"),
+    "a comma that nobody reads": GOOD.replace("Ida", "Ida, born Berg"),
+    "a comma in an id": GOOD.replace('"o1"', '"o,1"'),
+    "a name twice": GOOD.replace('"id"', '"status": "final", "id"'),
+    "a name twice inside": GOOD.replace('"value": 412', '"value": 412, "value": 41'),
+    "a name twice where nobody reads": GOOD.replace('"Ida"', '"Ida", "display": "Eva"'),
+    "not a number": GOOD.replace("412", "NaN"),
+    "no end of a number": GOOD.replace("412", "-Infinity"),
+    "a huge number": GOOD.replace("412", "9" * 400),
+    "a huge exponent": GOOD.replace("412", "1e999999"),
+    "a number with a zero at its end": GOOD.replace("412", "0.10"),
+    "a negative nothing": GOOD.replace("412", "-0"),
+    "a leading zero": GOOD.replace("412", "0412"),
+    "a plus sign": GOOD.replace("412", "+412"),
+    "no digit behind the point": GOOD.replace("412", "412."),
+    "a number as text": GOOD.replace("412", '"412"'),
+    "no number": GOOD.replace("412", ""),
+    "an object for a text": GOOD.replace('"o1"', '{"o": 1}'),
+    "a list for a text": GOOD.replace('"final"', '["final"]'),
+    "a text for an object": GOOD.replace('{"reference": "Patient/1", "display": "Ida"}', '"1"'),
+    "another reference": GOOD.replace("Patient/1", "https://x.example/fhir/Patient/1/_history/2"),
+    "a reference to nobody": GOOD.replace("Patient/1", "Group/1"),
+    "a reference within": GOOD.replace("Patient/1", "#p"),
+    "something contained": GOOD.replace('"id"', '"contained": [], "id"'),
+    "a component": GOOD.replace('"id"', '"component": [{}], "id"'),
+    "a deletion": GOOD.replace('"id"', '"meta": {"tag": [{"code": "DELETED"}]}, "id"'),
+    "a bracket too many": GOOD + "}",
+    "a comma at the end": GOOD + ",",
+    "commas at the end": GOOD + ",,",
+    "a comma and a return at the end": GOOD + ",\r",
+    "a comma at the beginning": "," + GOOD,
+    "two commas": GOOD.replace(', "id"', ',, "id"'),
+    "a piece left out": GOOD.replace('"display": "Ida"', ""),
+    "a text without an end": GOOD.replace('"Ida"', '"'),
+    "a text without an end that is read": GOOD.replace('"o1"', '"'),
+    "an empty text that nobody reads": GOOD.replace('"Ida"', '""'),
+    "a line feed for a comma": GOOD.replace(', "issued"', '\n "issued"'),
+    "a return at the end": GOOD + "\r",
+    "two returns at the end": GOOD + "\r\r",
+    "a return inside": GOOD.replace(', "id"', ',\r"id"'),
+    "blanks around": "  " + GOOD + " \t ",
+    "blanks inside": GOOD.replace(', "id"', ' ,  "id"'),
+    "nothing": "",
+    "blanks": " \t\r",
+    "a byte order mark": "\ufeff" + GOOD,
+    "a control character in an id": GOOD.replace('"o1"', '"o\x1f1"'),
+    "a tab in an id": GOOD.replace('"o1"', '"o\t1"'),
+    "a control character that nobody reads": GOOD.replace("Ida", "I\x01da"),
+    "a zero byte": GOOD.replace("Ida", "I\0da"),
+    "a delete character": GOOD.replace('"o1"', '"o\x7f1"'),
+    "an empty id": GOOD.replace('"o1"', '""'),
+    "an empty time": GOOD.replace('"2026-11-02T08:00:00Z"', '""'),
+    "a number for a time": GOOD.replace('"2026-11-02T08:00:00Z"', "5"),
+    "a long id": GOOD.replace('"o1"', f'"{"o" * 2000}"'),
+    "a long text that nobody reads": GOOD.replace("Ida", "I" * 3000),
+    "a line of ten megabytes": GOOD.replace("Ida", "I" * 10_000_000),
+    "a deep nest": GOOD.replace('"Ida"', "[" * 5000 + "]" * 5000),
+    "a text that is cut": GOOD[:-40],
+    "another test": GOOD.replace("14685-2", "13964-2"),
+    "another unit": GOOD.replace("pmol/L", "nmol/L"),
+    "another status": GOOD.replace("final", "corrected"),
+    "a panel": PANEL,
+    "a panel with no number": PANEL.replace("300.10", "[]"),
+    "a panel with a wrong number": PANEL.replace("300.10", "300.1.0"),
+    "a panel with a name twice": PANEL.replace('"value": 70', '"value": 70, "value": 7'),
+    "a panel whose id has a mark": PANEL.replace('"o2"', '"o#2"'),
+    "a panel without a moment": PANEL.replace('"issued": "2026-11-02T08:00:00Z", ', ""),
+    "a list": f"[{GOOD}]",
+    "two at once": f"{GOOD} {GOOD}",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_line_among_plain_ones_is_read_as_it_is_by_itself(
+    empty_site: Feed, name: str
+) -> None:
+    """Wherever it stands: before any like it, among many, between two blocks, without an end."""
+    odd = ODD[name].encode()
+    good, panel = GOOD.encode(), PANEL.encode()
+    for lines in (
+        [odd, good, good, odd, good],
+        [good, panel, good.replace(b"412", b"77"), panel, odd, odd, good, odd],
+    ):
+        content = b"\n".join(lines)
+        said = []
+        for empty_site.how in (EAGERLY, replace(EAGERLY, block_bytes=900), BY_ITSELF):
+            empty_site.read(content)
+            rows = {
+                kind: (
+                    empty_site.rows(kind),
+                    empty_site.broken(kind),
+                    counts.sent,
+                    empty_site.frame(kind, "whole"),
+                )
+                for kind, counts in empty_site.found.kinds.items()
+            }
+            said.append((rows, empty_site.found.notes))
+        assert said[0] == said[1] == said[2]
+
+
+def test_a_line_that_is_not_utf_8_costs_one_row_among_many(feed: Feed) -> None:
+    good = GOOD.encode()
+    feed.read(b"\n".join([good, good, good.replace(b"Ida", b"Id\xe4"), good, good]))
+    assert [row["line"] for row in feed.rows()] == [1, 2, 4, 5]
+    assert [(row["line"], row["check_name"]) for row in feed.broken()] == [(3, "encoding")]
+
+
+@pytest.mark.parametrize("how", [EAGERLY, USUALLY])
+def test_many_lines_of_one_feed_are_read_at_once(feed: Feed, how: AtOnce) -> None:
+    """Nearly none of them is loaded; the rows are those of the loading, panels among them."""
+    feed.how = how
+    lines = [GOOD, GOOD.replace("pmol/L", "ng/L"), PANEL]
+    content = "\n".join(
+        lines[n % 3].replace('"o', f'"n{n}-').replace("412", f"{n % 90}.{n % 10}0")
+        for n in range(900)
+    )
+    feed.read(content.encode())
+    found = feed.rows()
+    at_once = pl.concat(
+        pl.read_parquet(part) for part in (feed.out / "labs").glob("rows-plain-*.parquet")
+    )
+    assert at_once["line"].n_unique() > 850
+    assert [row["value"] for row in found[:3]] == ["0.00", "1.10", "2.20"]
+    feed.how = BY_ITSELF
+    feed.read(content.encode())
+    assert found == feed.rows()
+
+
+def test_people_clinics_and_specimens_are_followed_the_same_for_many_lines(
+    tmp_path: Path, maps: Maps
+) -> None:
+    settings = Settings(fhir=Fhir(patient_identifier="urn:mrn"))
+    feed = Feed(tmp_path, maps, settings)
+    others = [
+        patient(identifier=[{"system": "urn:mrn", "value": "m1"}]),
+        {"resourceType": "Encounter", "id": "e1",
+         "serviceProvider": {"reference": "Organization/north"}},
+        {"resourceType": "Specimen", "id": "s1", "type": {"text": "Plasma"}},
+    ]  # fmt: skip
+    subjects = [
+        {"identifier": {"system": "urn:mrn", "value": "m7"}},
+        {"identifier": {"system": "urn:other", "value": "m8"}},
+        {"reference": "Patient/1"},
+        {"reference": "Patient/2"},
+        {"reference": "Patient/1", "identifier": {"system": "urn:mrn", "value": "m9"}},
+    ]
+    lines = [
+        observation(
+            id=f"o{n}",
+            subject=subjects[n % 5],
+            encounter={"reference": f"Encounter/e{n % 3}"},
+            specimen=({"reference": f"Specimen/s{n % 2}"}, {"reference": "Specimen/s1",
+                       "display": f"Serum, {n % 2}" if n % 4 else "Serum"})[n % 7 % 2],
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    said = []
+    for feed.how in (EAGERLY, BY_ITSELF):
+        feed.say(*others, *lines)
+        said.append((feed.rows(), feed.broken(), feed.found.notes))
+    assert said[0] == said[1]
+    assert {row["patient_id"] for row in said[0][0]} == {"m1", "m7", "m9"}
+    assert {row["clinic_id"] for row in said[0][0]} == {"", "north"}
+    assert {row["specimen"] for row in said[0][0]} >= {"", "Plasma", "Serum", "Serum, 1"}
+    feed.warehouse.close()
+
+
+@examples(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.sampled_from(["L", "H", "N"]), min_size=1, max_size=2),
+    st.lists(st.sampled_from(["", "5", "5.0", "7", "-3", "0.1", "1e1"]), min_size=2, max_size=2),
+    st.lists(
+        st.sampled_from(["5", "5.000000000000000001", "4.9999", "7.0", "-3", "0.10", "1e30"]),
+        min_size=2, max_size=12,
+    ),
+)  # fmt: skip
+def test_contradictions_of_a_range_are_counted_exactly(
+    empty_site: Feed, called: list[str], limits: list[str], numbers: list[str]
+) -> None:
+    low, high = limits
+    sides = {name: {"value": f"@{text}@"} for name, text in (("low", low), ("high", high)) if text}
+    line = json.dumps(
+        observation(
+            interpretation=[{"coding": [{"code": word}]} for word in called],
+            referenceRange=[sides],
+            valueQuantity=quantity("@#@"),
+        )
+    )
+    content = "\n".join(line.replace("#", number) for number in numbers)
+    content = content.replace('"@', "").replace('@"', "")
+    said = []
+    for empty_site.how in (EAGERLY, BY_ITSELF):
+        empty_site.read(content.encode())
+        said.append((empty_site.rows(), empty_site.broken(), empty_site.found.notes))
+    assert said[0] == said[1]
 
 
 @pytest.mark.realdata
@@ -1038,7 +1273,7 @@ def test_real_observations_are_read_the_same_either_way_and_add_up(feed: Feed) -
         resources = [json.loads(line)["resource"] for line in file]
     feed.say(*resources)
     by_shape = (feed.rows(), feed.broken())
-    feed.most_shapes = 0
+    feed.how = BY_ITSELF
     feed.say(*resources)
     assert (feed.rows(), feed.broken()) == by_shape
     assert len(by_shape[0]) + len(by_shape[1]) == len(resources)
