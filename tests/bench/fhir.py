@@ -13,6 +13,7 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from tests.bench.bench import measured
 
@@ -36,8 +37,8 @@ LONG_AGO = "2026-11-01T08:00:00+00:00"
 REPORTED = "2026-11-02T08:00:00.000+00:00"
 
 
-def observations(path: Path, n: int, share_of_panels: float, seed: int) -> None:
-    """Write a feed: plain observations, and among them some with components."""
+def observations(path: Path, n: int, share_of_panels: float, n_shapes: int, seed: int) -> None:
+    """Write a feed: plain observations of one or more exporters, some with components."""
     chance = random.Random(seed)
     with path.open("w", encoding="utf-8") as file:
         for number in range(n):
@@ -69,19 +70,48 @@ def observations(path: Path, n: int, share_of_panels: float, seed: int) -> None:
             }
             if chance.random() < share_of_panels:
                 said["component"] = [{"code": coded, "valueQuantity": quantity}]
-            file.write(json.dumps(said, separators=(",", ":")).replace('"@"', value) + "\n")
+            exporter = chance.randrange(n_shapes)
+            if exporter:
+                said = exported(said, exporter, chance)
+            between = (", ", ": ") if exporter in (2, 5) else (",", ":")
+            file.write(json.dumps(said, separators=between).replace('"@"', value) + "\n")
+
+
+def exported(said: dict[str, Any], exporter: int, chance: random.Random) -> dict[str, Any]:
+    """The same as another system writes it: other elements, in another order."""
+    when = f"2026-{chance.randint(1, 10):02}-{chance.randint(1, 28):02}T{chance.randint(0, 23):02}"
+    said["effectiveDateTime"] = f"{when}:{chance.randint(0, 59):02}:00+00:00"
+    if exporter in (1, 4):
+        said["identifier"] = [{"system": "urn:lab", "value": f"{chance.getrandbits(40):010x}"}]
+    if exporter in (2, 7):
+        words = f'<div xmlns="http://www.w3.org/1999/xhtml">{chance.getrandbits(20)}</div>'
+        said["text"] = {"status": "generated", "div": words}
+    if exporter in (3, 6):
+        said["encounter"] = {"reference": f"Encounter/{chance.getrandbits(16)}"}
+        said["subject"]["display"] = f"Name {said['subject']['reference'][8:]}"
+        del said["issued"]
+    if exporter in (4, 5):
+        said["specimen"] = {"display": chance.choice(("Serum", "Plasma"))}
+        said["id"] = f"{chance.getrandbits(128):032x}"
+    if exporter in (5, 6, 7):
+        words = chance.choice(("N", "N", "N", "L", "H"))
+        said["interpretation"] = [{"coding": [{"code": words}]}]
+    names = list(said)
+    random.Random(exporter).shuffle(names)
+    return {name: said[name] for name in names}
 
 
 def read(path: Path, exactly: bool) -> None:
     """Parse one file to parts, as a taking does before its scan."""
-    from b12screen.ingest.fhir import MOST_SHAPES, fhir_rows
+    from b12screen.ingest.fhir import fhir_rows
+    from b12screen.ingest.fhir_shape import USUALLY, AtOnce
     from b12screen.maps import load_maps
     from b12screen.settings import Settings
 
     with tempfile.TemporaryDirectory() as folder:
-        most = 0 if exactly else MOST_SHAPES
+        how = AtOnce(most_shapes=0) if exactly else USUALLY
         night = date(2026, 11, 22)
-        fhir_rows(path, Settings(), load_maps(), night, Path(folder) / "parts", most)
+        fhir_rows(path, Settings(), load_maps(), night, Path(folder) / "parts", how)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,6 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--panels", type=float, default=0.01, help="share with components")
+    parser.add_argument("--shapes", type=int, default=1, help="exporting systems, 8 at most")
     parser.add_argument("--exactly", action="store_true", help="every line by itself")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -97,10 +128,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "observations.ndjson"
-        observations(path, options.rows, options.panels, seed=1)
+        observations(path, options.rows, options.panels, options.shapes, seed=1)
         size = path.stat().st_size / 1e6
         print(
-            f"{options.rows:,} observations, {size:,.0f} MB, {options.panels:.0%} with components"
+            f"{options.rows:,} observations of {options.shapes} exporters, {size:,.0f} MB, "
+            f"{options.panels:.0%} with components"
         )
         print("pair   JSON cpu s   obs/s   rows cpu s   obs/s   ratio  peak GB")
         ratios = []
