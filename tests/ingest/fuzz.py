@@ -160,14 +160,34 @@ def hl7_reader(maps: object, settings: object) -> Callable[[Path, Path], None]:
 
 
 def ndjson_reader(maps: object, settings: object) -> Callable[[Path, Path], None]:
-    """Every line that is not blank has a row of its own, or a broken one."""
+    """Every line that is not blank has a row or a broken one, the same by itself as with others."""
     from b12screen.ingest import delimited, fhir
+    from b12screen.ingest.fhir_shape import AtOnce
+
+    def rows_of(file: fhir.FhirFile, rows: Path) -> dict[tuple[str, str], list[tuple[object, ...]]]:
+        return {
+            (kind, title): sorted(
+                row
+                for part in (rows / kind).glob(f"{title}-*.parquet")
+                for row in pl.read_parquet(part).iter_rows()
+            )
+            for kind in file.kinds
+            for title in ("rows", "broken")
+        }
 
     def read(path: Path, rows: Path) -> None:
-        try:
-            file = fhir.fhir_rows(path, settings, maps, NIGHT, rows)  # type: ignore[arg-type]
-        except delimited.FileRefused:
-            return
+        # Twice: a line is like one before it.
+        path.write_bytes(path.read_bytes().removesuffix(b"\n") + b"\n" + path.read_bytes())
+        said = []
+        for how in (AtOnce(most_shapes=0), AtOnce(fewest_lines=1, first_lines=1, block_bytes=2000)):
+            shutil.rmtree(rows)
+            rows.mkdir()
+            try:
+                file = fhir.fhir_rows(path, settings, maps, NIGHT, rows, how)  # type: ignore[arg-type]
+            except delimited.FileRefused:
+                return
+            said.append((rows_of(file, rows), file.notes))
+        assert said[0] == said[1]
         told = {
             line
             for kind in file.kinds
