@@ -159,44 +159,54 @@ def hl7_reader(maps: object, settings: object) -> Callable[[Path, Path], None]:
     return read
 
 
+def resources_read(
+    path: Path, rows: Path, settings: object, maps: object, how: object
+) -> tuple[dict[str, list[tuple[object, ...]]], list[str], object] | None:
+    """Every row of every part that a file of resources gives this way, its notes and its kinds.
+
+    None where the file is refused.
+    """
+    from b12screen.ingest import delimited, fhir
+
+    shutil.rmtree(rows, ignore_errors=True)
+    rows.mkdir()
+    try:
+        file = fhir.fhir_rows(path, settings, maps, NIGHT, rows, how)  # type: ignore[arg-type]
+    except delimited.FileRefused:
+        return None
+    said: dict[str, list[tuple[object, ...]]] = {}
+    for part in rows.glob("*/*.parquet"):
+        title = f"{part.parent.name}/{part.name.split('-')[0]}"
+        said.setdefault(title, []).extend(pl.read_parquet(part).iter_rows())
+    return {title: sorted(found, key=repr) for title, found in said.items()}, file.notes, file.kinds
+
+
 def ndjson_reader(maps: object, settings: object) -> Callable[[Path, Path], None]:
     """Every line that is not blank has a row or a broken one, the same by itself as with others."""
-    from b12screen.ingest import delimited, fhir
     from b12screen.ingest.fhir_shape import AtOnce
 
-    def rows_of(file: fhir.FhirFile, rows: Path) -> dict[tuple[str, str], list[tuple[object, ...]]]:
-        return {
-            (kind, title): sorted(
-                row
-                for part in (rows / kind).glob(f"{title}-*.parquet")
-                for row in pl.read_parquet(part).iter_rows()
-            )
-            for kind in file.kinds
-            for title in ("rows", "broken")
-        }
+    eagerly = AtOnce(fewest_lines=1, first_lines=1, block_bytes=2000)
 
     def read(path: Path, rows: Path) -> None:
         # Twice: a line is like one before it.
         path.write_bytes(path.read_bytes().removesuffix(b"\n") + b"\n" + path.read_bytes())
-        said = []
-        for how in (AtOnce(most_shapes=0), AtOnce(fewest_lines=1, first_lines=1, block_bytes=2000)):
-            shutil.rmtree(rows)
-            rows.mkdir()
-            try:
-                file = fhir.fhir_rows(path, settings, maps, NIGHT, rows, how)  # type: ignore[arg-type]
-            except delimited.FileRefused:
-                return
-            said.append((rows_of(file, rows), file.notes))
-        assert said[0] == said[1]
+        by_itself, at_once = (
+            resources_read(path, rows, settings, maps, how)
+            for how in (AtOnce(most_shapes=0), eagerly)
+        )
+        assert by_itself == at_once
+        if by_itself is None:
+            return
+        kinds = by_itself[2]
         told = {
             line
-            for kind in file.kinds
+            for kind in kinds
             for title in ("rows", "broken")
             for line in column(rows / kind, title, "line")
         }
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
         filled = {number for number, line in enumerate(lines, 1) if line.strip()}
-        unwithdrawn = file.kinds and not told >= filled
+        unwithdrawn = kinds and not told >= filled
         assert not unwithdrawn, (sorted(filled - told), len(lines))
 
     return read
