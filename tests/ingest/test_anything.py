@@ -12,7 +12,7 @@ from b12screen.settings import Limits, Settings
 from .inbox import LAB_HEADER, Box
 
 FEW = settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -428,7 +428,7 @@ ROWS = st.lists(st.one_of(ANSWERS, st.lists(CELLS, max_size=6).map(",".join)), m
 
 
 @hypothesis.settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -977,7 +977,7 @@ def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     feed.warehouse.close()
 
 
-@examples(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(LINES, min_size=1, max_size=6))
 def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
     empty_site: Feed, lines: list[bytes]
@@ -1029,7 +1029,7 @@ CUTS = st.tuples(
 )
 
 
-@examples(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(CUTS, min_size=1, max_size=4), st.binary(max_size=40))
 def test_any_cut_in_a_line_is_read_as_it_is_by_itself(
     cuts: list[tuple[int, int, bytes]], rest: bytes
@@ -1236,7 +1236,7 @@ def test_people_clinics_and_specimens_are_followed_the_same_for_many_lines(
     feed.warehouse.close()
 
 
-@examples(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(["L", "H", "N"]), min_size=1, max_size=2),
     st.lists(st.sampled_from(["", "5", "5.0", "7", "-3", "0.1", "1e1"]), min_size=2, max_size=2),

@@ -741,7 +741,7 @@ def test_the_parts_hold_every_row_once(tmp_path: Path, known: Dialect) -> None:
 # --- Any bytes ---
 
 MANY = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 PIECES = st.one_of(
     st.sampled_from(

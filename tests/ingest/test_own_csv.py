@@ -713,7 +713,7 @@ ROWS = st.lists(
 
 
 @few(
-    max_examples=25,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -379,7 +379,7 @@ HEADERS = st.lists(
 
 
 @few(
-    max_examples=60,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
