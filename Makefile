@@ -12,11 +12,11 @@ TESTS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench mutate soak lock clean
+.PHONY: help setup demo test test-long lint bench mutate soak lock clean
 
 help:
 	@echo 'make demo    a synthetic site with three nights in ./$(DIR), and what to open there'
-	@echo 'make test    every test (TESTS="-k word" for some)'
+	@echo 'make test    the tests (TESTS="-k word" for some); make test-long: those that take minutes'
 	@echo 'make lint    ruff, mypy and the style of every .sql file'
 	@echo 'make bench   speed against a floor measured in the same run (ROWS=$(ROWS) PAIRS=$(PAIRS))'
 	@echo 'make mutate  which change of the ruleset no test would notice (about an hour on two cores)'
@@ -32,7 +32,10 @@ demo: setup
 	@$(BIN)/b12screen demo $(DIR)
 
 test: setup
-	@$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+	@$(BIN)/pytest -n auto --dist loadfile -m "not long" $(TESTS)
+
+test-long: setup
+	@$(BIN)/pytest -n auto --dist loadfile -m long $(TESTS)
 
 lint: setup
 	@$(BIN)/ruff check .

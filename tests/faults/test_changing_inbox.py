@@ -114,7 +114,7 @@ def test_a_file_that_changes_while_it_is_read_is_held_whole(site: Path, hand: Ha
     no_leftovers(site)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "text"),
     [("labs_2.csv", labs), ("results_2.hl7", message), ("results_2.ndjson", resources)],

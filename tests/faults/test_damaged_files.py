@@ -19,7 +19,7 @@ from b12screen.warehouse import Damaged, Warehouse
 from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, night
 from .test_whole_or_absent import whole
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 Damage = Callable[[Path], None]
 Capture = pytest.CaptureFixture[str]
 THIRD_NIGHT = date(2026, 11, 3)

@@ -45,7 +45,7 @@ def full(*paths: object) -> OSError:
     return OSError(errno.ENOSPC, "No space left on device", *paths)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
 def test_no_write_of_the_engine_fails_unnoticed(tmp_path: Path) -> None:
     """Above all not those of closing: what stays in the log beside a file is not copied with it."""

@@ -7,7 +7,7 @@ import pytest
 from .readers import read_while_publishing
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_readers_meet_no_error_and_no_mixed_night_while_nights_are_published(
     tmp_path: Path,
 ) -> None:

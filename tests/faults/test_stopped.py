@@ -40,7 +40,7 @@ def run(site: Path, stop_at: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("stop_at", ["taking extracts", "deciding: facts.person", "auditing"])
 def test_a_night_that_is_stopped_publishes_nothing_says_so_and_can_be_run_again(
     site: Path, tmp_path: Path, stop_at: str

@@ -220,7 +220,7 @@ def test_a_night_run_again_and_killed_before_its_link_leaves_the_first_attempt(s
     assert (whole(site), seen(site)) == ("2026-11-01.1", yesterday)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_night_killed_at_ten_moments_leaves_the_old_files_or_the_new_ones(site: Path) -> None:
     deliver(site, MORE)
     yesterday = seen(site)
@@ -363,7 +363,7 @@ def size_mb(folder: Path) -> int:
     return total // 1_000_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
     first_night: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,7 +391,7 @@ def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
     accounted(site)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_night_without_room_ends_before_it_begins(
     first_night: Path, small_disk: Callable[[int], Path]
 ) -> None:

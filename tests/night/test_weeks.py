@@ -27,6 +27,7 @@ def test_the_items_of_ten_nights_are_those_of_an_independent_simulation(tmp_path
     assert wanted - happened.keys() == set()
 
 
+@pytest.mark.long
 def test_closed_items_go_after_a_year_and_what_comes_back_is_new(tmp_path: Path) -> None:
     story = Story(tmp_path / "site", seed=2, n_people=60)
     assert tell(story, (0, 1, 2, 366, 367, 368)) == []
