@@ -335,20 +335,20 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
     """Write the manifest, seal the generation and re-point ``current`` in one step."""
     progress("publishing")
     with writing("publishing"):
-        feeds = feeds_of(night)
         with night.open(night.database, read_only=True) as warehouse:
+            feeds = feeds_of(warehouse)
             alarms = [feed_health.told(health) for health in feed_health.alarming(warehouse)]
-        findings = [*_begun_anew(night), *taking.findings, *_stale(feeds), *alarms]
-        result = NightResult(
-            as_of=night.as_of,
-            run_id=night.run_id,
-            published=night.site.generation(night.run_id),
-            summary=_summary(night, taking, lists, feeds, findings, len(alarms)),
-            findings=findings,
-        )
-        manifest = manifest_of(night, taking, lists, result, feeds)
-        write_manifest(night, manifest)
-        keep_archive(night)
+            findings = [*_begun_anew(night), *taking.findings, *_stale(feeds), *alarms]
+            result = NightResult(
+                as_of=night.as_of,
+                run_id=night.run_id,
+                published=night.site.generation(night.run_id),
+                summary=_summary(night, taking, lists, feeds, findings, len(alarms)),
+                findings=findings,
+            )
+            manifest = manifest_of(night, taking, lists, result, feeds, warehouse)
+            write_manifest(night, manifest)
+            keep_archive(night, warehouse)
         publishing.seal(night.folder, night.settings.publish.group)
         publishing.hold_whole(night.folder, manifest)
         night.folder.rename(night.site.generation(night.run_id))
@@ -382,16 +382,15 @@ def switch(night: Night) -> list[str]:
     return []
 
 
-def keep_archive(night: Night) -> None:
+def keep_archive(night: Night, warehouse: Warehouse) -> None:
     """Keep what a replay needs; it counts from the moment that the generation does."""
-    with night.open(night.database, read_only=True) as warehouse:
-        archive.keep(
-            night.archive,
-            warehouse,
-            night.settings,
-            [night.state / name for name in STORE],
-            night.folder / "manifest.json",
-        )
+    archive.keep(
+        night.archive,
+        warehouse,
+        night.settings,
+        [night.state / name for name in STORE],
+        night.folder / "manifest.json",
+    )
 
 
 ACCOUNTS = """
@@ -511,10 +510,9 @@ def carry_history(warehouse: Warehouse, last: Path) -> None:
     warehouse.detach("last")
 
 
-def feeds_of(night: Night) -> dict[str, Any]:
+def feeds_of(warehouse: Warehouse) -> dict[str, Any]:
     """The row of ``run.night`` in the finished file."""
-    with night.open(night.database, read_only=True) as warehouse:
-        row: dict[str, Any] = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
+    row: dict[str, Any] = warehouse.frame("SELECT * FROM run.night").to_dicts()[0]
     return row
 
 
@@ -590,9 +588,17 @@ def _counted(counts: dict[Any, int]) -> str:
 
 
 def manifest_of(
-    night: Night, taking: Taking, lists: Lists, result: NightResult, feeds: dict[str, Any]
+    night: Night,
+    taking: Taking,
+    lists: Lists,
+    result: NightResult,
+    feeds: dict[str, Any],
+    warehouse: Warehouse,
 ) -> dict[str, Any]:
-    """What went in and what came out, with hashes and counts; no patient."""
+    """What went in and what came out, with hashes and counts; no patient.
+
+    ``warehouse`` is the finished file, read-only.
+    """
     outputs: dict[str, Any] = {}
     for path in sorted(night.folder.rglob("*")):
         if path.is_file():
@@ -609,8 +615,7 @@ def manifest_of(
             if "clinic_id" in sheet
             else f"{sheet['items']} items",
         }
-    with night.open(night.database, read_only=True) as warehouse:
-        outputs[night.database.name]["rows"] = warehouse.row_counts()
+    outputs[night.database.name]["rows"] = warehouse.row_counts()
     return {
         "as_of": night.as_of.isoformat(),
         "run_id": night.run_id,

@@ -283,7 +283,9 @@ def _replayed(
     lists = write(night, progress)
     audit(night, lists, progress)
     nothing_yet = NightResult(as_of, night.run_id, place, [], [])
-    manifest = manifest_of(night, taking, lists, nothing_yet, feeds_of(night))
+    with night.open(night.database, read_only=True) as warehouse:
+        feeds = feeds_of(warehouse)
+        manifest = manifest_of(night, taking, lists, nothing_yet, feeds, warehouse)
     sheets = _compared(sent["outputs"], manifest["outputs"])
     is_to_be_same = asked.ruleset is None and known_on == as_of and is_same_version
     replayed = Replay(

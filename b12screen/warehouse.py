@@ -207,22 +207,24 @@ class Warehouse:
         return {
             f"{schema}.{name}"
             for schema, name in self.rows(
-                "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_catalog = current_database() AND table_type = 'VIEW'"
+                "SELECT schema_name, view_name FROM duckdb_views() "
+                "WHERE database_name = current_database() AND NOT internal"
             )
         }
 
     def comment(self) -> None:
         """Write the declared comments on every table and view of the file that is declared."""
+        views = self.views()
         for name in sorted(self.relations() & RELATIONS.keys()):
             declared = RELATIONS[name].columns.items()
-            self.describe(
-                name, RELATIONS[name].grain, {column: spec.description for column, spec in declared}
-            )
+            meanings = {column: spec.description for column, spec in declared}
+            self.describe(name, RELATIONS[name].grain, meanings, is_view=name in views)
 
-    def describe(self, name: str, grain: str, columns: Mapping[str, str]) -> None:
+    def describe(
+        self, name: str, grain: str, columns: Mapping[str, str], is_view: bool = False
+    ) -> None:
         """Comment one table or view and its columns."""
-        for statement in ddl.comments(name, grain, columns, is_view=name in self.views()):
+        for statement in ddl.comments(name, grain, columns, is_view):
             self.execute(statement)
 
     def define(self, script: str) -> None:
