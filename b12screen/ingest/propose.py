@@ -522,7 +522,8 @@ def lines_of_the_rest(table: Table, used: Set[int]) -> list[str]:
         for place, name in enumerate(table.names)
         if name and place not in used
     ]
-    if not rest:
+    if not used or not rest:
+        # Where no name is known it may be no header.
         return []
     more = f" and {len(rest) - MOST_REST} more" if len(rest) > MOST_REST else ""
     return [f"# Not used: {', '.join(rest[:MOST_REST])}{more}"]

@@ -429,3 +429,10 @@ def test_of_two_columns_of_codes_the_one_of_loinc_is_proposed_and_what_is_left_i
     assert any(
         line.startswith('# Not used: "component_id" (1 different), "age" (') for line in lines
     )
+
+
+def test_of_a_file_of_which_no_column_is_known_none_is_named(tmp_path: Path, maps: Maps) -> None:
+    rows = ["Kanarienvogel;Zaunkönig", *["Amsel;Drossel"] * 30]
+    lines = proposed(tmp_path, maps, "\n".join([*rows, ""]).encode())
+    assert not any("anarienvogel" in line.lower() for line in lines)
+    assert not any("zaunkönig" in line.lower() for line in lines)
