@@ -9,9 +9,10 @@ WITH past AS (
     FROM history.ground AS ground
     WHERE ground.listed_on >= as_of() - INTERVAL 365 DAY
 ),
--- No newer row of the same day says what an older one said, so one is enough of each.
+-- No newer row of the same day says what an older one said, so one is enough of each. Asked of the days
+-- together: as a condition of the join, the text of every value of the whole history would be written.
 found AS (
-    SELECT DISTINCT
+    SELECT
         past.patient_id,
         past.analyte,
         past.collected_on,
@@ -21,10 +22,9 @@ found AS (
         ON result.patient_id = past.patient_id
         AND result.analyte = past.analyte
         AND result.collected_on = past.collected_on
-    WHERE
-        result.status IN ('final', 'amended', 'corrected')
-        AND past.analyte <> 'egfr'
-        AND value_text(result.value, result.comparator) = past.value_text
+    WHERE result.status IN ('final', 'amended', 'corrected') AND past.analyte <> 'egfr'
+    GROUP BY past.patient_id, past.analyte, past.collected_on, past.value_text
+    HAVING bool_or(value_text(result.value, result.comparator) = past.value_text)
     UNION ALL
     SELECT DISTINCT
         past.patient_id,
