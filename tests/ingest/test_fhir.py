@@ -21,8 +21,10 @@ from b12screen.ingest.fhir import FhirFile, Indexed, fhir_rows, line_outcomes
 from b12screen.ingest.fhir_resource import Reader, Row
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Shapes, split_lines
 from b12screen.ingest.hl7v2_cells import dialect
+from b12screen.ingest.keeping import kept
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.take import PERSONS, Site, exactly, faults_of, kept, prepare, set_night
+from b12screen.ingest.scan import exactly, faults_of, set_night
+from b12screen.ingest.store import PERSONS, Site, prepare
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse

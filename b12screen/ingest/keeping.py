@@ -1,0 +1,284 @@
+"""What becomes of rows that were judged: failed ones move out, the rest become the history.
+
+Versions of one result are put in order here; the declared contract is held against what is kept.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from b12screen.errors import AuditFailed
+from b12screen.ingest import again as taking_again
+from b12screen.ingest import contracts, together, withdrawn
+from b12screen.ingest.accounts import FileAccount
+from b12screen.ingest.recognise import Extract
+from b12screen.ingest.scan import SCAN, Scanned, rows_of
+from b12screen.ingest.store import RELATION, STORED, Site
+from b12screen.resources import sql_text
+from b12screen.warehouse import Warehouse
+from schemas import ddl
+from schemas.relation import RELATIONS
+
+# Bounds what finding repeated results holds in memory.
+KEYS_AT_ONCE = 16_000_000
+VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
+SAME_CONTENT = "UPDATE taking.night SET sha256 = ?"
+COPY_BROKEN = (
+    "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, broken.record, "
+    "nullif(broken.line, 0) AS line, broken.segment, fault.column_name, fault.check_name, "
+    "fault.reason, night.as_of AS taken_for, night.sha256 "
+    "FROM taking.broken JOIN taking.night ON night.file_id = broken.file_id "
+    "JOIN taking.fault ON fault.fault = broken.check_name "
+    "ORDER BY broken.file_id, broken.record"
+)
+KEEP_BROKEN = (
+    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, night.sha256, ? AS kind, "
+    "broken.record, nullif(broken.line, 0) AS line, broken.segment, broken.check_name, broken.raw, "
+    "night.as_of AS taken_for "
+    "FROM taking.broken JOIN taking.night ON night.file_id = broken.file_id "
+    # A resource of another type is out of scope; its text is no reject's.
+    "WHERE broken.check_name <> 'scope' ORDER BY broken.file_id, broken.record"
+)
+COPY_REJECTS = (
+    "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
+    "place.line, place.segment, "
+    "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for, night.sha256 "
+    "FROM core.taken "
+    "JOIN taking.night ON night.file_id = taken.file_id "
+    "JOIN taking.fault ON fault.fault = taken.fault "
+    "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
+    "ORDER BY taken.file_id, taken.record"
+)
+KEEP_REJECTS = (
+    "INSERT INTO private.reject_row BY NAME SELECT night.file_name, night.sha256, ? AS kind, "
+    "taken.record, place.line, place.segment, "
+    "fault.check_name, coalesce(json_merge_patch(taken.cells, place.sent), taken.cells) AS raw, "
+    "night.as_of AS taken_for FROM core.taken "
+    "JOIN taking.night ON night.file_id = taken.file_id "
+    "JOIN taking.fault ON fault.fault = taken.fault "
+    "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
+    "ORDER BY taken.file_id, taken.record"
+)
+NEW_FILE = (
+    "INSERT INTO core.lab_file BY NAME "
+    "SELECT night.file_id, night.file_name, night.as_of AS taken_for, night.sent_for, "
+    "night.sha256, night.taken_by FROM taking.night"
+)
+NEW_CONTENT = (
+    "INSERT OR IGNORE INTO private.taken_file "
+    "SELECT night.sha256, ?, night.file_name, coalesce(night.sent_for, night.as_of) "
+    "FROM taking.night"
+)
+FIRST_AND_LAST = (
+    "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
+    "SEMI JOIN taking.night USING (file_id)"
+)
+KEEP_UNMAPPED = (
+    "INSERT INTO private.unmapped_part BY NAME "
+    "SELECT part.*, night.sha256 FROM taking.unmapped_part AS part "
+    "JOIN taking.night ON night.file_name = part.file_name"
+)
+UNMAPPED_BEFORE = (
+    "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
+)
+COUNT_BUCKETS = (
+    "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
+    "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
+    "WHERE version.origin = 'taken' GROUP BY ALL"
+)
+
+
+def told_late(n_late: int, what: str) -> list[str]:
+    """What took effect of withdrawals that had come first."""
+    if not n_late:
+        return []
+    return [f"{n_late} {what} came after their withdrawal by id, and are withdrawn"]
+
+
+def kept(
+    site: Site,
+    extract: Extract,
+    account: FileAccount,
+    scanned: Scanned,
+    faults: Counter[str],
+    notes: list[str],
+    findings: list[str],
+) -> FileAccount:
+    """Move the failed rows out and keep the rest; the file's account."""
+    warehouse = site.warehouse
+    if extract.taken_by == "retake":
+        taking_again.replace_rejects(warehouse, extract, site.as_of)
+    warehouse.execute(SAME_CONTENT, (account.sha256,))
+    move_out(site, extract)
+    account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
+    hold_rows(account, rows_of(site))
+    hold_contract(site, extract, extract.name)
+    if extract.taken_by == "retake":
+        take_back(site, extract, notes, findings)
+    if extract.kind == "medications":
+        n_late = withdrawn.withdraw_medications(warehouse, site.as_of)
+        notes += told_late(n_late, "medications")
+    if extract.kind == "labs":
+        return account
+    (account,) = versions(site, extract.kind, [account])
+    return account
+
+
+def with_faults(account: FileAccount, n_read: int, faults: Counter[str]) -> FileAccount:
+    """The account of a file whose rows were judged."""
+    n_out_of_scope = faults["scope"]
+    n_rejected = faults.total() - n_out_of_scope
+    return replace(
+        account,
+        n_read=n_read,
+        n_accepted=n_read - n_rejected - n_out_of_scope,
+        n_out_of_scope=n_out_of_scope,
+        n_rejected=n_rejected,
+    )
+
+
+def hold_rows(account: FileAccount, n_left: int) -> None:
+    """AuditFailed where not as many rows are left as the account says."""
+    if n_left != account.n_accepted:
+        raise AuditFailed(
+            f"the rows of {account.file_name} do not add up once the failed ones are moved out. "
+            "Nothing was published; yesterday's files stand. This is a bug: report it with the "
+            "file's name."
+        )
+
+
+def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str]) -> None:
+    """Withdraw what the file gave before and does not give now, and say how much that is."""
+    n_gone, n_left = taking_again.withdraw(site.warehouse, extract)
+    if n_gone:
+        notes.append(
+            f"{extract.name}: {n_gone} rows of {extract.kind} that it gave before are withdrawn, "
+            "as today's map does not read them"
+        )
+    if n_left:
+        findings.append(
+            f"{extract.name}: {n_left} rows of {extract.kind} stay as they were taken before, "
+            "though today's map does not read them; ask the sender for them again"
+        )
+
+
+def move_out(site: Site, extract: Extract) -> None:
+    """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes.
+
+    From here on the files at hand, all of the extract's kind, are taken.
+    """
+    warehouse, kind = site.warehouse, extract.kind
+    for statement in (COPY_BROKEN, KEEP_BROKEN, COPY_REJECTS, KEEP_REJECTS, NEW_CONTENT):
+        warehouse.execute(statement, (kind,))
+    if kind == "labs":
+        if extract.taken_by == "retake":
+            warehouse.execute(UNMAPPED_BEFORE, (site.as_of, extract.sha256))
+        warehouse.execute(
+            ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
+        )
+        warehouse.execute(KEEP_UNMAPPED)
+        warehouse.fill("core.lab_feed", sql_text("core/lab_feed.sql"))
+        warehouse.execute("DROP TABLE taking.unmapped_part")
+        warehouse.execute(NEW_FILE)
+    warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
+
+
+def hold_contract(site: Site, extract: Extract, name: str) -> None:
+    """The declared contract against the rows just taken, in slices; ``name`` says of what."""
+    warehouse = site.warehouse
+    relation = RELATION[extract.kind]
+    ((first, last),) = warehouse.rows(FIRST_AND_LAST)
+    if first is None:
+        return
+    source, place = "core.taken", "rowid"
+    if extract.kind == "labs":
+        source, place = "taking.result", "place"
+        warehouse.execute(ddl.create_view(source, sql_text("core/taken_result.sql")))
+    for start in range(first, min(last + 1, first + contracts.MOST_ROWS), contracts.SLICE_ROWS):
+        frame = warehouse.frame(
+            ddl.slice_between(RELATIONS[relation], source, place),
+            (start, start + contracts.SLICE_ROWS),
+        )
+        contracts.hold(relation, frame, name)
+
+
+def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
+    """Bring files of any kind but labs into their table; older rows aside."""
+    warehouse = site.warehouse
+    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
+    buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
+    name = RELATION[kind]
+    set_aside(site, kind)
+    warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+    warehouse.execute("DROP TABLE core.taken")
+    warehouse.execute("DROP TABLE taking.version")
+    return [
+        account.with_versions(
+            buckets.get((account.file_name, "duplicate"), 0),
+            buckets.get((account.file_name, "superseded"), 0),
+        )
+        for account in accounts
+    ]
+
+
+def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
+    """Compare the results taken with each other and with what was known; make them the history."""
+    warehouse = site.warehouse
+    if "core.taken" not in warehouse.relations():
+        return accounts
+    name = STORED["labs"]
+    is_first = warehouse.scalar("SELECT count(*) FROM core.lab_row") == 0
+    warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
+    if not is_first:
+        warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
+    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION["labs"])))
+    buckets = {tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)}
+    set_aside(site, "labs")
+    if is_first:
+        # The table of what was taken becomes the history: the rows are written once.
+        warehouse.execute("DROP TABLE core.lab_row")
+        for statement in ddl.made_into(
+            RELATIONS[name], "core.taken", ("fault", "cells", "unitless")
+        ):
+            warehouse.execute(statement)
+    else:
+        warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+        warehouse.execute("DROP TABLE core.taken")
+    return [
+        account.with_versions(
+            *(
+                buckets.get((account.file_name, account.sha256, account.taken_by, bucket), 0)
+                for bucket in ("duplicate", "superseded")
+            )
+        )
+        if account.kind == "labs"
+        else account
+        for account in accounts
+    ]
+
+
+def repeated_keys(warehouse: Warehouse) -> pl.DataFrame:
+    """The keys of results that arrived more than once.
+
+    Sorted here, as one column of integers: the engine's own grouping costs three times as much.
+    """
+    n_part = warehouse.scalar("SELECT count(*) FROM core.taken") // KEYS_AT_ONCE + 1
+    parts = []
+    for part in range(n_part):
+        keys = warehouse.frame(sql_text("core/lab_key.sql"), (n_part, part))["key"].sort()
+        parts.append(keys.filter(keys == keys.shift(1)).unique())
+    return pl.DataFrame({"key": pl.concat(parts)})
+
+
+def set_aside(site: Site, kind: str) -> None:
+    """Older versions to the private store, with the night that replaced them; repeats dropped."""
+    warehouse = site.warehouse
+    name = RELATION[kind]
+    table = name.split(".")[1]
+    warehouse.execute(
+        ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (site.as_of,)
+    )
+    for origin, target in (("core", STORED[kind]), ("taken", "core.taken")):
+        warehouse.execute(ddl.delete_versions(target, "taking.version"), (origin,))

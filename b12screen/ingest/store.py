@@ -1,0 +1,252 @@
+"""The store that a taking opens: its tables, the look-ups of tonight, which files it knows.
+
+What lies there of before is brought to the present shape here, and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from b12screen.ingest import again as taking_again
+from b12screen.ingest import lookups, withdrawn
+from b12screen.ingest.accounts import FileAccount
+from b12screen.ingest.checks import CHECKS, SHAPES
+from b12screen.ingest.hl7v2_cells import Dialect
+from b12screen.ingest.recognise import Extract, Stamp
+from b12screen.maps import Maps
+from b12screen.publish import last_night, undamaged
+from b12screen.resources import sql_text
+from b12screen.settings import Settings
+from b12screen.warehouse import Warehouse
+from schemas import ddl, words
+from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
+
+RELATION = {
+    "labs": "core.lab_result",
+    "patients": "core.patient",
+    "conditions": "core.condition",
+    "medications": "core.medication",
+    words.FEEDBACK: "core.feedback",
+}
+# Where the rows of a kind are kept; the other kinds' rows are what they are read as.
+STORED = RELATION | {"labs": "core.lab_row"}
+WORD_TABLES = ("core.lab_word", "core.lab_file")
+PRIVATE_TABLES = (
+    "CREATE TABLE IF NOT EXISTS private.lab_result AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.lab_result AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.patient AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.patient AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.condition AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.condition AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.medication AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.medication AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.feedback AS "
+    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.feedback AS known LIMIT 0",
+    "CREATE TABLE IF NOT EXISTS private.reject_row (file_name VARCHAR, sha256 VARCHAR, "
+    "kind VARCHAR, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR, "
+    "taken_for DATE)",
+    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS segment VARCHAR",
+    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS replaced_on DATE",
+    "ALTER TABLE private.lab_result ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE private.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "CREATE TABLE IF NOT EXISTS private.unmapped_part (file_name VARCHAR, sha256 VARCHAR, "
+    "kind VARCHAR, laboratory VARCHAR, code_system VARCHAR, code VARCHAR, test_name VARCHAR, "
+    "unit VARCHAR, n BIGINT, first_on DATE, last_on DATE, steps MAP(INTEGER, UBIGINT), "
+    "taken_for DATE, replaced_on DATE)",
+    # Stores of before files could be taken again know no file of what is out of scope.
+    "INSERT INTO private.unmapped_part BY NAME SELECT known.* FROM core.unmapped_code AS known "
+    "WHERE (SELECT count(*) FROM private.unmapped_part) = 0",
+    "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
+    "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
+    "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
+    "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
+)
+# Stores of before messages could be taken know each content under one kind only.
+IS_KEYED_BY_CONTENT_ALONE = (
+    "SELECT count(*) FROM duckdb_constraints() WHERE database_name = 'private' "
+    "AND table_name = 'taken_file' AND constraint_type = 'PRIMARY KEY' "
+    "AND len(constraint_column_names) = 1"
+)
+KEY_BY_CONTENT_AND_KIND = (
+    "CREATE TABLE private.taken_file_again (sha256 VARCHAR, kind VARCHAR, file_name VARCHAR, "
+    "taken_for DATE, PRIMARY KEY (sha256, kind))",
+    "INSERT INTO private.taken_file_again BY NAME SELECT known.* FROM private.taken_file AS known",
+    "DROP TABLE private.taken_file",
+    "ALTER TABLE private.taken_file_again RENAME TO taken_file",
+)
+# Stores of before rows could be taken again do not say which content a row came with.
+TAKEN_ONCE = (
+    "ALTER TABLE core.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sent_for DATE",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
+    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
+    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS replaced_on DATE",
+    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
+    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
+    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS attempt BIGINT DEFAULT 1",
+    "UPDATE core.lab_file SET sha256 = known.sha256 FROM run.source_file AS known "
+    "WHERE lab_file.sha256 IS NULL AND known.kind = 'labs' AND known.reason IS NULL "
+    "AND known.file_name = lab_file.file_name AND known.taken_for = lab_file.taken_for",
+    "UPDATE core.reject SET sha256 = known.sha256 FROM run.source_file AS known "
+    "WHERE reject.sha256 IS NULL AND known.kind = reject.kind AND known.reason IS NULL "
+    "AND known.file_name = reject.file_name AND known.taken_for = reject.taken_for",
+)
+# Before the turn of labs nobody is in it: messages are only judged then, in whatever order.
+NO_PERSONS = "CREATE TABLE taking.person (patient_id VARCHAR, place UBIGINT)"
+PERSONS = (
+    "CREATE OR REPLACE TABLE taking.person AS SELECT known.patient_id, "
+    "CAST(row_number() OVER (ORDER BY known.patient_id) AS UBIGINT) AS place "
+    "FROM core.patient AS known"
+)
+NEW_WORDS = (
+    "INSERT INTO core.lab_word BY NAME SELECT lab_word.* FROM taking.lab_word "
+    "ANTI JOIN core.lab_word AS known ON known.word_id = lab_word.word_id ORDER BY lab_word.word_id"
+)
+KNOWN_ITEMS = (
+    "INSERT INTO taking.known_item SELECT item.item_id FROM last.worklists.item AS item "
+    "UNION SELECT item.item_id FROM last.history.item AS item"
+)
+TAKEN_ALREADY = (
+    "SELECT count(*) FROM run.source_file AS file WHERE file.file_name = ? AND file.kind = ? "
+    "AND file.sha256 = ? AND file.taken_for = ? AND file.taken_by = ?"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every step of a taking needs."""
+
+    warehouse: Warehouse
+    settings: Settings
+    as_of: date
+    scratch: Path
+    progress: Callable[[str], None]
+    dialect: Dialect
+    maps: Maps
+    listed: Path | None = None
+
+
+def attempt_of(site: Site, account: FileAccount) -> int:
+    """The number of this taking of the same content, by the same command, for the same night."""
+    key = (account.file_name, account.kind, account.sha256, account.taken_for, account.taken_by)
+    return int(site.warehouse.scalar(TAKEN_ALREADY, key)) + 1
+
+
+def prepare(site: Site) -> None:
+    """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
+    warehouse, settings, maps = site.warehouse, site.settings, site.maps
+    warehouse.create(
+        [
+            *STORED.values(),
+            *WORD_TABLES,
+            "core.lab_feed",
+            "core.near_duplicate",
+            "core.reject",
+            "core.unmapped_code",
+            "run.source_file",
+        ]
+    )
+    for statement in TAKEN_ONCE:
+        warehouse.execute(statement)
+    warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
+    for statement in PRIVATE_TABLES:
+        warehouse.execute(statement)
+    withdrawn.prepare(warehouse, site.as_of)
+    if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
+        with warehouse.together():
+            for statement in KEY_BY_CONTENT_AND_KIND:
+                warehouse.execute(statement)
+    # What a file turned away on an earlier night said is said again tonight, or is over.
+    warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
+    warehouse.execute("DROP TABLE IF EXISTS core.taken")
+    warehouse.execute("DROP SCHEMA IF EXISTS taking CASCADE")
+    warehouse.define(sql_text("core/grammar.sql"))
+    tests = lookups.numbered_tests(
+        lookups.known_tests(settings, maps), warehouse.frame("SELECT * FROM core.lab_word")
+    )
+    warehouse.write("taking.lab_word", lookups.lab_words(tests))
+    warehouse.execute(NEW_WORDS)
+    frames = {
+        "reading": lookups.readings(tests, maps, settings),
+        "test": tests,
+        "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
+        "status": lookups.statuses(),
+        "specimen": maps.specimen.select("analyte", "specimen"),
+        "name_pattern": maps.test_name.select("pattern", "analyte", "verdict"),
+        "sex": pl.DataFrame(
+            [(word, word) for word in words.SEXES]
+            + [("f", "female"), ("m", "male"), ("", "unknown")],
+            schema=["spelling", "sex"],
+            orient="row",
+        ),
+        "condition_system": pl.DataFrame({"code_system": words.CONDITION_SYSTEMS}),
+        "drug_system": pl.DataFrame({"code_system": words.DRUG_SYSTEMS}),
+        "medication_kind": pl.DataFrame({"kind": words.MEDICATION_KINDS}),
+        "dose_unit": pl.DataFrame({"dose_unit": words.DOSE_UNITS}),
+        "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
+        "decision": pl.DataFrame({"decision": words.DECISIONS}),
+        "known_item": pl.DataFrame(schema={"item_id": pl.String}),
+        "fault": fault_table(CHECKS | SHAPES),
+        "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
+    }
+    for name, frame in frames.items():
+        warehouse.write(f"taking.{name}", frame)
+    warehouse.execute(NO_PERSONS)
+    warehouse.execute(taking_again.NOTHING_RETAKEN)
+
+
+def know_items(site: Site) -> None:
+    """Every item that a clinic may answer: what was listed up to the last published night."""
+    if site.listed is None or not site.listed.exists():
+        return
+    with undamaged(*last_night(site.listed.resolve())):
+        site.warehouse.attach(site.listed, "last", read_only=True)
+        site.warehouse.execute(KNOWN_ITEMS)
+        site.warehouse.detach("last")
+
+
+def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFrame:
+    """What a row that fails a check is told."""
+    return pl.DataFrame(
+        [(fault, *check) for fault, check in checks.items()],
+        schema=dict.fromkeys(("fault", "column_name", "check_name", "reason"), pl.String),
+        orient="row",
+    )
+
+
+def seen_hash(site: Site, extract: Extract, at: Stamp) -> str | None:
+    """The hash of a file that lies there as on an earlier night."""
+    found_rows = site.warehouse.rows(
+        "SELECT sha256 FROM private.seen_file WHERE file_name = ? AND size = ? "
+        "AND mtime_ns = ? AND inode = ? AND ctime_ns = ?",
+        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns),
+    )
+    return str(found_rows[0][0]) if found_rows else None
+
+
+def was_taken(site: Site, extract: Extract, sha256: str) -> str | None:
+    """The name under which this content was taken, if it was.
+
+    A file that is written a laboratory's own way may hold several kinds, each taken by itself.
+    """
+    rows = site.warehouse.rows(
+        "SELECT file_name FROM private.taken_file WHERE sha256 = ? AND (kind = ? OR NOT ?) "
+        "ORDER BY file_name",
+        (sha256, extract.kind, bool(extract.own)),
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def remember(site: Site, extract: Extract, at: Stamp, sha256: str) -> None:
+    """Spare the next night the reading of a file that lies unchanged."""
+    site.warehouse.execute(
+        "INSERT OR REPLACE INTO private.seen_file VALUES (?, ?, ?, ?, ?, ?)",
+        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns, sha256),
+    )
