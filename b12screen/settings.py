@@ -655,7 +655,8 @@ ruleset = "praxis-2025"
 # [laboratories.main.default_units]
 # "13964-2" = "nmol/L"
 
-# The laboratory's own codes.
+# The laboratory's own codes. Where its code_system is "loinc", also a LOINC code that it uses with
+# the other kind of unit, say 2160-0, which means mass, with umol/L.
 # [laboratories.main.tests.MMAS]
 # analyte = "mma"
 # unit = "nmol/L"

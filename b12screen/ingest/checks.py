@@ -204,7 +204,10 @@ MENDS: dict[str, str] = {
     "unit_blank": "declare the unit under laboratories.NAME.default_units, then `retry`; else ask "
     "the sender to fill it",
     "laboratory": "add the laboratory to the settings, then `retry`",
-    **dict.fromkeys(("unit", "unit_kind", "specimen", "test_name", "low", "high", "codes"), MAP),
+    **dict.fromkeys(("unit", "specimen", "test_name", "low", "high", "codes"), MAP),
+    "unit_kind": "where the laboratory means its unit and uses the code for either, say so: "
+    'code_system = "loinc" and tests."CODE" = {analyte = "…"} under laboratories.NAME, then '
+    f"`retry`; else {ASK}",
     **dict.fromkeys(("status", "status_blank", "val_comma", "sex", "dose_unit"), READ_AGAIN),
     **dict.fromkeys(
         ("coll", "rep", "recd", "res", "start", "end", "birth", "dead", "encoding"), READ_AGAIN

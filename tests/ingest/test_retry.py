@@ -57,6 +57,23 @@ def test_a_row_without_a_unit_is_taken_once_the_settings_declare_one(box: Box) -
     assert open_rejects(box) == []
 
 
+def test_moles_under_a_code_of_mass_are_taken_once_the_laboratory_is_known_to_mean_them(
+    box: Box,
+) -> None:
+    box.labs(ROW, UNITLESS.replace("14685-2,150,", "2132-9,150,pmol/L"))
+    assert buckets(box.account()) == (2, 1, 0, 0, 0, 1)
+    ((column, reason),) = box.rows("SELECT column_name, reason FROM core.reject")
+    assert "code_system" in checks.mend(column, reason)
+    box.settings = Settings(
+        laboratories={
+            "main": Laboratory(code_system="loinc", tests={"2132-9": LocalTest(analyte="b12")})
+        }
+    )
+    (account,) = retried(box)
+    assert buckets(account) == (1, 1, 0, 0, 0, 0)
+    assert current(box)[1] == ("R2", 150.0, "2026-11-23", "2026-11-22")
+
+
 def test_the_first_account_of_the_file_stays_as_it_was(box: Box) -> None:
     box.labs(ROW, UNITLESS)
     box.take()
