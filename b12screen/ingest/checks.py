@@ -130,8 +130,8 @@ MESSAGES: dict[str, tuple[str | None, str, str]] = {
     "filler": (
         "result_id",
         "not_blank",
-        "OBR-3 and ORC-3 (filler order number) are blank, so a correction could not be told from "
-        "a second result",
+        "OBR-3 and ORC-3 (filler order number) are blank, and OBR-2 with OBR-7 does not stand in "
+        "for them, so a correction could not be told from a second result",
     ),
     "codes": (
         "code",

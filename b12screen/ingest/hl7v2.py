@@ -445,6 +445,9 @@ class Walk:
                 # An order number of ORC holds for the one OBR that follows it.
                 filler, ordered = tongue.orders[fields[3]] or ordered, ""
                 collected = moments[fields[7]]
+                if not filler and collected and (placer := tongue.orders[fields[2]]):
+                    # A placer's number may span several samples, and be another placer's too.
+                    filler = f"{placer}@{collected}@{patient}"
                 reported = moments[fields[22]] or self.sent_at
                 order_specimen = fields[15]
                 order_status = tongue.order_status[fields[25]]

@@ -423,10 +423,21 @@ def test_the_key_holds_the_whole_order_number_and_the_sub_id(read) -> None:
 
 
 def test_an_order_number_of_orc_holds_for_the_one_order_that_follows(read) -> None:
-    order = ORDER.replace("|F1|", "||")
+    order = ORDER.replace("|P1|F1|", "|||")
     found = read(HEADER, PERSON, "ORC|RE||F9", order, obx(), order, obx())
     assert [row["result_id"] for row in found.labs] == ["F9|14685-2|"]
     assert found.faults == ["filler"]
+
+
+def test_a_placer_number_stands_in_for_the_laboratorys_with_sample_and_person(read) -> None:
+    found = read(HEADER, PERSON, ORDER.replace("|P1|F1|", "|P7^EHR||"), obx())
+    assert [row["result_id"] for row in found.labs] == [
+        "P7^EHR@2026-11-01T08:00:00@000123|14685-2|"
+    ]
+
+
+def test_a_placer_number_without_a_time_of_collection_is_no_key(read) -> None:
+    assert read(HEADER, PERSON, "OBR|1|P7||B12", obx(at="20261101")).faults == ["filler"]
 
 
 def test_the_same_result_twice_in_a_message_is_two_equal_rows(read) -> None:

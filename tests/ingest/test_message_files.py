@@ -56,6 +56,22 @@ def persons(box: Box) -> list[tuple[object, ...]]:
     )
 
 
+def test_without_the_laboratorys_number_a_correction_finds_its_sample_and_person(box: Box) -> None:
+    placed = message().replace("|1||F1|", "|1|P7||")
+    box.put("a.hl7", placed + placed.replace("20261101080000", "20261101120000"))
+    assert accounts(box)["labs"] == (2, 2, 0, 0, 0, 0)
+    again = placed.replace("20261102090000", "20261103090000").replace("412", "140")
+    box.put("b.hl7", again + placed.replace("P1^", "P2^"))
+    assert accounts(box, NEXT)["labs"] == (2, 2, 0, 0, 0, 0)
+    assert box.rows(
+        "SELECT patient_id, value, CAST(collected_at AS VARCHAR) FROM core.lab_result ORDER BY ALL"
+    ) == [
+        ("P1", 140.0, "2026-11-01 08:00:00"),
+        ("P1", 412.0, "2026-11-01 12:00:00"),
+        ("P2", 412.0, "2026-11-01 08:00:00"),
+    ]
+
+
 def test_one_file_gives_rows_of_patients_and_of_labs(box: Box) -> None:
     box.put("anything.HL7", message() + message("P2", "||1960|M", order="F2"))
     assert accounts(box) == {"patients": (2, 1, 0, 0, 0, 1), "labs": (2, 2, 0, 0, 0, 0)}
