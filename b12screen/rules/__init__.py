@@ -1,6 +1,7 @@
 """Rules as data: load a ruleset, prove it, hand it to SQL as tables, render it for clinicians."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from b12screen.errors import RulesInvalid
@@ -24,7 +25,7 @@ def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RulesInvalid(f"ruleset {name_or_path} cannot be read: {reason}") from None
-    return _proved(name_or_path, content, _shipped_content)
+    return _proved_once(name_or_path, content)
 
 
 def kept_ruleset(named: str, files: Mapping[str, bytes]) -> Ruleset:
@@ -38,6 +39,12 @@ def kept_ruleset(named: str, files: Mapping[str, bytes]) -> Ruleset:
 def shipped_rulesets() -> list[str]:
     """The names of the rulesets that b12screen ships."""
     return sorted(each.stem for each in _SHIPPED.glob("*-*.toml"))
+
+
+@lru_cache(maxsize=8)
+def _proved_once(named: str, content: bytes) -> Ruleset:
+    """A replay of many nights asks for the same rules every night; the proof takes a while."""
+    return _proved(named, content, _shipped_content)
 
 
 def _proved(named: str, content: bytes, shipped: model.Shipped) -> Ruleset:
