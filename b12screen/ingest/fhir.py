@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from b12screen.ingest.delimited import BOM, CHUNK, FileRefused, Parts
+from b12screen.ingest.fhir_lines import split_lines
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     URN,
@@ -36,7 +37,7 @@ from b12screen.ingest.fhir_resource import (
     text,
     unfit,
 )
-from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes, split_lines
+from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -153,6 +154,7 @@ def read_lines(
     n_line = 0
     for block in blocks(path, how.block_bytes, most_bytes):
         n_line += lines.read(block if n_line else block.removeprefix(BOM), n_line)
+        del block
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,8 @@ def blocks(path: Path, n_bytes: int, most_bytes: int) -> Iterator[bytes]:
             if not block:
                 return
             yield block
+            # Its place in memory may serve the next one, where nobody else has kept it.
+            del block
             if len(rest) == most_bytes and not rest.endswith(b"\n"):
                 # What is behind the limit is passed over.
                 while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):

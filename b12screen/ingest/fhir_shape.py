@@ -12,12 +12,14 @@ loading.
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import accumulate
+from operator import and_
 from typing import NamedTuple
 
 import polars as pl
 
-from b12screen.ingest.delimited import BOM
+from b12screen.ingest.fhir_lines import Cut, Own, cut, is_text, split_lines
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     LATER_VERSIONS,
@@ -39,8 +41,10 @@ from b12screen.ingest.fhir_resource import (
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[{}\[\]:,]|true|false|null')
 # What no text holds as it is, and what no text that is read holds as an escape either.
 UNCLEAN = r'["\\\x00-\x1f]'
+UNCLEAN_BYTES = bytes([*range(0x20), *b'"\\'])
 # Other escapes than these may be half a character, which is no text.
 ANY_TEXT = r'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*'
+ANYTHING = r".*"
 UNMARKED = r'[^"\\\x00-\x1f#]+'
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 ID = r"[A-Za-z0-9\-.]{1,64}"
@@ -74,7 +78,6 @@ MOST_BYTES = 10_000
 MOST_PIECES = 400
 # Numbers that lie this near a limit are compared with it exactly.
 NEAR = 1e-9
-
 # Cells that are the same in many rows.
 SAME = pl.Categorical()
 SAID_CELLS = ("code", "code_system", "test_name", "unit", "status", "laboratory")
@@ -143,32 +146,51 @@ class Said:
 class Known:
     """What lines of one form said: by their kept pieces, a row or more each.
 
-    ``usual`` are the other pieces of the first such line; ``prepared`` is made of what is known
-    when it is needed.
+    ``usual`` are those pieces of the first such line that nobody reads, without the ones in which a
+    later line differed; ``prepared`` is made of what is known when it is needed. ``n_found`` lines
+    were read by it.
     """
 
     kept: tuple[int, ...]
     usual: dict[int, str]
     said: dict[tuple[str, ...], list[Said]] = field(default_factory=dict)
     prepared: "Prepared | None" = None
+    n_found: int = 0
+
+    def of(self, pieces: list[str]) -> tuple[str, ...]:
+        """The kept ones of the pieces of a line."""
+        return tuple([pieces[at] for at in self.kept])
+
+    def piece(self, kept: tuple[str, ...], at: int) -> str:
+        """One of the kept pieces, or one that nobody reads, of a line that was loaded."""
+        return self.usual[at] if at in self.usual else kept[self.kept.index(at)]
+
+
+class Right(NamedTuple):
+    """What may stand in a column: a pattern, blank for clean texts, and at most so many bytes."""
+
+    name: str
+    pattern: str
+    most_bytes: int
 
 
 @dataclass(frozen=True)
 class Prepared:
     """What is known of a form, for many lines at once.
 
-    ``varying`` are the kept pieces that vary, with the number of what they say; no two have the
-    same pieces of the columns ``keys``. ``tables`` hold what they say of each row of a line.
+    ``own`` is what a line has for itself, ``marks`` are what some of its pieces begin with.
+    ``names`` are those of its place, of what stands before, in and behind ``own``. Some of this is
+    ``fixed``; of what is not ``known`` holds all that was said, with its number, and ``keys`` are
+    columns that tell it apart. What is a line's own has to be ``right``.
     """
 
-    is_as_long: pl.Expr
-    texts: list[pl.Expr]
-    is_like: pl.Expr
-    is_clean: pl.Expr
-    names: set[str]
-    unread: list[Place]
-    varying: pl.DataFrame
+    own: list[Own]
+    marks: list[tuple[int, str]]
+    names: list[str]
+    fixed: list[tuple[str, str]]
+    known: pl.DataFrame
     keys: list[str]
+    right: list[Right]
     tables: list[pl.DataFrame]
     cells: list[dict[str, pl.Expr]]
     said: list[list[Said]]
@@ -184,9 +206,9 @@ class AtOnce:
     """
 
     most_shapes: int = 64
-    fewest_lines: int = 100
+    fewest_lines: int = 10
     first_lines: int = 32
-    block_bytes: int = 16 * 1024 * 1024
+    block_bytes: int = 24 * 1024 * 1024
 
 
 USUALLY = AtOnce()
@@ -218,22 +240,27 @@ class Shapes:
 
     def plain(self, block: bytes) -> Plain:
         """The rows of the lines of a block that are like others, and the rest of its lines."""
-        pieces = self._pieces(block) if self._known else None
-        if pieces is None:
+        block_cut = cut(block) if self._known else None
+        if block_cut is None:
             return self._without_spoiled(block)
-        frames: list[pl.DataFrame] = []
-        is_left = pl.Series([True], dtype=pl.Boolean).new_from_index(0, pieces.height)
         for form, known in self._known.items():
-            lines = self._like(form, known, pieces, is_left)
-            if known.prepared and not lines.is_empty():
-                frames += self._rows(form, known.prepared, lines)
-                is_left.scatter(lines["at"], False)
-        return Plain(pieces.height, frames, is_left.arg_true().to_list())
+            most = self._max_cell_bytes // (2 * len(form.places))
+            known.prepared = known.prepared or prepared_for(form, known, most)
+        frames: list[pl.DataFrame] = []
+        is_left = pl.Series([True]).new_from_index(0, block_cut.n_line)
+        # What most lines are like is tried first.
+        for form, known in sorted(self._known.items(), key=lambda one: -one[1].n_found):
+            found = self._like(form, known, block_cut, is_left)
+            if known.prepared and not found.is_empty():
+                known.n_found += found.height
+                frames += self._rows(form, known.prepared, found)
+                is_left.scatter(found["at"], False)
+        return Plain(is_left.len(), frames, is_left.arg_true().to_list())
 
     def _without_spoiled(self, block: bytes) -> Plain:
-        """The same without the lines that spoil the cutting."""
+        """The same without the lines that are no text."""
         lines = split_lines(block)
-        clean = [at for at, line in enumerate(lines) if self._known and not is_spoiled(line)]
+        clean = [at for at, line in enumerate(lines) if self._known and is_text(line)]
         if not clean or len(clean) == len(lines):
             return Plain(len(lines), [], list(range(len(lines))))
         plain = self.plain(b"\n".join(lines[at] for at in clean) + b"\n")
@@ -242,62 +269,48 @@ class Shapes:
         left = set(range(len(lines))) - set(clean) | {clean[at] for at in plain.left}
         return Plain(len(lines), frames, sorted(left))
 
-    def _pieces(self, block: bytes) -> pl.DataFrame | None:
-        """Lines cut at their commas, a column a piece; None where a line spoils that."""
-        if block.startswith(BOM) or has_comma_at_end(block):
-            return None
-        own = set().union(*map(own_pieces, self._known))
-        # Kept pieces are few different ones: as numbers of a list they cost half.
-        few = pl.Categorical(pl.Categories.random())
-        width = max(form.n_piece for form in self._known) + 1
-        try:
-            pieces = pl.read_csv(
-                block,
-                has_header=False,
-                separator=",",
-                quote_char=None,
-                schema={column(at): pl.String if at in own else few for at in range(width)},
-                missing_columns="insert",
-                extra_columns="ignore",
-            )
-        except pl.exceptions.ComputeError:
-            return None
-        return pieces.with_row_index("at")
-
-    def _like(
-        self, form: Form, known: Known, pieces: pl.DataFrame, is_left: pl.Series
-    ) -> pl.DataFrame:
-        """The lines of a form whose kept pieces are known: texts, elements, number of the said."""
-        most = self._max_cell_bytes // (2 * len(form.places))
-        known.prepared = prepared = known.prepared or prepared_for(form, known, most)
-        pieces = pieces.with_columns(is_here=is_left & prepared.is_as_long)
-        n_here = pieces["is_here"].sum()
-        if n_here < self._how.fewest_lines:
+    def _like(self, form: Form, known: Known, block: Cut, is_left: pl.Series) -> pl.DataFrame:
+        """Of the lines that are left those of a form whose kept pieces are known: their texts."""
+        prepared = known.prepared
+        at = (is_left & (block.n_piece == form.n_piece)).arg_true()
+        if prepared is None or at.len() < self._how.fewest_lines:
             return pl.DataFrame()
-        if n_here < pieces.height / 2:
-            pieces = pieces.filter("is_here").rechunk()
-        # What nobody reads is the same in nearly all lines.
-        is_other = pieces.select(
-            (pl.col(column(place.piece)).ne_missing(known.usual[place.piece]) & pl.col("is_here"))
-            .any()
-            .alias(str(at))
-            for at, place in enumerate(prepared.unread)
+        for piece, before in self._marks(form, prepared):
+            is_here = block.piece(block.first.gather(at), piece).str.starts_with(before)
+            at = at.filter(is_here)
+            if at.len() < self._how.fewest_lines:
+                return pl.DataFrame()
+        first = block.first.gather(at)
+        places = [block.places(first, own) for own in prepared.own]
+        is_right = reduce(and_, (block.are_texts(*place) for place in places))
+        if not is_right.all():
+            at = at.filter(is_right)
+            places = [(start.filter(is_right), end.filter(is_right)) for start, end in places]
+        if at.is_empty():
+            return pl.DataFrame()
+        found = known_ones(
+            pl.DataFrame(
+                dict(zip(prepared.names, [at, *block.stretches(at, places)], strict=True))
+            ),
+            prepared,
         )
-        others = [place for place, (other,) in zip(prepared.unread, is_other, strict=True) if other]
-        is_like = pl.all_horizontal(
-            "is_here", prepared.is_like, *[stands(one, most) for one in others]
-        )
-        lines = (
-            pieces.lazy()
-            .select(*prepared.texts, is_like=is_like)
-            .filter(pl.col("is_like") & prepared.is_clean)
-            .pipe(known_ones, prepared, pieces.schema)
-            .collect(engine="in-memory")
-        )
+        if not are_right(found, prepared.right):
+            found = found.filter(*[is_right_text(*one) for one in prepared.right])
         referring = [name for name in LOOKED_UP if name in prepared.names]
         for name in [*[region.name for region in form.regions], *referring]:
-            lines = self._followed(name, lines)
-        return lines
+            found = self._followed(name, found)
+        return found
+
+    def _marks(self, form: Form, prepared: Prepared) -> list[tuple[int, str]]:
+        """With what a piece has to begin so that a line is of no other form of as many pieces."""
+        others = [
+            set(known.prepared.marks)
+            for other, known in self._known.items()
+            if known.prepared and other.n_piece == form.n_piece and other != form
+        ]
+        if not others:
+            return []
+        return [min(prepared.marks, key=lambda mark: (sum(mark in one for one in others), mark))]
 
     def _followed(self, name: str, lines: pl.DataFrame) -> pl.DataFrame:
         """Elements and ids as what they refer to, without the lines where that is not clear."""
@@ -404,22 +417,31 @@ class Shapes:
             own = own_pieces(form)
             self._known[form] = Known(
                 tuple(at for at in range(form.n_piece) if at not in own),
-                {place.piece: pieces[place.piece] for place in form.places},
+                {place.piece: pieces[place.piece] for place in form.places if not place.name},
             )
         known = self._known[form]
-        kept = tuple(pieces[at] for at in known.kept)
+        kept = known.of(pieces)
         if kept not in known.said:
             self.n_said += 1
             known.prepared = None
             known.said[kept] = said
 
     def _is_known(self, pieces: list[str]) -> bool:
-        """Whether a line has the kept pieces of one that was loaded before."""
-        return any(
-            tuple([pieces[at] for at in known.kept]) in known.said
-            for form, known in self._known.items()
-            if form.n_piece == len(pieces)
-        )
+        """Whether a line has the kept pieces of one that was loaded before.
+
+        Where it differs from that one otherwise is remembered.
+        """
+        for form, known in self._known.items():
+            if form.n_piece == len(pieces) and known.of(pieces) in known.said:
+                different = {at for at, piece in known.usual.items() if pieces[at] != piece}
+                if different:
+                    self.n_said += 1
+                    known.prepared = None
+                    known.usual = {
+                        at: piece for at, piece in known.usual.items() if at not in different
+                    }
+                return True
+        return False
 
     def _said(
         self, form: Form, observation: Json, rows: list[Row], texts: dict[str, str]
@@ -462,42 +484,109 @@ class Shapes:
 
 def prepared_for(form: Form, known: Known, most_bytes: int) -> Prepared:
     """What is known of a form; ``most_bytes`` is the longest text that a place may hold."""
-    is_like = []
-    varying: dict[str, pl.Series] = {}
-    for at, pieces in zip(known.kept, zip(*known.said, strict=True), strict=True):
-        if len(set(pieces)) == 1:
-            is_like.append(pl.col(column(at)) == pieces[0])
+    own = owned(form, known)
+    names, fixed, varying = ["at"], [], {}
+    for nth, stretch in enumerate(stretches_of(form, known)):
+        names += [f"stretch{nth}", *[one.name for one in own[nth : nth + 1]]]
+        if len(set(stretch)) == 1:
+            fixed.append((f"stretch{nth}", stretch[0]))
         else:
-            varying[column(at)] = pl.Series(pieces, dtype=pl.String)
-    texts = [pl.col("at"), *[pl.col(name) for name in varying]]
-    is_clean = []
-    for place in form.places:
-        if place.name:
-            cut = (place.piece, place.piece, place.before, place.after)
-            is_like.append(surrounded(*cut))
-            texts.append(between(*cut).alias(place.name))
-            is_clean.append(fits(pl.col(place.name), place.pattern, most_bytes))
-    for region in form.regions:
-        is_like.append(surrounded(*region[1:]))
-        texts.append(between(*region[1:]).alias(region.name))
-        is_clean.append(pl.col(region.name).str.len_bytes() <= most_bytes)
+            varying[f"stretch{nth}"] = stretch
     said = list(known.said.values())
-    varying["said"] = pl.Series(range(len(said)), dtype=pl.UInt32)
-    pieces_known = pl.DataFrame(varying)
     by_row = [[one[nth] for one in said] for nth in range(len(form.rows))]
     return Prepared(
-        pl.col(column(form.n_piece - 1)).is_not_null() & pl.col(column(form.n_piece)).is_null(),
-        texts,
-        pl.all_horizontal(is_like),
-        pl.all_horizontal(is_clean),
-        {place.name for place in form.places},
-        [place for place in form.places if not place.name],
-        pieces_known,
-        keys_of(pieces_known),
+        own,
+        [(place.piece, place.before) for place in form.places if place.name],
+        names,
+        fixed,
+        pl.DataFrame(
+            [pl.Series(name, stretch, pl.String) for name, stretch in varying.items()]
+            + [pl.Series("said", range(len(said)), pl.UInt32)]
+        ),
+        keys_of(varying, len(said)),
+        [Right(one.name, one.pattern, most_bytes) for one in own],
         [table_of(of_row) for of_row in by_row],
         [cells_of(form, nth, of_row) for nth, of_row in enumerate(by_row)],
         said,
     )
+
+
+def owned(form: Form, known: Known) -> list[Own]:
+    """What a line has for itself, in its order."""
+    own = [
+        Own(
+            place.name or column(place.piece), place.piece, place.piece,
+            len(place.before.encode()), len(place.after.encode()), place.pattern,
+        )
+        for place in form.places
+        if place.piece not in known.usual
+    ]  # fmt: skip
+    own += [
+        Own(name, first, last, len(before.encode()), len(after.encode()), ANYTHING)
+        for name, first, last, before, after in form.regions
+    ]
+    return sorted(own, key=lambda one: one.first)
+
+
+def ended(form: Form, at: int, text: str) -> str:
+    """The end of a piece with what ends the piece."""
+    return text + ("," if at + 1 < form.n_piece else "\n")
+
+
+def stretches_of(form: Form, known: Known) -> list[list[str]]:
+    """What stands before, between and behind what a line has for itself, in each of the known."""
+    found: list[list[str]] = []
+    text = [""] * len(known.said)
+    places = {place.piece: place for place in form.places if place.piece not in known.usual}
+    regions = {region.first: region for region in form.regions}
+    at = 0
+    while at < form.n_piece:
+        own = places.get(at) or regions.get(at)
+        if own is None:
+            text = [
+                one + ended(form, at, known.piece(pieces, at))
+                for one, pieces in zip(text, known.said, strict=True)
+            ]
+        else:
+            found.append([one + own.before for one in text])
+            at = own.last if isinstance(own, Region) else at
+            text = [ended(form, at, own.after)] * len(text)
+        at += 1
+    return [*found, text]
+
+
+def are_right(lines: pl.DataFrame, right: list[Right]) -> bool:
+    """Whether all texts of all lines are as they have to be; False where that is not sure.
+
+    Behind each other they are looked through at once. None of them holds an end of a line.
+    """
+    if lines.is_empty():
+        return True
+    wanted: list[pl.Expr] = []
+    for name, pattern, most_bytes in right:
+        sizes = pl.col(name).str.len_bytes()
+        wanted.append((sizes.max() <= most_bytes).alias(f"{name} size"))
+        if not pattern:
+            wanted.append((sizes.min() > 0).alias(f"{name} blank"))
+        elif pattern != ANYTHING:
+            joined = pl.col(name).str.join("\n")
+            each = f"(?:{pattern})"
+            wanted.append(joined.str.contains(f"^{each}(?:\n{each})*$").alias(name))
+    if not all(lines.select(wanted).row(0)):
+        return False
+    clean = [pl.col(name).str.join("") for name, pattern, _ in right if not pattern]
+    texts = [text.encode() for text in lines.select(clean).row(0)]
+    return all(len(text.translate(None, UNCLEAN_BYTES)) == len(text) for text in texts)
+
+
+def is_right_text(name: str, pattern: str, most_bytes: int) -> pl.Expr:
+    """Whether a text is a clean one, or as a pattern has it, and not too long."""
+    text = pl.col(name)
+    if not pattern:
+        is_as_it_has_to_be = (text != "") & ~text.str.contains(UNCLEAN)
+    else:
+        is_as_it_has_to_be = text.str.contains(f"^(?:{pattern})$")
+    return is_as_it_has_to_be & (text.str.len_bytes() <= most_bytes)
 
 
 def table_of(said: list[Said]) -> pl.DataFrame:
@@ -543,28 +632,37 @@ def cells_of(form: Form, nth: int, said: list[Said]) -> dict[str, pl.Expr]:
     } | {name: pl.col(name) for name in SAID_CELLS}
 
 
-def keys_of(varying: pl.DataFrame) -> list[str]:
-    """Columns that tell the rows apart: comparing few and looking at the others is cheaper."""
+def keys_of(varying: dict[str, list[str]], n_said: int) -> list[str]:
+    """The columns that tell apart what lines say: comparing few is cheaper."""
     keys: list[str] = []
-    n_different = 1
-    while n_different < varying.height:
-        rest = [name for name in varying.columns[:-1] if name not in keys]
-        best = max(rest, key=lambda name: varying.n_unique([*keys, name]))
+    told: list[tuple[str, ...]] = [()] * n_said
+    while len(set(told)) < n_said:
+        best = max(
+            (name for name in varying if name not in keys),
+            key=lambda name: len(set(zip(told, varying[name], strict=True))),
+        )
         keys.append(best)
-        n_different = varying.n_unique(keys)
+        told = [(*one, text) for one, text in zip(told, varying[best], strict=True)]
     return keys
 
 
-def known_ones(lines: pl.LazyFrame, prepared: Prepared, kinds: pl.Schema) -> pl.LazyFrame:
-    """The lines whose kept pieces that vary are known, with the number of what they say."""
-    *names, _ = prepared.varying.columns
-    if not names:
+def known_ones(lines: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
+    """The lines that say what is known, beside what is their own, with its number."""
+    is_same = [pl.col(name) == text for name, text in prepared.fixed]
+    are_same = lines.select_seq(pl.all_horizontal(True, *is_same)).to_series()
+    lines = lines.drop(name for name, _ in prepared.fixed)
+    if not are_same.all():
+        lines = lines.filter(are_same)
+    if not prepared.keys:
         return lines.with_columns(said=pl.lit(0, pl.UInt32))
-    known = prepared.varying.lazy().with_columns(pl.col(name).cast(kinds[name]) for name in names)
-    found = lines.join(known, on=prepared.keys, how="inner", suffix=" known", maintain_order="left")
-    for name in set(names) - set(prepared.keys):
-        found = found.filter(pl.col(name) == pl.col(f"{name} known"))
-    return found
+    found = lines.join(
+        prepared.known, on=prepared.keys, how="inner", suffix=" known", maintain_order="left"
+    )
+    others = sorted({*prepared.known.columns} - {"said", *prepared.keys})
+    is_same = [pl.col(name) == pl.col(f"{name} known") for name in others]
+    are_same = found.select_seq(pl.all_horizontal(True, *is_same)).to_series()
+    found = found.select("at", "said", *[one.name for one in prepared.own])
+    return found if are_same.all() else found.filter(are_same)
 
 
 def range_of(element: Json) -> Json | None:
@@ -593,34 +691,6 @@ def limits_of(ranged: Json | None) -> tuple[float | None, float | None]:
         max(sides["low"], default=None) if "H" in called else None,
         min(sides["high"], default=None) if "L" in called else None,
     )
-
-
-# Lines
-
-
-def split_lines(block: bytes) -> list[bytes]:
-    """The lines of a block without their ends; the last one may have none."""
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def is_spoiled(line: bytes) -> bool:
-    """Whether a line spoils the cutting of its neighbours, or would not be seen as it is."""
-    if line.startswith(BOM) or line.endswith((b",", b",\r")):
-        return True
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def has_comma_at_end(block: bytes) -> bool:
-    """Whether a line ends with a comma, which would not be seen between the pieces."""
-    is_at_end = block.endswith((b",", b",\r")) or re.search(rb",\n", block)
-    return bool(is_at_end) or (b"\r" in block and re.search(rb",\r\n", block) is not None)
 
 
 # Forms
@@ -802,35 +872,3 @@ def is_saying(path: Path) -> bool:
 def column(at: int) -> str:
     """The name of a piece's column."""
     return f"piece{at}"
-
-
-def surrounded(first: int, last: int, before: str, after: str) -> pl.Expr:
-    """Whether pieces begin and end as they have to, and not with the same letters."""
-    start, end = pl.col(column(first)).str, pl.col(column(last)).str
-    is_right = start.starts_with(before) & end.ends_with(after)
-    if first < last:
-        return is_right
-    return is_right & (start.len_bytes() >= len(before.encode()) + len(after.encode()))
-
-
-def between(first: int, last: int, before: str, after: str) -> pl.Expr:
-    """What stands in pieces between two texts that surround it."""
-    pieces = [pl.col(column(at)) for at in range(first, last + 1)]
-    whole = pieces[0] if first == last else pl.concat_str(pieces, separator=",")
-    found = whole.str.slice(len(before)) if before else whole
-    return found.str.head(-len(after)) if after else found
-
-
-def stands(place: Place, most_bytes: int) -> pl.Expr:
-    """Whether a piece has something between what it has to have, and nothing else."""
-    cut = (place.piece, place.piece, place.before, place.after)
-    return surrounded(*cut) & fits(between(*cut), place.pattern, most_bytes)
-
-
-def fits(said: pl.Expr, pattern: str, most_bytes: int) -> pl.Expr:
-    """Whether a text is a clean one, or as a pattern has it, and not too long."""
-    if not pattern:
-        is_right = (said != "") & ~said.str.contains(UNCLEAN)
-    else:
-        is_right = said.str.contains(f"^(?:{pattern})$")
-    return is_right & (said.str.len_bytes() <= most_bytes)

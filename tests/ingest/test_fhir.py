@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from b12screen.ingest import accounts, checks
 from b12screen.ingest.delimited import FileRefused
 from b12screen.ingest.fhir import FhirFile, Indexed, fhir_rows, line_outcomes
+from b12screen.ingest.fhir_lines import split_lines
 from b12screen.ingest.fhir_resource import Reader, Row
-from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Shapes, split_lines
+from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Shapes
 from b12screen.ingest.hl7v2_cells import dialect
 from b12screen.ingest.keeping import kept
 from b12screen.ingest.recognise import Extract
