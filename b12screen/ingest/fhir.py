@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from b12screen.ingest.delimited import BOM, CHUNK, FileRefused, Parts
-from b12screen.ingest.fhir_lines import split_lines
+from b12screen.ingest.fhir_lines import holds, split_lines
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     URN,
@@ -169,36 +169,41 @@ class Lines:
 
     def read(self, block: bytes, n_before: int) -> int:
         """The rows of a block, the first line of which comes after so many; how many it holds."""
-        n_line, n_first = 0, self.how.first_lines
-        while block:
-            plain = self.shapes.plain(block)
-            lines = split_lines(block) if plain.left else []
+        n_line, n_first, start = 0, self.how.first_lines, 0
+        while start < len(block):
+            rest = block[start:] if start else block
+            plain = self.shapes.plain(rest)
             if plain.frames:
-                self._read_like(plain, lines, n_before + n_line, n_first)
+                self._read_like(plain, n_before + n_line, n_first)
                 return n_line + plain.n_line
-            n_read = self._read_unlike(lines, n_before + n_line, n_first)
-            block = b"".join(line + b"\n" for line in lines[n_read:])
+            may_learn = plain.n_line >= self.how.fewest_lines
+            n_read, n_byte = self._read_unlike(rest, n_before + n_line, n_first, may_learn)
+            start += n_byte
             n_line += n_read
             n_first *= 2
         return n_line
 
-    def _read_unlike(self, lines: list[bytes], n_before: int, n_first: int) -> int:
-        """Lines by themselves, ``n_first`` and until something was learnt; how many."""
+    def _read_unlike(
+        self, block: bytes, n_before: int, n_first: int, may_learn: bool
+    ) -> tuple[int, int]:
+        """Lines by themselves, ``n_first`` and until something was learnt; how many, and bytes."""
         n_said = self.shapes.n_said
-        n_read = 0
-        for line in lines:
-            if n_read >= n_first and self.shapes.n_said > n_said:
-                break
+        n_read = start = 0
+        while start < len(block) and (n_read < n_first or self.shapes.n_said == n_said):
+            end = block.find(b"\n", start)
+            line = block[start:end] if end >= 0 else block[start:]
+            start = end + 1 if end >= 0 else len(block)
             n_read += 1
-            outcomes = self._loaded(line, len(lines) >= self.how.fewest_lines)
+            outcomes = self._loaded(line, may_learn)
             self.written.n_record += self.written.add_line(
                 self.written.n_record, n_before + n_read, outcomes, line
             )
-        return n_read
+        return n_read, start
 
-    def _read_like(self, plain: Plain, lines: list[bytes], n_before: int, n_first: int) -> None:
+    def _read_like(self, plain: Plain, n_before: int, n_first: int) -> None:
         """Lines that are plain, and the others: a few first, as more may be like these."""
-        n_line, frames, left = plain.n_line, plain.frames, plain.left
+        n_line, frames, lines = plain.n_line, plain.frames, plain.left
+        left = list(lines)
         outcomes: dict[int, tuple[bytes, list[Outcome]]] = {}
         while left:
             n_said = self.shapes.n_said
@@ -213,9 +218,10 @@ class Lines:
                 plain = self.shapes.plain(b"".join(lines[at] + b"\n" for at in left))
                 where = pl.Series(left, dtype=pl.UInt32)
                 frames += [one.with_columns(at=where.gather(one["at"])) for one in plain.frames]
+                still = [left[at] for at in plain.left] if plain.frames else left
                 # Where that was of little use the next time has to be rarer.
-                n_first *= 1 if len(plain.left) < len(left) / 2 else 4
-                left = [left[at] for at in plain.left]
+                n_first *= 1 if len(still) < len(left) / 2 else 4
+                left = still
         self.written.add_lines(n_before, n_line, frames, outcomes)
 
     def _loaded(self, line: bytes, may_learn: bool) -> list[Outcome]:
@@ -481,7 +487,7 @@ class Indexed:
 
     def _resources(self) -> Iterator[tuple[dict[str, Any], str]]:
         for block in blocks(self.path, BLOCK, self.most_bytes):
-            if INDEXED.search(block) is None:
+            if not holds(block, INDEXED):
                 continue
             for line in split_lines(block):
                 if INDEXED.search(line) is None or len(line) >= self.most_bytes:

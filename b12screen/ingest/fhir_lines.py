@@ -3,6 +3,7 @@
 Refuses what is not UTF-8. Whatever a comma stands in, it ends a piece: this knows nothing of JSON.
 """
 
+import re
 from dataclasses import dataclass
 from itertools import chain
 
@@ -44,20 +45,19 @@ class Cut:
 
     def piece(self, first: pl.Series, at: int) -> pl.Series:
         """One of the pieces of lines with these first ones, without what ends it."""
-        start, end = self.ends.gather(first + at) + 1, self.ends.gather(first + at + 1)
-        return self._stretches([start, end])[0]
+        return self._stretches([self.ends[first + at] + 1, self.ends[first + (at + 1)]])[0]
 
     def places(self, first: pl.Series, own: "Own") -> tuple[pl.Series, pl.Series]:
         """Where in the block something begins and ends, of lines with these first pieces."""
-        start = self.ends.gather(first + own.first) + (own.n_before + 1)
-        return start, self.ends.gather(first + (own.last + 1)) - own.n_after
+        start, end = self.ends[first + own.first], self.ends[first + (own.last + 1)]
+        return start + (own.n_before + 1), end - own.n_after
 
     def are_texts(self, start: pl.Series, end: pl.Series) -> pl.Series:
         """Whether places are in their order, and none is within a letter."""
         is_right = start <= end
         if not self.is_ascii:
             for place in (start, end):
-                value = self.values.gather(place.clip(0, self.values.len() - 1))
+                value = self.values[place.clip(0, self.values.len() - 1)]
                 is_right &= (value < CONTINUES) | (value >= BEGINS)
         return is_right
 
@@ -68,8 +68,8 @@ class Cut:
 
         The lines, and the places in each, have to be in their order, and ``are_texts``.
         """
-        first = self.first.gather(at)
-        start, end = self.ends.gather(first), self.ends.gather(first + self.n_piece.gather(at))
+        first = self.first[at]
+        start, end = self.ends[first], self.ends[first + self.n_piece[at]]
         return self._stretches([start + 1, *chain(*places), end + 1])
 
     def _stretches(self, bounds: list[pl.Series]) -> list[pl.Series]:
@@ -79,13 +79,17 @@ class Cut:
             for nth, (start, end) in enumerate(zip(bounds[::2], bounds[1::2], strict=True))
         ]
         # What stands between two lines is one of the texts, too.
-        by_line = pl.DataFrame(pairs).select(pl.concat_arr(pl.all())).to_series().rechunk()
+        by_line = pl.DataFrame(pairs).select_seq(pl.concat_arr(pl.all())).to_series().rechunk()
         (_, offsets) = by_line.to_arrow().flatten().buffers()
         n_text = max(0, len(bounds) * by_line.len() - 1)
         found = pl.Series(
             pa.StringArray.from_buffers(n_text, offsets, pa.py_buffer(self.block)), dtype=pl.String
         )
-        return [found.gather_every(len(bounds), nth) for nth in range(len(bounds) - 1)]
+        every = [
+            pl.nth(0).gather_every(len(bounds), nth).alias(str(nth))
+            for nth in range(len(bounds) - 1)
+        ]
+        return found.to_frame().select_seq(every).get_columns()
 
 
 @dataclass(frozen=True)
@@ -118,21 +122,17 @@ def cut(block: bytes) -> Cut | None:
     values = pl.Series(
         pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)]), dtype=pl.UInt8
     )
-    is_line_end = values == LINE_END
-    is_end = is_line_end | (values == COMMA)
-    last = is_line_end.filter(is_end).arg_true()
+    count = pl.int_range(min(STRIDE, len(block)), dtype=pl.Int32, eager=True)
+    ends, are_last = [pl.Series([-1], dtype=pl.Int32)], []
+    for start in range(0, len(block), STRIDE):
+        part = values.slice(start, STRIDE)
+        is_line_end = part == LINE_END
+        is_end = is_line_end | (part == COMMA)
+        ends.append(count.head(part.len()).filter(is_end) + start)
+        are_last.append(is_line_end.filter(is_end))
+    last = pl.concat(are_last, rechunk=True).arg_true()
     first = pl.concat([pl.Series([0], dtype=last.dtype), last.head(-1) + 1], rechunk=True)
-    return Cut(block, values, is_ascii, places(is_end), first, last - first + 1)
-
-
-def places(is_so: pl.Series) -> pl.Series:
-    """Where something is so, with -1 at the beginning."""
-    count = pl.int_range(min(STRIDE, is_so.len()), dtype=pl.Int32, eager=True)
-    found = [pl.Series([-1], dtype=pl.Int32)]
-    for start in range(0, is_so.len(), STRIDE):
-        part = is_so.slice(start, STRIDE)
-        found.append(count.head(part.len()).filter(part) + start)
-    return pl.concat(found, rechunk=True)
+    return Cut(block, values, is_ascii, pl.concat(ends, rechunk=True), first, last - first + 1)
 
 
 def is_text(line: bytes) -> bool:
@@ -150,3 +150,18 @@ def split_lines(block: bytes) -> list[bytes]:
     if not lines[-1]:
         lines.pop()
     return lines
+
+
+def n_lines(block: bytes) -> int:
+    """How many lines a block has; the last one may have no end."""
+    return block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def holds(block: bytes, pattern: re.Pattern[bytes]) -> bool:
+    """Whether a pattern fits anywhere in a block."""
+    if not block.isascii():
+        return pattern.search(block) is not None
+    # Three times as fast.
+    (_, bounds) = pa.array([0, len(block)], pa.int64()).buffers()
+    whole = pa.LargeStringArray.from_buffers(1, bounds, pa.py_buffer(block))
+    return bool(pl.Series(whole, dtype=pl.String).str.contains(pattern.pattern.decode()).item())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from b12screen.ingest.fhir_lines import Cut, Own, cut, is_text, split_lines
+from b12screen.ingest.fhir_lines import Cut, Own, cut, is_text, n_lines, split_lines
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     LATER_VERSIONS,
@@ -216,14 +216,15 @@ USUALLY = AtOnce()
 
 @dataclass(frozen=True)
 class Plain:
-    """Rows with the positions ``at`` of their lines; ``left`` are the lines to be loaded.
+    """Rows with the positions ``at`` of their lines; ``left`` are the others, by theirs.
 
-    Every frame has a row for each of some lines, ``nth`` says which of theirs.
+    Every frame has a row for each of some lines, ``nth`` says which of theirs. Where there are no
+    frames all lines are left, and ``left`` is empty.
     """
 
     n_line: int
     frames: list[pl.DataFrame]
-    left: list[int]
+    left: dict[int, bytes]
 
 
 class Shapes:
@@ -239,8 +240,10 @@ class Shapes:
         self._referred: dict[str, dict[str, str | None]] = {name: {} for name in REFERRED}
 
     def plain(self, block: bytes) -> Plain:
-        """The rows of the lines of a block that are like others, and the rest of its lines."""
-        block_cut = cut(block) if self._known else None
+        """The rows of the lines of a block that are like others, and the rest if there are any."""
+        if not self._known:
+            return Plain(n_lines(block), [], {})
+        block_cut = cut(block)
         if block_cut is None:
             return self._without_spoiled(block)
         for form, known in self._known.items():
@@ -255,19 +258,27 @@ class Shapes:
                 known.n_found += found.height
                 frames += self._rows(form, known.prepared, found)
                 is_left.scatter(found["at"], False)
-        return Plain(is_left.len(), frames, is_left.arg_true().to_list())
+        if not frames:
+            return Plain(is_left.len(), [], {})
+        lines = split_lines(block) if b"\r" in block else None
+        left = is_left.arg_true().to_list()
+        return Plain(
+            is_left.len(), frames, {at: lines[at] if lines else block_cut.raw(at) for at in left}
+        )
 
     def _without_spoiled(self, block: bytes) -> Plain:
         """The same without the lines that are no text."""
         lines = split_lines(block)
-        clean = [at for at, line in enumerate(lines) if self._known and is_text(line)]
-        if not clean or len(clean) == len(lines):
-            return Plain(len(lines), [], list(range(len(lines))))
+        clean = [at for at, line in enumerate(lines) if is_text(line)]
+        if not clean:
+            return Plain(len(lines), [], {})
         plain = self.plain(b"\n".join(lines[at] for at in clean) + b"\n")
+        if not plain.frames:
+            return Plain(len(lines), [], {})
         places = pl.Series(clean, dtype=pl.UInt32)
         frames = [frame.with_columns(at=places.gather(frame["at"])) for frame in plain.frames]
         left = set(range(len(lines))) - set(clean) | {clean[at] for at in plain.left}
-        return Plain(len(lines), frames, sorted(left))
+        return Plain(len(lines), frames, {at: lines[at] for at in sorted(left)})
 
     def _like(self, form: Form, known: Known, block: Cut, is_left: pl.Series) -> pl.DataFrame:
         """Of the lines that are left those of a form whose kept pieces are known: their texts."""
@@ -276,11 +287,11 @@ class Shapes:
         if prepared is None or at.len() < self._how.fewest_lines:
             return pl.DataFrame()
         for piece, before in self._marks(form, prepared):
-            is_here = block.piece(block.first.gather(at), piece).str.starts_with(before)
+            is_here = block.piece(block.first[at], piece).str.starts_with(before)
             at = at.filter(is_here)
             if at.len() < self._how.fewest_lines:
                 return pl.DataFrame()
-        first = block.first.gather(at)
+        first = block.first[at]
         places = [block.places(first, own) for own in prepared.own]
         is_right = reduce(and_, (block.are_texts(*place) for place in places))
         if not is_right.all():
@@ -572,11 +583,12 @@ def are_right(lines: pl.DataFrame, right: list[Right]) -> bool:
             joined = pl.col(name).str.join("\n")
             each = f"(?:{pattern})"
             wanted.append(joined.str.contains(f"^{each}(?:\n{each})*$").alias(name))
-    if not all(lines.select(wanted).row(0)):
-        return False
-    clean = [pl.col(name).str.join("") for name, pattern, _ in right if not pattern]
-    texts = [text.encode() for text in lines.select(clean).row(0)]
-    return all(len(text.translate(None, UNCLEAN_BYTES)) == len(text) for text in texts)
+    clean = [pl.col(name).str.join("").alias(name) for name, pattern, _ in right if not pattern]
+    found = lines.select_seq(*clean, *wanted).row(0)
+    texts = [text.encode() for text in found[: len(clean)]]
+    return all(found[len(clean) :]) and all(
+        len(text.translate(None, UNCLEAN_BYTES)) == len(text) for text in texts
+    )
 
 
 def is_right_text(name: str, pattern: str, most_bytes: int) -> pl.Expr:

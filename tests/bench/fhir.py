@@ -15,8 +15,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.bench.bench import measured
-
 FLOOR = """
 import sys
 import duckdb
@@ -126,6 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.read is not None:
         read(options.read, options.exactly)
         return 0
+    # What makes extracts is no part of reading them, and takes its time to be imported.
+    from tests.bench.bench import measured
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "observations.ndjson"
         observations(path, options.rows, options.panels, options.shapes, seed=1)
