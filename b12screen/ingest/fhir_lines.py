@@ -15,7 +15,10 @@ COMMA, LINE_END = b",\n"
 CONTINUES, BEGINS = 0x80, 0xC0
 # So many bytes are looked through at once: what is noted of them stays in the processor's memory.
 STRIDE = 1024 * 1024
+# Of two places in one number the second.
 HALF = 1 << 32
+# Places are numbers of 31 bits.
+MOST_BYTES_CUT = (1 << 31) - 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ class Own:
 def cut(block: bytes) -> Cut | None:
     """A block at the ends of its lines, LF or CRLF, and at their commas; None where it is no UTF-8.
 
-    Every line ends with LF, as if it had been sent so.
+    It holds something, and ``MOST_BYTES_CUT`` at most. Every line ends with LF, as if it
+    had been sent so.
     """
     is_ascii = block.isascii()
     if not is_ascii and not is_text(block):

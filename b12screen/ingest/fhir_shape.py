@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from b12screen.ingest.fhir_lines import Cut, Own, cut, is_text, n_lines, split_lines
+from b12screen.ingest.fhir_lines import MOST_BYTES_CUT, Cut, Own, cut, is_text, n_lines, split_lines
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
     LATER_VERSIONS,
@@ -241,7 +241,7 @@ class Shapes:
 
     def plain(self, block: bytes) -> Plain:
         """The rows of the lines of a block that are like others, and the rest if there are any."""
-        if not self._known:
+        if not self._known or len(block) > MOST_BYTES_CUT:
             return Plain(n_lines(block), [], {})
         block_cut = cut(block)
         if block_cut is None:
@@ -270,7 +270,7 @@ class Shapes:
         """The same without the lines that are no text."""
         lines = split_lines(block)
         clean = [at for at, line in enumerate(lines) if is_text(line)]
-        if not clean:
+        if not clean or len(clean) == len(lines):
             return Plain(len(lines), [], {})
         plain = self.plain(b"\n".join(lines[at] for at in clean) + b"\n")
         if not plain.frames:

@@ -27,6 +27,7 @@ READERS = (
     "b12screen.ingest.delimited",
     "b12screen.ingest.hl7v2_cells",
     "b12screen.ingest.hl7v2",
+    "b12screen.ingest.fhir_lines",
     "b12screen.ingest.fhir_shape",
     "b12screen.ingest.fhir_resource",
     "b12screen.ingest.fhir",
