@@ -305,7 +305,7 @@ class Written:
         for at, record in zip(places, before.gather(places), strict=True):
             line, outcomes = loaded_lines[at]
             self.add_line(record, n_before + at + 1, outcomes, line)
-        self._add_plain(pl.concat(plain, how="vertical_relaxed"), before, n_before)
+        self._add_plain(pl.concat(plain, how="diagonal_relaxed"), before, n_before)
         self.n_record += int(n_row.sum())
 
     def _add_plain(self, rows: pl.DataFrame, before: pl.Series, n_before: int) -> None:
@@ -317,7 +317,9 @@ class Written:
             pl.Series("record", before.gather(rows["at"]) + rows["nth"] + 1),
             pl.Series("line", rows["at"].cast(pl.Int64) + n_before + 1),
         )
-        whole = rows.filter(pl.col("result_key") != "").select(pl.col(WHOLE))
+        whole = pl.DataFrame()
+        if "result_key" in rows.columns:
+            whole = rows.select(WHOLE).drop_nulls("result_key")
         for title, part in (("rows", rows.select(*PLACE, *COLUMNS["labs"])), ("whole", whole)):
             if not part.is_empty():
                 # Read once, in this night.

@@ -218,7 +218,8 @@ USUALLY = AtOnce()
 class Plain:
     """Rows with the positions ``at`` of their lines; ``left`` are the others, by theirs.
 
-    Every frame has a row for each of some lines, ``nth`` says which of theirs. Where there are no
+    Every frame has a row for each of some lines, ``nth`` says which of theirs; a ``result_key``
+    have only rows that are kept as all results of one observation. Where there are no
     frames all lines are left, and ``left`` is empty.
     """
 
@@ -260,8 +261,9 @@ class Shapes:
                 is_left.scatter(found["at"], False)
         if not frames:
             return Plain(is_left.len(), [], {})
-        lines = split_lines(block) if b"\r" in block else None
         left = is_left.arg_true().to_list()
+        # Where ends of lines were changed for the cutting a line is looked for as it was sent.
+        lines = split_lines(block) if left and b"\r" in block else None
         return Plain(
             is_left.len(), frames, {at: lines[at] if lines else block_cut.raw(at) for at in left}
         )
@@ -633,7 +635,6 @@ def cells_of(form: Form, nth: int, said: list[Said]) -> dict[str, pl.Expr]:
     return {
         "nth": pl.lit(nth, pl.Int64),
         "segment": pl.lit(segment, SAME),
-        "result_key": pl.col("id") if form.is_whole else blank,
         "result_id": key,
         "patient_id": own("person", "subject"),
         "collected_at": pl.col("collected"),
@@ -641,6 +642,7 @@ def cells_of(form: Form, nth: int, said: list[Said]) -> dict[str, pl.Expr]:
         "specimen": own("specimen_word", "specimen_id", "specimen"),
         "value": value,
         "clinic_id": own("encounter_id", "encounter"),
+        **({"result_key": pl.col("id")} if form.is_whole else {}),
     } | {name: pl.col(name) for name in SAID_CELLS}
 
 
