@@ -84,7 +84,14 @@ class Cut:
         # What stands between two lines is one of the texts, too.
         by_line = pl.DataFrame(pairs).select_seq(pl.concat_arr(pl.all())).to_series().rechunk()
         (_, offsets) = by_line.to_arrow().flatten().buffers()
-        n_text = max(0, len(bounds) * by_line.len() - 1)
+        n_bound = len(bounds) * by_line.len()
+        n_text = max(0, n_bound - 1)
+        every_bound = pl.Series(pa.Array.from_buffers(pa.int32(), n_bound, [None, offsets]))
+        if n_bound and not (
+            every_bound[0] >= 0 and every_bound[-1] <= len(self.block) and every_bound.is_sorted()
+        ):
+            # Nothing below looks where a text ends: a mistake must not read what is elsewhere.
+            raise RuntimeError("the texts of a block do not lie one behind another")
         found = pl.Series(
             pa.StringArray.from_buffers(n_text, offsets, pa.py_buffer(self.block)), dtype=pl.String
         )

@@ -57,6 +57,15 @@ def test_only_what_begins_and_ends_with_a_letter_is_taken_out(
         assert own.to_list() == list(expected.values())
 
 
+@pytest.mark.parametrize(("start", "end"), [(3, 2), (-2, 1), (0, 900)])
+def test_places_that_lie_elsewhere_are_a_bug_and_not_a_text(start: int, end: int) -> None:
+    found = cut(b"abc,d\n")
+    assert found is not None
+    place = (pl.Series([start], dtype=pl.Int32), pl.Series([end], dtype=pl.Int32))
+    with pytest.raises(RuntimeError, match="one behind another"):
+        found.stretches(pl.Series([0], dtype=pl.UInt32), [place])
+
+
 @pytest.mark.parametrize("block", [b"a\xff\n", b"\xed\xa0\x80\n", b"\xc0\x80", b"a\n\xe2\x82\n"])
 def test_what_is_no_utf_8_is_not_cut(block: bytes) -> None:
     assert cut(block) is None
