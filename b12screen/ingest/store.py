@@ -142,22 +142,25 @@ def attempt_of(site: Site, account: FileAccount) -> int:
 def prepare(site: Site) -> None:
     """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
     warehouse, settings, maps = site.warehouse, site.settings, site.maps
-    warehouse.create(
-        [
-            *STORED.values(),
-            *WORD_TABLES,
-            "core.lab_feed",
-            "core.near_duplicate",
-            "core.reject",
-            "core.unmapped_code",
-            "run.source_file",
-        ]
-    )
+    # Each statement by itself would wait for the disk; one transaction writes to one file only.
+    with warehouse.together():
+        warehouse.create(
+            [
+                *STORED.values(),
+                *WORD_TABLES,
+                "core.lab_feed",
+                "core.near_duplicate",
+                "core.reject",
+                "core.unmapped_code",
+                "run.source_file",
+            ]
+        )
     for statement in TAKEN_ONCE:
         warehouse.execute(statement)
     warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
-    for statement in PRIVATE_TABLES:
-        warehouse.execute(statement)
+    with warehouse.together():
+        for statement in PRIVATE_TABLES:
+            warehouse.execute(statement)
     withdrawn.prepare(warehouse, site.as_of)
     if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
         with warehouse.together():
@@ -196,10 +199,11 @@ def prepare(site: Site) -> None:
         "fault": fault_table(CHECKS | SHAPES),
         "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
     }
-    for name, frame in frames.items():
-        warehouse.write(f"taking.{name}", frame)
-    warehouse.execute(NO_PERSONS)
-    warehouse.execute(taking_again.NOTHING_RETAKEN)
+    with warehouse.together():
+        for name, frame in frames.items():
+            warehouse.write(f"taking.{name}", frame)
+        warehouse.execute(NO_PERSONS)
+        warehouse.execute(taking_again.NOTHING_RETAKEN)
 
 
 def know_items(site: Site) -> None:
