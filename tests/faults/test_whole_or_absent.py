@@ -76,6 +76,7 @@ STEPS = (
 )
 # What is killed at these has been switched to; each is an attempt of its own.
 AFTER_THE_SWITCH = ("note", "retire")
+FEW = ("deciding", "half an archive", "switch", *AFTER_THE_SWITCH)
 CHILD = """
 import os, signal, sys
 from datetime import UTC, date, datetime
@@ -183,11 +184,16 @@ def no_leftovers(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(site: Path) -> None:
+@pytest.mark.parametrize(
+    "steps", [FEW, pytest.param(STEPS, marks=pytest.mark.long)], ids=["few", "every"]
+)
+def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(
+    site: Path, steps: tuple[str, ...]
+) -> None:
     deliver(site, MORE)
     yesterday = seen(site)
     archived = bytes_below(site / "store" / "nights" / "2026-11-01.1")
-    for step in STEPS:
+    for step in steps:
         with child(site, "2026-11-02", step) as run:
             assert run.wait(60) == -signal.SIGKILL, (step, run.stderr and run.stderr.read())
         # Re-pointing `current` is the only step that counts; the store's note comes after it.

@@ -40,6 +40,7 @@ def every() -> dict[str, Mutant]:
     return every_mutant()
 
 
+@pytest.mark.long
 def test_nobody_notices_a_ruleset_that_was_not_changed(killers: Killers) -> None:
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
     fate = killers.fate(Mutant("none", "nothing changed", shipped))
@@ -56,6 +57,7 @@ def test_a_ruleset_that_is_written_back_gives_the_same_tables() -> None:
     assert not differing(load_ruleset("praxis-2025").tables(), written.tables())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -74,6 +76,7 @@ def test_a_scenario_notices(killers: Killers, every: dict[str, Mutant], name: st
     assert killers.fate(every[name]).by == SCENARIO
 
 
+@pytest.mark.long
 def test_the_generated_people_notice_a_limit(killers: Killers, every: dict[str, Mutant]) -> None:
     mutant, _ = read_back(every["thresholds.egfr_reduced.form: below -> at_or_below"])
     assert mutant is not None
@@ -86,6 +89,7 @@ def test_rules_check_refuses_a_limit_in_another_unit(
     assert killers.fate(every["thresholds.b12_low.unit: pmol/L -> nmol/L"]).by == REFUSED
 
 
+@pytest.mark.long
 def test_a_decided_mutant_leaves_nothing_behind(killers: Killers, every: dict[str, Mutant]) -> None:
     killers.fate(every["thresholds.mma_raised.value: 271 -> 271.1"])
     assert killers.unmutated() == []

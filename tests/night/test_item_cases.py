@@ -28,6 +28,8 @@ from tests.night.test_items import (
     other,
 )
 
+pytestmark = pytest.mark.long
+
 CONSIDER = "consider_b12"
 BOTH = (
     "stale", "fresh", "stale_mover", "returns", "refused_and_well", "unrefused", "again",

@@ -116,6 +116,9 @@ class Story:
         return "\n".join(lines) + "\n"
 
 
+# Twenty nights; what they hold is shorter in tests/spec/8-the-way-back.md and test_weeks.
+pytestmark = pytest.mark.long
+
 N = {n: FIRST + timedelta(days=n) for n in range(120)}
 
 

@@ -33,7 +33,7 @@ from schemas import ddl
 from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
 from schemas.relation import RELATIONS, Relation
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 Capture = pytest.CaptureFixture[str]
 
 LABS = "result_id,patient_id,collected_at,reported_at,code,value,unit,status\n"

@@ -204,7 +204,7 @@ def bystander() -> Subject:
     return fresh_feeds(random.Random(0), NIGHT)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @FEW
 @given(drawn=st.lists(people(), min_size=1, max_size=25))
 def test_sql_and_the_oracle_agree_on_drawn_people(store: Store, drawn: list[Subject]) -> None:

@@ -66,7 +66,9 @@ def test_each_stage_is_one_task_that_keeps_and_repeats_nothing(
     assert flows.nightly.retries == 0
 
 
-@pytest.mark.parametrize("failing", ["take", "audit", "publish"])
+@pytest.mark.parametrize(
+    "failing", [pytest.param("take", marks=pytest.mark.long), "audit", "publish"]
+)
 def test_nothing_is_published_when_a_stage_fails(
     flows: ModuleType,
     site: Path,
