@@ -159,7 +159,9 @@ def test_the_waits_for_the_inbox_end_before_the_night_is_out_of_time(flows: Modu
     assert flows.nightly.timeout_seconds == flows.MOST_SECONDS
 
 
-@pytest.mark.parametrize("ending", ["takes too long", "is interrupted"])
+@pytest.mark.parametrize(
+    "ending", ["takes too long", pytest.param("is interrupted", marks=pytest.mark.long)]
+)
 def test_a_night_that_is_broken_off_is_told_and_leaves_nothing(
     flows: ModuleType,
     site: Path,

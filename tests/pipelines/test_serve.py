@@ -110,6 +110,7 @@ def test_the_night_is_served_at_its_time_in_the_timezone_of_the_site(
     assert os.environ["PREFECT_API_URL"] == "the operator's own"
 
 
+@pytest.mark.long
 def test_a_night_that_was_killed_is_told_once_and_cleared_up(
     flows: ModuleType, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
