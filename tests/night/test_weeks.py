@@ -6,7 +6,7 @@ import pytest
 
 from tests.night.weeks import Story, tell
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_the_items_of_ten_nights_are_those_of_an_independent_simulation(tmp_path: Path) -> None:
