@@ -152,8 +152,7 @@ class Warehouse:
         self.execute(ddl.create_schema(name.split(".")[0]))
         with _told(f"writing {name}"):
             self._connection.register("incoming_frame", frame.to_arrow())
-            self.execute(f"DROP TABLE IF EXISTS {ddl.quoted_name(name)}")
-            self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame"))
+            self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame", replaces=True))
             self._connection.unregister("incoming_frame")
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
@@ -196,8 +195,10 @@ class Warehouse:
         return {
             f"{schema}.{name}"
             for schema, name in self.rows(
-                "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_catalog = coalesce(?, current_database())",
+                "SELECT schema_name, table_name FROM duckdb_tables() "
+                "WHERE database_name = coalesce($1, current_database()) UNION ALL "
+                "SELECT schema_name, view_name FROM duckdb_views() "
+                "WHERE database_name = coalesce($1, current_database()) AND NOT internal",
                 (database,),
             )
         }

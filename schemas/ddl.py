@@ -67,9 +67,9 @@ def create_view(name: str, select: str) -> str:
     return f"CREATE OR REPLACE VIEW {quoted_name(name)} AS\n{select}"
 
 
-def create_table_as(name: str, select: str, temporary: bool = False) -> str:
+def create_table_as(name: str, select: str, replaces: bool = False) -> str:
     """A table from one SELECT of the ``sql`` folder."""
-    return f"CREATE {'TEMPORARY ' if temporary else ''}TABLE {quoted_name(name)} AS\n{select}"
+    return f"CREATE {'OR REPLACE ' if replaces else ''}TABLE {quoted_name(name)} AS\n{select}"
 
 
 def insert_select(relation: Relation, select: str) -> str:

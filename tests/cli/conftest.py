@@ -1,5 +1,6 @@
 """A small site with hand-made extracts, and one night of it published."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -59,6 +60,16 @@ def extracts() -> dict[str, str]:
 @pytest.fixture(name="deliver")
 def deliver_fixture() -> Callable[[Path, dict[str, str]], None]:
     return deliver
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[Path], Path]:
+    """A site of one's own with the nights of another: a night costs seconds, a copy none."""
+
+    def copied(night: Path) -> Path:
+        return shutil.copytree(night, tmp_path / "copied", symlinks=True)
+
+    return copied
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from b12screen import cli
+from b12screen.settings import make_site
 from b12screen.warehouse import Warehouse
 
 Deliver = Callable[[Path, dict[str, str]], None]
@@ -60,6 +61,44 @@ def ask(site: Path, query: str) -> list[tuple[object, ...]]:
         return warehouse.rows(query)
 
 
+@pytest.fixture(name="same", scope="module")
+def same_fixture(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The worklist of the same results and people as extracts."""
+    other = tmp_path_factory.mktemp("same") / "site"
+    make_site(other)
+    extracts = {
+        "patients_1.csv": "patient_id,birth_date,sex,clinic_id\n"
+        "0001,1950-02-03,female,north\n0002,1950-02-03,female,north\n",
+        "labs_1.csv": "result_id,patient_id,collected_at,reported_at,code,value,unit,"
+        "clinic_id\n"
+        "r1,0001,2026-10-30,2026-10-31T09:00:00,13964-2,900,nmol/L,north\n"
+        "r2,0001,2026-10-30,2026-10-31T09:00:00,13965-9,31.5,umol/L,north\n"
+        "r3,0001,2026-10-30,2026-10-31T09:00:00,2132-9,100,pg/mL,north\n"
+        "r4,0002,2026-10-30,2026-10-31T09:00:00,13964-2,150,nmol/L,north\n"
+        "r5,0002,2026-10-30,2026-10-31T09:00:00,13965-9,9,umol/L,north\n",
+    }
+    for name, text in extracts.items():
+        (other / "inbox" / name).write_text(text, encoding="utf-8")
+    assert run(other, "2026-11-01") == 0
+    return sheet(other)
+
+
+@pytest.fixture(name="told", scope="module")
+def told_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that was told of raised markers, and its night; for copying only."""
+    site = tmp_path_factory.mktemp("told") / "site"
+    make_site(site)
+    (site / "inbox" / "a.hl7").write_text(RAISED)
+    assert run(site, "2026-11-01") == 0
+    return site
+
+
+@pytest.fixture(name="raised")
+def raised_fixture(told: Path, copy: Callable[[Path], Path]) -> Path:
+    """A site of one's own that was told of raised markers, and its night."""
+    return copy(told)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -72,29 +111,11 @@ def ask(site: Path, query: str) -> list[tuple[object, ...]]:
     ids=["messages", "mixed line ends", "a batch", "MLLP frames", "byte order marks"],
 )
 def test_a_night_of_messages_gives_the_worklist_of_the_same_extracts(
-    site: Path, tmp_path: Path, deliver: Deliver, content: str, capsys: Capture
+    site: Path, same: list[dict[str, str]], content: str, capsys: Capture
 ) -> None:
-    from b12screen.settings import make_site
-
-    other = tmp_path / "other"
-    make_site(other)
-    deliver(
-        other,
-        {
-            "patients_1.csv": "patient_id,birth_date,sex,clinic_id\n"
-            "0001,1950-02-03,female,north\n0002,1950-02-03,female,north\n",
-            "labs_1.csv": "result_id,patient_id,collected_at,reported_at,code,value,unit,"
-            "clinic_id\n"
-            "r1,0001,2026-10-30,2026-10-31T09:00:00,13964-2,900,nmol/L,north\n"
-            "r2,0001,2026-10-30,2026-10-31T09:00:00,13965-9,31.5,umol/L,north\n"
-            "r3,0001,2026-10-30,2026-10-31T09:00:00,2132-9,100,pg/mL,north\n"
-            "r4,0002,2026-10-30,2026-10-31T09:00:00,13964-2,150,nmol/L,north\n"
-            "r5,0002,2026-10-30,2026-10-31T09:00:00,13965-9,9,umol/L,north\n",
-        },
-    )
     (site / "inbox" / "x.hl7").write_bytes(content.encode())
-    assert (run(site, "2026-11-01"), run(other, "2026-11-01")) == (0, 0)
-    assert sheet(site) == sheet(other)
+    assert run(site, "2026-11-01") == 0
+    assert sheet(site) == same
     assert {row["patient_id"] for row in sheet(site)} == {"0001"}
     assert ask(site, "SELECT kind, n_read, n_accepted FROM run.source_file ORDER BY kind") == [
         ("labs", 5, 5),
@@ -103,9 +124,8 @@ def test_a_night_of_messages_gives_the_worklist_of_the_same_extracts(
     assert "Files: 1 taken, 0 held, 0 known already" in capsys.readouterr().out
 
 
-def test_a_corrected_result_of_a_second_file_takes_the_item_off_the_list(site: Path) -> None:
-    (site / "inbox" / "a.hl7").write_text(RAISED)
-    assert run(site, "2026-11-01") == 0
+def test_a_corrected_result_of_a_second_file_takes_the_item_off_the_list(raised: Path) -> None:
+    site = raised
     listed = {row["action"] for row in sheet(site)}
     (site / "inbox" / "b.hl7").write_text(
         message(
@@ -123,9 +143,8 @@ def test_a_corrected_result_of_a_second_file_takes_the_item_off_the_list(site: P
     assert reasons and None not in {reason for (reason,) in reasons}
 
 
-def test_a_cancelled_result_is_withdrawn_and_its_item_leaves_with_that_reason(site: Path) -> None:
-    (site / "inbox" / "a.hl7").write_text(RAISED)
-    run(site, "2026-11-01")
+def test_a_cancelled_result_is_withdrawn_and_its_item_leaves_with_that_reason(raised: Path) -> None:
+    site = raised
     listed = {row["action"] for row in sheet(site)}
     (site / "inbox" / "b.hl7").write_text(
         RAISED.replace("|F\r", "|X\r").replace("20261031090000", "20261101090000")
@@ -170,9 +189,8 @@ def test_messages_do_not_hide_that_the_patients_extract_stopped(
     assert ask(site, "SELECT patients_feed, labs_feed FROM run.night") == [("stale", "fresh")]
 
 
-def test_messages_without_results_do_not_hide_that_results_stopped(site: Path) -> None:
-    (site / "inbox" / "a.hl7").write_text(RAISED)
-    run(site, "2026-11-01")
+def test_messages_without_results_do_not_hide_that_results_stopped(raised: Path) -> None:
+    site = raised
     (site / "inbox" / "b.hl7").write_text(message("0001", kind="ADT^A01"))
     assert run(site, "2026-11-20") == 20
     assert ask(site, "SELECT patients_feed, labs_feed FROM run.night") == [("fresh", "stale")]

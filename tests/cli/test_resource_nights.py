@@ -115,24 +115,42 @@ def ask(site: Path, query: str) -> list[tuple[object, ...]]:
         return warehouse.rows(query)
 
 
+@pytest.fixture(name="same", scope="module")
+def same_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site and its night of the same as extracts; for reading only."""
+    other = tmp_path_factory.mktemp("same") / "site"
+    make_site(other)
+    for name, text in EXTRACTS.items():
+        (other / "inbox" / name).write_text(text, encoding="utf-8")
+    assert run(other, "2026-11-01") == 0
+    return other
+
+
+@pytest.fixture(name="told", scope="module")
+def told_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that was told of everything as resources, and its night; for copying only."""
+    site = tmp_path_factory.mktemp("told") / "site"
+    make_site(site)
+    (site / "inbox" / "a.ndjson").write_text(lines(*RESOURCES))
+    assert run(site, "2026-11-01") == 0
+    return site
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_night_of_resources_gives_the_worklist_of_the_same_extracts(
-    site: Path, tmp_path: Path, deliver: Deliver, packed: bool, capsys: Capture
+    site: Path, same: Path, packed: bool, capsys: Capture
 ) -> None:
-    other = tmp_path / "other"
-    make_site(other)
-    deliver(other, EXTRACTS)
     content = lines(*RESOURCES).encode()
     name = "export.ndjson.gz" if packed else "export.ndjson"
     (site / "inbox" / name).write_bytes(gzip.compress(content) if packed else content)
-    assert (run(site, "2026-11-01"), run(other, "2026-11-01")) == (0, 0)
-    assert sheet(site) == sheet(other)
+    assert run(site, "2026-11-01") == 0
+    assert sheet(site) == sheet(same)
     assert {row["patient_id"] for row in sheet(site)} >= {"0001"}
     for table in ("patient", "condition", "medication", "lab_result"):
         query = f"SELECT * EXCLUDE (file_name, record) FROM core.{table} ORDER BY ALL"
-        assert ask(site, query) == ask(other, query)
+        assert ask(site, query) == ask(same, query)
     feeds = "SELECT labs_feed, patients_feed, conditions_feed, medications_feed FROM run.night"
-    assert ask(site, feeds) == ask(other, feeds)
+    assert ask(site, feeds) == ask(same, feeds)
     assert "Files: 1 taken, 0 held, 0 known already" in capsys.readouterr().out
 
 
@@ -152,10 +170,9 @@ def test_a_malformed_line_is_told_by_rejects_with_file_line_and_reason(
 
 
 def test_results_entered_in_error_leave_the_list_with_that_reason(
-    site: Path, capsys: Capture
+    told: Path, copy: Callable[[Path], Path], capsys: Capture
 ) -> None:
-    (site / "inbox" / "a.ndjson").write_text(lines(*RESOURCES))
-    run(site, "2026-11-01")
+    site = copy(told)
     listed = {row["action"] for row in sheet(site) if row["patient_id"] == "0001"}
     (site / "inbox" / "b.ndjson").write_text(
         lines(*[one | {"status": "entered-in-error"} for one in RESULTS[:3]])

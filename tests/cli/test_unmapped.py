@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from b12screen import cli
+from b12screen.settings import make_site
 
 Capture = pytest.CaptureFixture[str]
 Row = dict[str, str]
@@ -35,16 +36,24 @@ FEED = labs(
 )
 
 
-@pytest.fixture(name="night")
-def night_fixture(site: Path, capsys: Capture) -> Path:
-    """A site whose night saw the feed."""
+@pytest.fixture(name="fed", scope="module")
+def fed_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site whose night saw the feed; for copying only."""
+    site = tmp_path_factory.mktemp("fed") / "site"
+    make_site(site)
     (site / "inbox" / "labs_feed.csv").write_text(FEED, encoding="utf-8")
     (site / "inbox" / "patients.csv").write_text(
         "patient_id,birth_date,sex,clinic_id\nCANARY-01,1950-01-01,female,north\n"
     )
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
-    capsys.readouterr()
     return site
+
+
+@pytest.fixture(name="night")
+def night_fixture(fed: Path, copy: Callable[[Path], Path], capsys: Capture) -> Path:
+    """A site of one's own whose night saw the feed."""
+    capsys.readouterr()
+    return copy(fed)
 
 
 def book(site: Path, tmp_path: Path) -> tuple[Path, list[Row]]:
