@@ -102,6 +102,7 @@ proposed AS (
         patient.hcy_raised,
         patient.hcy_umol_l,
         patient.hcy_comparator,
+        coalesce(patient.basis = 'baseline', FALSE) AS on_treatment,
         -- What may keep a row off the list, and how. Only its acknowledgement ends a withdrawal.
         CASE
             WHEN given.decision IN ('declined', 'deferred') THEN 'rest'
@@ -110,6 +111,42 @@ proposed AS (
     FROM given
     INNER JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id
     LEFT JOIN facts.patient AS patient ON patient.patient_id = proposal.patient_id
+),
+-- On treatment the facts keep the results of before it: what rises there is the newest result, over the newest
+-- one that was known on the night of the sheet.
+known_marker AS (
+    SELECT
+        proposed.item_id,
+        proposed.given_by,
+        proposed.patient_id,
+        result.analyte,
+        arg_max(
+            result.value,
+            row(
+                result.collected_at,
+                coalesce(result.reported_at, TIMESTAMP '-infinity'),
+                result.result_id,
+                result.laboratory
+            )
+        ) AS value,
+    FROM proposed
+    INNER JOIN core.lab_result AS result ON result.patient_id = proposed.patient_id
+    WHERE proposed.on_treatment
+        AND proposed.effect IS NOT NULL
+        AND result.analyte IN ('mma', 'hcy')
+        AND result.status IN ('final', 'amended', 'corrected')
+        AND result.value IS NOT NULL
+        AND greatest(result.taken_for, result.collected_on) <= proposed.seen_on
+    GROUP BY proposed.item_id, proposed.given_by, proposed.patient_id, result.analyte
+),
+risen AS (
+    SELECT DISTINCT
+        known_marker.item_id,
+        known_marker.given_by,
+    FROM known_marker
+    INNER JOIN facts.latest AS latest
+        ON latest.patient_id = known_marker.patient_id AND latest.analyte = known_marker.analyte
+    WHERE latest.comparator <> '<' AND reaches(latest.value, quantity('marker_worse') * known_marker.value)
 ),
 -- The last dose or result recorded since a row was answered as done.
 recorded AS (
@@ -163,8 +200,10 @@ dated AS (
         )
         OR marker_worse(
             proposed.hcy_raised, proposed.hcy_umol_l, proposed.hcy_comparator, proposed.seen_hcy_umol_l
-        ) AS worse,
+        )
+        OR risen.item_id IS NOT NULL AS worse,
     FROM proposed
+    LEFT JOIN risen ON risen.item_id = proposed.item_id AND risen.given_by = proposed.given_by
     LEFT JOIN recorded ON recorded.patient_id = proposed.patient_id
     LEFT JOIN (
         SELECT

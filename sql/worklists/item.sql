@@ -39,6 +39,8 @@ compared AS (
             past.hcy_on, past.b12_pmol_l, past.b12_on, past.egfr_ml_min,
             past.egfr_on,
         )
+        -- Not every value has its column: what the reason names counts as well.
+        OR named_values(proposal.why) IS DISTINCT FROM named_values(past.why)
         OR (proposal.action = 'result_withdrawn' AND proposal.why <> past.why) AS differs,
     FROM worklists.proposal AS proposal
     LEFT JOIN history.item AS past
@@ -158,6 +160,7 @@ left_item AS (
             WHEN listed_patient.patient_id IS NOT NULL THEN 'superseded_by_action'
             ELSE 'resolved_by_result'
         END AS close_reason,
+        coalesce(elsewhere.refused_by = past.clinic_id, FALSE) AS still_refused,
     FROM history.item AS past
     LEFT JOIN worklists.proposal AS elsewhere ON elsewhere.item_id = past.item_id
     LEFT JOIN decisions.screening AS screening ON screening.patient_id = past.patient_id
@@ -174,6 +177,8 @@ SELECT
 FROM standing_item
 UNION ALL BY NAME
 SELECT
-    left_item.*,
+    left_item.* EXCLUDE (still_refused),
 FROM left_item
-WHERE left_item.closed_on >= (SELECT night.as_of FROM run.night AS night) - INTERVAL 365 DAY
+-- That a clinic sent a row back has to be known for as long as the row waits for another clinic.
+WHERE left_item.still_refused
+    OR left_item.closed_on >= (SELECT night.as_of FROM run.night AS night) - INTERVAL 365 DAY

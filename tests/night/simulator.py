@@ -194,6 +194,7 @@ class Facts:
     severe_anaemia: str
     hb_on: date | None
     last_dose_on: date | None
+    on_treatment: bool
     # Status, neuro, kidney, and the values of the sheet with their days.
     shown: tuple[object, ...]
 
@@ -370,7 +371,25 @@ def got_worse(
         priority < noted.sight.priority
         or _marker_worse(facts.mma_raised, facts.mma, noted.sight.mma)
         or _marker_worse(facts.hcy_raised, facts.hcy, noted.sight.hcy)
+        or (facts.on_treatment and _rose(noted.seen_on, patient, night.as_of, delivered))
     )
+
+
+def _rose(seen_on: date, patient: str, tonight: date, delivered: Delivered) -> bool:
+    """Whether a newest marker is up over the newest one that was known on the night of the sheet.
+
+    On treatment the facts keep the values of before it, which do not change.
+    """
+    for analyte in ("mma", "hcy"):
+        said = [
+            (r.day, r.reported, r.result_id, r.value, max(r.day, r.night))
+            for r in delivered.of(patient)
+            if r.analyte == analyte and r.speaks and r.value is not None and r.day <= tonight
+        ]
+        known = [each for each in said if each[4] <= seen_on]
+        if known and round(max(said)[3] - WORSE * max(known)[3], 6) >= 0:
+            return True
+    return False
 
 
 def _marker_worse(
@@ -443,7 +462,8 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
                 )
                 after.count(f"closed: {left.close_reason}")
             assert left.closed_on is not None
-            if tonight - left.closed_on <= days(KEPT):
+            # That a clinic sent it back has to be known as long as it waits for another one.
+            if sent_back or tonight - left.closed_on <= days(KEPT):
                 after.rows[key] = left
 
     for row in after.rows.values():
@@ -464,11 +484,15 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
 
 
 def _newest_answers(before: State, delivered: Delivered, tonight: date) -> dict[str, Answer]:
+    # What was noted of an answer outlives the row: who sent somebody back is not asked again while
+    # the record names the same clinic, even where the row went a year ago.
     known = {item for item, _ in before.rows}
+    noted = {(item, noted.key) for item, noted in before.noted.items()}
     newest: dict[str, Answer] = {}
     for answer in sorted(delivered.standing_answers(), key=lambda a: (a.decided_on, *a.place)):
         # A night run again says the same to whoever answers its own sheet: that counts tomorrow.
-        if answer.decided_on <= tonight and answer.seen_on < tonight and answer.item in known:
+        is_known = answer.item in known or (answer.item, answer.place) in noted
+        if answer.decided_on <= tonight and answer.seen_on < tonight and is_known:
             newest[answer.item] = answer
     return newest
 
@@ -686,10 +710,11 @@ def _row(
     if past is not None:
         if past.item_state != "open":
             fresh.state = "reopened"
-        elif (fresh.rule, fresh.priority, fresh.shown) != (
+        elif (fresh.rule, fresh.priority, fresh.shown, values_named(fresh.why)) != (
             past.rule,
             past.priority,
             past.shown,
+            values_named(past.why),
         ) or (fresh.action == TOLD and fresh.why != past.why):
             fresh.state = "changed"
         else:

@@ -116,7 +116,7 @@ class Story:
         return "\n".join(lines) + "\n"
 
 
-# Twenty nights; what they hold is shorter in tests/spec/8-the-way-back.md and test_weeks.
+# Twenty nights; what they hold is shorter in tests/spec/8-the-way-back.md.
 pytestmark = pytest.mark.long
 
 N = {n: FIRST + timedelta(days=n) for n in range(120)}

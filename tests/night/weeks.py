@@ -192,6 +192,7 @@ def facts_of(row: dict[str, Any]) -> Facts:
         severe_anaemia=row["severe_anaemia"],
         hb_on=row["hb_on"],
         last_dose_on=row["last_dose_on"],
+        on_treatment=row["basis"] == "baseline",
         shown=(
             row["functional_status"], row["neuro"], row["kidney"],
             text(mma), row["mma_on"], text(hcy), row["hcy_on"],
