@@ -19,7 +19,7 @@ from b12screen.disk import MEGABYTE, rooms
 from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid, SiteLocked
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
-from b12screen.publish import Site, clear_leftovers, held, leftovers, writing
+from b12screen.publish import Site, clear_leftovers, has_group, held, leftovers, writing
 from b12screen.resources import sql_folder
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings
 from b12screen.warehouse import Warehouse
@@ -129,7 +129,11 @@ def expected(root: Path, now: datetime, by: time) -> Line:
 
 
 def settings_lines(settings: Settings, root: Path) -> list[Line]:
-    """Who else could change the settings, whose command a night runs, or read their address."""
+    """A group that is not there; who else could change the settings, or read their address."""
+    group = settings.publish.group
+    if group is not None and not has_group(group):
+        says = f"publish.group: this machine has no group {group}: make it, or name another one"
+        return [Line(SettingsInvalid.exit_code, "settings", says)]
     rights = (root / SETTINGS_FILE).stat().st_mode
     if rights & 0o022:
         says = f"{SETTINGS_FILE} may be written by other users, who could name a command: chmod 640"

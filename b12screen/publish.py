@@ -8,6 +8,7 @@ and is cleared away before the next one.
 
 import errno
 import fcntl
+import grp
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any
 
 from polars.exceptions import PolarsError
 
-from b12screen.errors import AuditFailed, CannotWrite, SiteLocked
+from b12screen.errors import AuditFailed, CannotWrite, SettingsInvalid, SiteLocked
 from b12screen.warehouse import Damaged
 
 _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
@@ -232,8 +233,13 @@ def make_folders(site: Site, group: str | None) -> None:
     """The folders of the site, never more open than they may be, whatever the umask was.
 
     A group that may read the nights has to be able to walk to them. A folder that somebody closed
-    further stays closed.
+    further stays closed. SettingsInvalid where this machine has no such group.
     """
+    if group is not None and not has_group(group):
+        raise SettingsInvalid(
+            f"publish.group: this machine has no group {group}: nothing was published, yesterday's "
+            "files stand; make the group, or name another one"
+        )
     published = (site.published, site.generation(""))
     private = (
         *(site.store, site.state(""), site.archive("")),
@@ -251,6 +257,15 @@ def make_folders(site: Site, group: str | None) -> None:
     if group is not None:
         for folder in published:
             shutil.chown(folder, group=group)
+
+
+def has_group(group: str) -> bool:
+    """Whether this machine has a group of that name."""
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        return False
+    return True
 
 
 def seal(folder: Path, group: str | None) -> None:

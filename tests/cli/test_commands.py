@@ -107,6 +107,20 @@ def test_wrong_settings_end_with_10(site: Path, capsys: Capture) -> None:
     assert "limits.threds" in capsys.readouterr().err
 
 
+def test_a_group_that_is_not_there_ends_with_10(
+    site: Path, deliver: Deliver, extracts: dict[str, str], capsys: Capture
+) -> None:
+    deliver(site, extracts)
+    (site / SETTINGS_FILE).write_text('[publish]\ngroup = "no-such-group"\n')
+    for words in (["run", str(site), "--as-of", "2026-11-01"], ["doctor", str(site)]):
+        assert cli.main(words) == 10
+        captured = capsys.readouterr()
+        assert (
+            "publish.group: this machine has no group no-such-group" in captured.err + captured.out
+        )
+    assert not list((site / "published").glob("generations/*"))
+
+
 def test_a_folder_that_is_no_site_ends_with_10(tmp_path: Path, capsys: Capture) -> None:
     assert cli.main(["run", str(tmp_path)]) == 10
     assert "b12screen init" in capsys.readouterr().err
