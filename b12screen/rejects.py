@@ -63,8 +63,8 @@ def by_reason(warehouse: Warehouse) -> pl.DataFrame:
     """Counts by reason and file, with what mends them."""
     frame = warehouse.frame(BY_REASON)
     mends = [
-        mend(None if column == "whole row" else column, reason)
-        for column, reason in frame.select("column_name", "reason").iter_rows()
+        mend(kind, None if column == "whole row" else column, reason)
+        for kind, column, reason in frame.select("kind", "column_name", "reason").iter_rows()
     ]
     return frame.with_columns(pl.Series("what_to_do", mends, dtype=pl.String))
 

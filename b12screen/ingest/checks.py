@@ -4,7 +4,7 @@ The keys are the short words that the scans in ``sql/core`` write; a row fails o
 """
 
 from b12screen.ingest.delimited import BROKEN_ROWS
-from schemas.words import DECISIONS
+from schemas.words import DECISIONS, FEEDBACK
 
 GRAMMAR = "is no ISO 8601 date or date-time that exists"
 EARLY = "is earlier than any plausible day"
@@ -196,6 +196,10 @@ SHAPES: dict[str, tuple[str | None, str, str]] = (
 ASK = "ask the sender for the row again, mended, in a new file"
 WHEN_DUE = "`retry` takes it once its day has come nearer; where the day is wrong, " + ASK
 DECLARE = "where all rows of the laboratory look so, say it in its settings and `retake` the file"
+ANSWER_ANEW = (
+    "where all sheets of the clinic look so, say it in the settings of a laboratory, as a file of "
+    "kind feedback, and have the sheet sent in a new file"
+)
 READ_AGAIN = f"{DECLARE}; else {ASK}"
 MAP = f"mend the map or the laboratory's settings, then `retry`; where the row is wrong, {ASK}"
 
@@ -223,6 +227,8 @@ MENDS: dict[str, str] = {
 OF_REASON = {(column, reason): fault for fault, (column, _, reason) in (CHECKS | SHAPES).items()}
 
 
-def mend(column: str | None, reason: str) -> str:
-    """What mends the rows that were rejected for a reason, as ``core.reject`` words it."""
-    return MENDS.get(OF_REASON.get((column, reason), ""), ASK)
+def mend(kind: str, column: str | None, reason: str) -> str:
+    """What mends the rows of a kind that were rejected for a reason of ``core.reject``."""
+    told = MENDS.get(OF_REASON.get((column, reason), ""), ASK)
+    # The answers of a clinic are never taken again.
+    return told.replace(DECLARE, ANSWER_ANEW) if kind == FEEDBACK else told

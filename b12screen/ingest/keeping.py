@@ -83,6 +83,14 @@ KEEP_UNMAPPED = (
 UNMAPPED_BEFORE = (
     "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
 )
+# The row that counts may have left the column out: what it was filled from came before.
+COUNT_TOLD_TOO_LATE = (
+    "SELECT count(DISTINCT late.patient_id) FROM taking.version AS late "
+    "JOIN taking.version AS standing ON standing.patient_id = late.patient_id "
+    "AND standing.is_current WHERE late.bucket = 'superseded' "
+    "AND ((late.opted_out AND NOT standing.opted_out) "
+    "OR (late.deceased_on IS NOT NULL AND standing.deceased_on IS NULL))"
+)
 COUNT_BUCKETS = (
     "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
     "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
@@ -122,7 +130,7 @@ def kept(
         notes += told_late(n_late, "medications")
     if extract.kind == "labs":
         return account
-    (account,) = versions(site, extract.kind, [account])
+    (account,) = versions(site, extract.kind, [account], findings)
     return account
 
 
@@ -204,11 +212,19 @@ def hold_contract(site: Site, extract: Extract, name: str) -> None:
         contracts.hold(relation, frame, name)
 
 
-def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
+def versions(
+    site: Site, kind: str, accounts: Sequence[FileAccount], findings: list[str]
+) -> list[FileAccount]:
     """Bring files of any kind but labs into their table; older rows aside."""
     warehouse = site.warehouse
     warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
     buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
+    if kind == "patients" and (n_late := warehouse.scalar(COUNT_TOLD_TOO_LATE)):
+        findings.append(
+            f"{n_late} people died or opted out by a row that comes before the one that counts but "
+            "was taken after it; the one that counts does not say so, and they stay listed: have "
+            "their newest record sent, with deceased_on and opted_out"
+        )
     name = RELATION[kind]
     set_aside(site, kind)
     warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))

@@ -245,6 +245,11 @@ def taken_in(
             finding = f"{account.file_name} was {verdict}: {account.reason}"
             if account.reason and finding not in findings:
                 findings.append(finding)
+            if account.kind == words.FEEDBACK and account.n_read == account.n_rejected > 0:
+                findings.append(
+                    f"{account.file_name}: none of its {account.n_read} answers could be taken, so "
+                    "the clinic is not heard; see `b12screen rejects`, and have it sent again"
+                )
     shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
     if "core.taken" in warehouse.relations():
         n_late, n_dropped = withdrawn.withdraw_labs(warehouse, site.as_of)
@@ -391,7 +396,7 @@ def taken_together(
             hold_rows(account, left.get(file_id, 0))
         hold_contract(site, first, f"{first.name} and {len(waiting) - 1} more")
         if kind != "labs":
-            accounts = versions(site, kind, accounts)
+            accounts = versions(site, kind, accounts, findings)
         return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]
     finally:
         for path in [folder, *(file.folder / kind for _, file in waiting)]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from b12screen.cli import main
 from b12screen.ingest import check
+from b12screen.ingest.checks import mend
 from b12screen.maps import Maps
 from b12screen.night import run_night
 from b12screen.settings import Feedback, Limits, Settings, make_site
@@ -369,6 +370,17 @@ def test_a_sheet_saved_in_the_code_page_of_a_spreadsheet_is_read_by_what_it_need
     assert buckets(box.account()) == (3, 1, 0, 0, 1, 1)
     assert box.rejects() == [(3, 4, None, "encoding")]
     assert [row[:3] for row in answers(box)] == [(OPEN, "done", "x")]
+
+
+def test_a_sheet_of_which_no_answer_can_be_taken_is_a_finding(box: Box) -> None:
+    """Two rows are far from the share at which a file is held, and a clinic is not heard."""
+    text = f"item_id,decision,decision_note\n{OPEN},done,\u00e9\n{EARLIER},done,\u00e9\n"
+    box.put("feedback.csv", text.encode("cp1252"))
+    (finding,) = box.take().findings
+    assert finding.startswith("feedback.csv: none of its 2 answers could be taken")
+    [(reason,)] = box.rows("SELECT DISTINCT reason FROM core.reject")
+    assert "`retake`" in mend("labs", None, str(reason))
+    assert "`retake`" not in mend("feedback", None, str(reason))
 
 
 def test_stray_columns_without_a_name_do_not_turn_a_sheet_away(box: Box) -> None:

@@ -63,7 +63,7 @@ def test_moles_under_a_code_of_mass_are_taken_once_the_laboratory_is_known_to_me
     box.labs(ROW, UNITLESS.replace("14685-2,150,", "2132-9,150,pmol/L"))
     assert buckets(box.account()) == (2, 1, 0, 0, 0, 1)
     ((column, reason),) = box.rows("SELECT column_name, reason FROM core.reject")
-    assert "code_system" in checks.mend(column, reason)
+    assert "code_system" in checks.mend("labs", str(column), str(reason))
     box.settings = Settings(
         laboratories={
             "main": Laboratory(code_system="loinc", tests={"2132-9": LocalTest(analyte="b12")})

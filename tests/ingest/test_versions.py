@@ -154,6 +154,27 @@ def test_patients_are_replaced_by_the_later_row_and_may_move_back(box: Box) -> N
     ]
 
 
+@pytest.mark.parametrize("said", ["opted_out", "deceased_on"])
+def test_an_opt_out_or_a_death_that_comes_too_late_to_count_is_told(box: Box, said: str) -> None:
+    """By the order of files the row without the column counts, though it had nothing to say."""
+    header = "patient_id,birth_date,sex,clinic_id"
+    box.put("patients_z.csv", f"{header}\nP1,1950-01-02,female,west\nP2,1950-01-02,male,west\n")
+    assert box.take().findings == ()
+    word = {"opted_out": "true", "deceased_on": "2026-11-20"}[said]
+    box.put("patients_a.csv", f"{header},{said}\nP1,1950-01-02,female,north,{word}\n")
+    (finding,) = box.take().findings
+    assert finding.startswith("1 people died or opted out by a row that comes before the one")
+    assert "P1" not in finding
+    box.put("patients_zz.csv", f"{header},{said}\nP1,1950-01-02,female,west,{word}\n")
+    assert box.take().findings == ()
+    assert box.rows(
+        "SELECT opted_out OR deceased_on IS NOT NULL FROM core.patient ORDER BY ALL"
+    ) == [
+        (False,),
+        (True,),
+    ]
+
+
 def test_bad_patients_are_rejected(box: Box) -> None:
     header = "patient_id,birth_date,sex,clinic_id,deceased_on,opted_out\n"
     box.put(
