@@ -4,6 +4,7 @@ Nothing is mocked. A file with a broken row is split row by row, which the night
 so: at that moment somebody else's hand is played. The other files change in a thread of their own.
 """
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -127,9 +128,10 @@ def test_a_file_that_is_replaced_all_the_time_is_taken_whole_or_not_at_all(
     over = threading.Event()
 
     def hammer() -> None:
-        value = 100
-        while not over.is_set():
-            value += 1
+        # Round and round: a quick machine would soon write values that nobody can have.
+        for value in itertools.cycle(range(101, 1000)):
+            if over.is_set():
+                break
             beside = path.with_name(".new")
             beside.write_text(text(value), encoding="utf-8")
             os.replace(beside, path)

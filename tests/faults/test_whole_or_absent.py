@@ -186,7 +186,7 @@ def no_leftovers(site: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "steps",
-    [pytest.param(FEW, marks=pytest.mark.long), pytest.param(STEPS, marks=pytest.mark.long)],
+    [FEW, pytest.param(STEPS, marks=pytest.mark.long)],
     ids=["few", "every"],
 )
 def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(
