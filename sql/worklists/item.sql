@@ -40,7 +40,10 @@ compared AS (
             past.egfr_on,
         )
         -- Not every value has its column: what the reason names counts as well.
-        OR named_values(proposal.why) IS DISTINCT FROM named_values(past.why)
+        OR CASE
+            WHEN proposal.why <> past.why THEN named_values(proposal.why) <> named_values(past.why)
+            ELSE FALSE
+        END
         OR (proposal.action = 'result_withdrawn' AND proposal.why <> past.why) AS differs,
     FROM worklists.proposal AS proposal
     LEFT JOIN history.item AS past
