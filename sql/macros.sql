@@ -184,10 +184,10 @@ CREATE OR REPLACE MACRO supplement_text(supplement) AS
     || ' ' || CAST(round(supplement.dose_mg, 4) AS VARCHAR) || ' mg since '
     || CAST(supplement.started_on AS VARCHAR);
 
--- Every value that a reason names, with its day: ['MMA 412 nmol/L on 2026-10-20'].
+-- Every value that a reason names, with its day and the last word of its label: ['MMA 412 nmol/L on 2026-10-20'].
 CREATE OR REPLACE MACRO named_values(why) AS regexp_extract_all(
     why,
-    '(MMA|homocysteine|total B12|active B12|Hb|MCV|eGFR|creatinine) [<>]?[0-9.]+( [^ ]+)? on \d{4}-\d{2}-\d{2}'
+    '[^ ]+ [<>]?[0-9.]+( [^ ]+)? on \d{4}-\d{2}-\d{2}'
 );
 
 -- How a value stands to a limit, in brackets behind it.
