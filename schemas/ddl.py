@@ -1,4 +1,4 @@
-"""The only place that composes SQL text: DDL takes no parameters.
+"""The only place that composes SQL text, with :mod:`schemas.fold`: DDL takes no parameters.
 
 Every name and text passes through :func:`quoted_name` or :func:`quoted_text`.
 """

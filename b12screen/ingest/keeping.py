@@ -14,16 +14,16 @@ from b12screen.ingest import again as taking_again
 from b12screen.ingest import contracts, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.scan import SCAN, Scanned, rows_of
-from b12screen.ingest.store import RELATION, STORED, Site
+from b12screen.ingest.scan import Scanned, rows_of
+from b12screen.ingest.store import FOLDS, RELATION, STORED, Site
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
-from schemas import ddl
+from schemas import ddl, fold, words
 from schemas.relation import RELATIONS
 
 # Bounds what finding repeated results holds in memory.
 KEYS_AT_ONCE = 16_000_000
-VERSION = {kind: path.replace("_scan", "_version") for kind, path in SCAN.items()}
+VERSION = {kind: f"core/{kind.rstrip('s')}_version.sql" for kind in ("labs", words.FEEDBACK)}
 SAME_CONTENT = "UPDATE taking.night SET sha256 = ?"
 COPY_BROKEN = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, broken.record, "
@@ -83,13 +83,10 @@ KEEP_UNMAPPED = (
 UNMAPPED_BEFORE = (
     "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
 )
-# The row that counts may have left the column out: what it was filled from came before.
-COUNT_TOLD_TOO_LATE = (
-    "SELECT count(DISTINCT late.patient_id) FROM taking.version AS late "
-    "JOIN taking.version AS standing ON standing.patient_id = late.patient_id "
-    "AND standing.is_current WHERE late.bucket = 'superseded' "
-    "AND ((late.opted_out AND NOT standing.opted_out) "
-    "OR (late.deceased_on IS NOT NULL AND standing.deceased_on IS NULL))"
+# A condition that is taken back, or was never there, stands no more.
+CONDITIONS_GONE = (
+    "UPDATE taking.event SET is_current = FALSE FROM taking.night "
+    "WHERE event.resolved_on < CAST(night.earliest AS DATE)"
 )
 COUNT_BUCKETS = (
     "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
@@ -130,7 +127,7 @@ def kept(
         notes += told_late(n_late, "medications")
     if extract.kind == "labs":
         return account
-    (account,) = versions(site, extract.kind, [account], findings)
+    (account,) = versions(site, extract.kind, [account])
     return account
 
 
@@ -212,24 +209,31 @@ def hold_contract(site: Site, extract: Extract, name: str) -> None:
         contracts.hold(relation, frame, name)
 
 
-def versions(
-    site: Site, kind: str, accounts: Sequence[FileAccount], findings: list[str]
-) -> list[FileAccount]:
+def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
     """Bring files of any kind but labs into their table; older rows aside."""
     warehouse = site.warehouse
-    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
-    buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
-    if kind == "patients" and (n_late := warehouse.scalar(COUNT_TOLD_TOO_LATE)):
-        findings.append(
-            f"{n_late} people died or opted out by a row that comes before the one that counts but "
-            "was taken after it; the one that counts does not say so, and they stay listed: have "
-            "their newest record sent, with deceased_on and opted_out"
-        )
     name = RELATION[kind]
+    folded = FOLDS.get(kind)
+    if folded:
+        for statement in fold.create_events(folded):
+            warehouse.execute(statement)
+        if kind == "conditions":
+            warehouse.execute(CONDITIONS_GONE)
+        warehouse.execute(ddl.create_view("taking.version", fold.EVENT_ROWS))
+    else:
+        warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
+    buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
     set_aside(site, kind)
-    warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+    if folded:
+        for statement in (fold.insert_current(folded), *fold.keep_told(folded)):
+            warehouse.execute(statement)
+        warehouse.execute("DROP VIEW taking.version")
+        for name in fold.WORKING:
+            warehouse.execute(f"DROP TABLE {name}")
+    else:
+        warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+        warehouse.execute("DROP TABLE taking.version")
     warehouse.execute("DROP TABLE core.taken")
-    warehouse.execute("DROP TABLE taking.version")
     return [
         account.with_versions(
             buckets.get((account.file_name, "duplicate"), 0),

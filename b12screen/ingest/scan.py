@@ -25,7 +25,7 @@ from b12screen.ingest.delimited import (
 )
 from b12screen.ingest.own_csv import as_utf8, own_checks, own_parquet_rows, own_rows
 from b12screen.ingest.recognise import Extract, shown
-from b12screen.ingest.store import RELATION, STORED, Site, fault_table
+from b12screen.ingest.store import FOLDS, RELATION, STORED, Site, fault_table
 from b12screen.resources import sql_text
 from b12screen.warehouse import WarehouseError
 from schemas import ddl, words
@@ -44,7 +44,9 @@ SCAN = {
 SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
 # Beside those: whether the night stands for a day that an answer did not name, and whether a result
 # came without its unit.
-OWN_SCAN_COLUMNS = {"feedback": {"is_undated": "BOOLEAN"}, "labs": {"unitless": "BOOLEAN"}}
+OWN_SCAN_COLUMNS = {"feedback": {"is_undated": "BOOLEAN"}, "labs": {"unitless": "BOOLEAN"}} | {
+    kind: folded.flags for kind, folded in FOLDS.items()
+}
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 BULKY = ("result_id", "medication_id")
 NOTHING_BROKEN = (

@@ -21,7 +21,7 @@ from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse
-from schemas import ddl, words
+from schemas import ddl, fold, words
 from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
 
 RELATION = {
@@ -33,6 +33,7 @@ RELATION = {
 }
 # Where the rows of a kind are kept; the other kinds' rows are what they are read as.
 STORED = RELATION | {"labs": "core.lab_row"}
+FOLDS = {kind: fold.fold_of(RELATION[kind]) for kind in ("patients", "conditions", "medications")}
 WORD_TABLES = ("core.lab_word", "core.lab_file")
 PRIVATE_TABLES = (
     "CREATE TABLE IF NOT EXISTS private.lab_result AS "
@@ -159,7 +160,7 @@ def prepare(site: Site) -> None:
         warehouse.execute(statement)
     warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
     with warehouse.together():
-        for statement in PRIVATE_TABLES:
+        for statement in (*PRIVATE_TABLES, *map(fold.create_told, FOLDS.values())):
             warehouse.execute(statement)
     withdrawn.prepare(warehouse, site.as_of)
     if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):

@@ -353,10 +353,7 @@ def taken_together(
     if not waiting:
         return []
     first, file = waiting[0]
-    if len(waiting) == 1 or (
-        first.kind == "patients"
-        and site.warehouse.scalar(together.STANDING_LATER, (site.as_of, first.name))
-    ):
+    if len(waiting) == 1:
         return [
             (extract, taken_part(site, extract, file, notes, findings)) for extract, file in waiting
         ]
@@ -396,7 +393,7 @@ def taken_together(
             hold_rows(account, left.get(file_id, 0))
         hold_contract(site, first, f"{first.name} and {len(waiting) - 1} more")
         if kind != "labs":
-            accounts = versions(site, kind, accounts, findings)
+            accounts = versions(site, kind, accounts)
         return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]
     finally:
         for path in [folder, *(file.folder / kind for _, file in waiting)]:

@@ -47,11 +47,6 @@ BUCKETS = (
     "SELECT version.file_name, version.bucket, count(*) FROM taking.version "
     "WHERE version.origin = 'taken' GROUP BY version.file_name, version.bucket"
 )
-# Of these a file by itself would not have seen what an earlier one of tonight says.
-STANDING_LATER = (
-    "SELECT count(*) FROM core.patient AS known "
-    "WHERE coalesce(known.sent_for, known.taken_for) >= ? AND known.file_name > ?"
-)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ SELECT
     judged.code,
     judged.code_system,
     judged.recorded_on,
-    CASE WHEN judged.resolved_text IS NULL THEN known.resolved_on ELSE judged.resolved_on END
-        AS resolved_on,
+    judged.resolved_on,
+    judged.resolved_text IS NOT NULL AS tells_resolved_on,
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
@@ -73,8 +73,3 @@ SELECT
             })
     END AS cells
 FROM judged
-LEFT JOIN core.condition AS known
-    ON known.patient_id = judged.patient_id
-    AND known.code_system = judged.code_system
-    AND known.code = judged.code
-    AND known.recorded_on = judged.recorded_on

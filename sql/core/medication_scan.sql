@@ -68,13 +68,16 @@ SELECT
     judged.code_system,
     judged.kind,
     judged.started_on,
-    CASE WHEN judged.ended_text IS NULL THEN known.ended_on ELSE judged.ended_on END AS ended_on,
-    CASE WHEN judged.name IS NULL THEN known.drug_name ELSE nullif(judged.name, '') END
-        AS drug_name,
-    CASE WHEN judged.dose_text IS NULL THEN known.dose ELSE judged.dose END AS dose,
-    CASE WHEN judged.dose_unit IS NULL THEN known.dose_unit ELSE nullif(judged.dose_unit, '') END
-        AS dose_unit,
-    CASE WHEN judged.route IS NULL THEN known.route ELSE nullif(judged.route, '') END AS route,
+    judged.ended_on,
+    nullif(judged.name, '') AS drug_name,
+    judged.dose,
+    nullif(judged.dose_unit, '') AS dose_unit,
+    nullif(judged.route, '') AS route,
+    judged.ended_text IS NOT NULL AS tells_ended_on,
+    judged.name IS NOT NULL AS tells_drug_name,
+    judged.dose_text IS NOT NULL AS tells_dose,
+    judged.dose_unit IS NOT NULL AS tells_dose_unit,
+    judged.route IS NOT NULL AS tells_route,
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
@@ -98,5 +101,3 @@ SELECT
             })
     END AS cells
 FROM judged
-LEFT JOIN core.medication AS known
-    ON known.medication_id = judged.medication_id

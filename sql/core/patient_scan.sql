@@ -1,6 +1,6 @@
--- One row per record of a patients extract: typed, with the first check that it fails. An optional
--- column that the file lacks, or a field that a message does not hold, is NULL and leaves what is
--- known: by an earlier row of the same messages, else by the night before.
+-- One row per record of a patients extract: typed, with the first check that it fails, and what it
+-- tells. An optional column that the file lacks, or a field that a message does not hold, is NULL and
+-- leaves what is known; a blank tells that there is nothing.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -18,7 +18,6 @@ WITH cell AS (
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
-        night.in_messages,
         night.as_of,
         night.sent_for
     FROM taking.incoming
@@ -43,56 +42,20 @@ judged AS (
     FROM cell
     LEFT JOIN taking.sex
         ON sex.spelling = cell.sex_word
-),
-
--- A blank tells that there is nothing, so what was told is wrapped; a rejected row tells nothing.
-told AS (
-    SELECT
-        judged.record,
-        last_value(
-            CASE WHEN judged.birth_text IS NOT NULL THEN {'day': judged.birth_date} END
-            IGNORE NULLS
-        ) OVER up_to_here AS birth,
-        last_value(judged.sex IGNORE NULLS) OVER up_to_here AS sex,
-        last_value(
-            CASE WHEN judged.clinic_text IS NOT NULL THEN {'clinic': judged.clinic_id} END
-            IGNORE NULLS
-        ) OVER up_to_here AS place,
-        last_value(
-            CASE WHEN judged.deceased_text IS NOT NULL THEN {'day': judged.deceased_on} END
-            IGNORE NULLS
-        ) OVER up_to_here AS death,
-    FROM judged
-    WHERE judged.in_messages AND judged.fault IS NULL
-    WINDOW up_to_here AS (
-        PARTITION BY judged.patient_id
-        ORDER BY judged.record
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
 )
 
 SELECT
     judged.patient_id,
-    CASE
-        WHEN judged.birth_text IS NOT NULL THEN judged.birth_date
-        WHEN told.birth IS NOT NULL THEN told.birth.day
-        ELSE known.birth_date
-    END AS birth_date,
-    coalesce(judged.sex, told.sex, known.sex, 'unknown') AS sex,
-    CASE
-        WHEN judged.clinic_text IS NOT NULL THEN judged.clinic_id
-        WHEN told.place IS NOT NULL THEN told.place.clinic
-        ELSE known.clinic_id
-    END AS clinic_id,
-    CASE
-        WHEN judged.deceased_text IS NOT NULL THEN judged.deceased_on
-        WHEN told.death IS NOT NULL THEN told.death.day
-        ELSE known.deceased_on
-    END AS deceased_on,
-    CASE
-        WHEN judged.opted_out_word IS NULL THEN coalesce(known.opted_out, FALSE)
-        ELSE judged.opted_out_word = 'true'
-    END AS opted_out,
+    judged.birth_date,
+    coalesce(judged.sex, 'unknown') AS sex,
+    judged.clinic_id,
+    judged.deceased_on,
+    coalesce(judged.opted_out_word = 'true', FALSE) AS opted_out,
+    judged.birth_text IS NOT NULL AS tells_birth_date,
+    judged.sex IS NOT NULL AS tells_sex,
+    judged.clinic_text IS NOT NULL AS tells_clinic_id,
+    judged.deceased_text IS NOT NULL AS tells_deceased_on,
+    judged.opted_out_word IS NOT NULL AS tells_opted_out,
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,
@@ -111,7 +74,3 @@ SELECT
             })
     END AS cells
 FROM judged
-LEFT JOIN told
-    ON told.record = judged.record
-LEFT JOIN core.patient AS known
-    ON known.patient_id = judged.patient_id

@@ -353,6 +353,38 @@ def test_a_dose_that_is_not_read_again_is_no_dose_any_more(box: Box) -> None:
     ]
 
 
+def test_what_a_later_file_said_again_is_not_taken_back_with_the_first(box: Box) -> None:
+    doses = "medication_id,patient_id,code,code_system,kind,started_on\n"
+    codes = "patient_id,code,code_system,recorded_on\n"
+    first = [
+        box.put("medications.csv", f"{doses}M1,P1,B03BA03,atc,administration,2026-06-01\n"),
+        box.put("conditions.csv", f"{codes}P1,D51,icd10,2026-06-01\n"),
+    ]
+    box.take()
+    # What an earlier version read in the same files, and both say again.
+    box.warehouse.execute(
+        "INSERT INTO core.medication BY NAME SELECT known.* "
+        "REPLACE ('M2' AS medication_id, 2 AS record) FROM core.medication AS known"
+    )
+    box.warehouse.execute(
+        "INSERT INTO core.condition BY NAME SELECT known.* REPLACE ('E11' AS code, 2 AS record) "
+        "FROM core.condition AS known"
+    )
+    box.put("medications2.csv", f"{doses}M2,P1,B03BA03,atc,administration,2026-06-01\n")
+    box.put("conditions2.csv", f"{codes}P1,E11,icd10,2026-06-01\n")
+    assert [account.n_duplicate for account in box.take(NEXT).accounts] == [1, 1]
+    retaken(box, *first, night=LATER)
+    told = "SELECT code FROM core.medication UNION ALL SELECT code FROM core.condition ORDER BY 1"
+    assert box.rows(told) == [("B03BA03",), ("B03BA03",), ("D51",), ("E11",)]
+    # As if it were these files that had said it last.
+    for kind in ("medication", "condition"):
+        box.warehouse.execute(
+            f"UPDATE private.{kind}_told SET told_in = '{kind}s.csv', told_for = ?", (NIGHT,)
+        )
+    retaken(box, *first, night=LATER)
+    assert box.rows(told) == [("B03BA03",), ("D51",), ("withdrawn",)]
+
+
 def test_a_person_who_is_not_read_again_stays_and_it_is_said(box: Box) -> None:
     head = "patient_id,birth_date,sex,clinic_id\n"
     path = box.put("patients.csv", f"{head}P1,1950-01-01,female,north\n")

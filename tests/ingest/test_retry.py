@@ -175,6 +175,20 @@ def test_a_rejected_patient_does_not_overtake_a_later_row_of_the_person(box: Box
     ]
 
 
+def test_a_rejected_patient_does_not_overtake_a_row_that_repeats_what_was_known(box: Box) -> None:
+    head = "patient_id,birth_date,sex,clinic_id,deceased_on\n"
+    known = "P1,1950-01-01,female,north,\n"
+    box.put("patients.csv", head + known)
+    box.take()
+    box.put("patients2.csv", f"{head}P1,1950-01-01,female,south,2027-12-20\n")
+    assert buckets(box.account(NEXT)) == (1, 0, 0, 0, 0, 1)
+    box.put("patients3.csv", f"{head}{known}{known}")
+    assert buckets(box.account(LATER)) == (2, 0, 2, 0, 0, 0)
+    (account,) = retried(box, date(2027, 1, 1))
+    assert buckets(account) == (1, 0, 0, 1, 0, 0)
+    assert box.rows("SELECT clinic_id, deceased_on FROM core.patient") == [("north", None)]
+
+
 def test_a_blank_cell_of_a_rejected_person_still_clears_what_is_known(box: Box) -> None:
     head = "patient_id,birth_date,sex,clinic_id\n"
     box.put("patients.csv", f"{head}P1,1950-01-01,female,north\n")

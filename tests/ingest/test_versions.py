@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from b12screen.ingest import take
+from b12screen.ingest import Again, take
 from b12screen.settings import Laboratory, Settings
 from schemas import ddl
 from schemas.relation import RELATIONS
@@ -155,24 +155,60 @@ def test_patients_are_replaced_by_the_later_row_and_may_move_back(box: Box) -> N
 
 
 @pytest.mark.parametrize("said", ["opted_out", "deceased_on"])
-def test_an_opt_out_or_a_death_that_comes_too_late_to_count_is_told(box: Box, said: str) -> None:
-    """By the order of files the row without the column counts, though it had nothing to say."""
+def test_an_opt_out_or_a_death_counts_though_a_row_without_the_column_came_first(
+    box: Box, said: str
+) -> None:
     header = "patient_id,birth_date,sex,clinic_id"
     box.put("patients_z.csv", f"{header}\nP1,1950-01-02,female,west\nP2,1950-01-02,male,west\n")
-    assert box.take().findings == ()
+    box.take()
     word = {"opted_out": "true", "deceased_on": "2026-11-20"}[said]
-    box.put("patients_a.csv", f"{header},{said}\nP1,1950-01-02,female,north,{word}\n")
-    (finding,) = box.take().findings
-    assert finding.startswith("1 people died or opted out by a row that comes before the one")
-    assert "P1" not in finding
-    box.put("patients_zz.csv", f"{header},{said}\nP1,1950-01-02,female,west,{word}\n")
-    assert box.take().findings == ()
-    assert box.rows(
-        "SELECT opted_out OR deceased_on IS NOT NULL FROM core.patient ORDER BY ALL"
-    ) == [
-        (False,),
-        (True,),
-    ]
+    path = box.put("patients_a.csv", f"{header},{said}\nP1,1950-01-02,female,north,{word}\n")
+    assert buckets(box.account()) == (1, 1, 0, 0, 0, 0)
+    gone = f"SELECT clinic_id, {said} IS DISTINCT FROM NULL AND {said} <> FALSE FROM core.patient"
+    gone = gone.replace(" AND deceased_on <> FALSE", "")
+    assert box.rows(f"{gone} ORDER BY patient_id") == [("west", True), ("west", False)]
+    # Named between the two, it says more of the opt-out or the death, and nothing of the clinic.
+    box.put("patients_b.csv", f"{header},{said}\nP1,1950-01-02,female,south,\n")
+    assert buckets(box.account()) == (1, 1, 0, 0, 0, 0)
+    assert box.rows(f"{gone} ORDER BY patient_id") == [("west", False), ("west", False)]
+    (again,) = box.take(NEXT, Again(files=(path,))).accounts
+    assert buckets(again) == (1, 0, 0, 1, 0, 0)
+
+
+FIRST_AND_OTHER = {
+    "patients": (
+        "patient_id,birth_date,sex,clinic_id", "P1,1950-01-02,F,north", "P1,1950-01-02,F,south",
+        "SELECT clinic_id FROM core.patient", ("north",),
+    ),
+    "conditions": (
+        "patient_id,code,code_system,recorded_on,resolved_on", "P1,R20.2,icd10cm,2026-06-01,",
+        "P1,R20.2,icd10cm,2026-06-01,2026-07-01", "SELECT resolved_on FROM core.condition",
+        (None,),
+    ),
+    "medications": (
+        "medication_id,patient_id,code,code_system,kind,started_on",
+        "M1,P1,B03BA03,atc,administration,2026-06-01",
+        "M1,P1,B03BA03,atc,administration,2026-05-01",
+        "SELECT CAST(started_on AS VARCHAR) FROM core.medication", ("2026-06-01",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FIRST_AND_OTHER)
+def test_a_row_that_repeats_what_is_known_keeps_its_place_among_the_versions(
+    box: Box, kind: str
+) -> None:
+    header, first, other, query, stands = FIRST_AND_OTHER[kind]
+    box.put(f"{kind}_a.csv", f"{header}\n{first}\n")
+    box.take()
+    box.put(f"{kind}_c.csv", f"{header},note\n{first},x\n")
+    assert buckets(box.account()) == (1, 0, 1, 0, 0, 0)
+    box.put(f"{kind}_b.csv", f"{header}\n{other}\n")
+    assert buckets(box.account()) == (1, 0, 0, 1, 0, 0)
+    assert box.rows(query) == [stands]
+    box.put(f"{kind}_d.csv", f"{header},note\n{other},x\n")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert box.rows(query) != [stands]
 
 
 def test_bad_patients_are_rejected(box: Box) -> None:
