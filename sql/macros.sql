@@ -197,6 +197,13 @@ CREATE OR REPLACE MACRO stand_text(word, limit_id) AS CASE word
     ELSE ' (open whether ' || limit_text(limit_id) || ')'
 END;
 
+-- The same where two decimals would show a value as the limit that it is beyond: "15 (just above 15)".
+CREATE OR REPLACE MACRO close_text(word, limit_id, value) AS CASE
+    WHEN word = 'yes' AND value <> limit_value(limit_id) AND number_text(value) = number_text(limit_value(limit_id))
+        THEN ' (just ' || limit_text(limit_id) || ')'
+    ELSE stand_text(word, limit_id)
+END;
+
 -- "in 12 days", "today", "4 days ago": how far a day is from the night.
 CREATE OR REPLACE MACRO distance_text(day) AS CASE
     WHEN day = as_of() THEN 'today'

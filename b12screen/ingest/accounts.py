@@ -53,7 +53,8 @@ class Taking:
     """What one run took in: its accounts in file order, the files it left alone, and remarks.
 
     Somebody has to look at a finding; a note is only worth knowing, say that a column was dropped.
-    ``again`` says what came of rows that were to be taken again.
+    ``again`` says what came of rows that were to be taken again, ``n_taken_back`` how many rows are
+    withdrawn because their file, taken again, does not give them any more.
     """
 
     accounts: tuple[FileAccount, ...] = ()
@@ -62,6 +63,7 @@ class Taking:
     notes: tuple[str, ...] = ()
     n_known: int = 0
     again: str = ""
+    n_taken_back: int = 0
 
     @property
     def files(self) -> tuple[FileAccount, ...]:

@@ -70,7 +70,11 @@ TAKEN_CONTENT = (
     "SELECT taken.kind, taken.file_name, taken.taken_for FROM private.taken_file AS taken "
     "WHERE taken.sha256 = ? ORDER BY taken.taken_for, taken.kind"
 )
-NOTHING_RETAKEN = "CREATE TABLE taking.retaken (file_id INTEGER, by_file_id INTEGER)"
+NOTHING_RETAKEN = (
+    "CREATE TABLE taking.retaken (file_id INTEGER, by_file_id INTEGER)",
+    "CREATE TABLE taking.taken_back (n_row BIGINT)",
+)
+COUNT_TAKEN_BACK = "SELECT coalesce(sum(n_row), 0) FROM taking.taken_back"
 FORMER_FILES = (
     "INSERT INTO taking.retaken SELECT file.file_id, night.file_id AS by_file_id "
     "FROM core.lab_file AS file CROSS JOIN taking.night "

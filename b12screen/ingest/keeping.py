@@ -158,6 +158,7 @@ def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str
     """Withdraw what the file gave before and does not give now, and say how much that is."""
     n_gone, n_left = taking_again.withdraw(site.warehouse, extract)
     if n_gone:
+        site.warehouse.execute("INSERT INTO taking.taken_back VALUES (?)", (n_gone,))
         notes.append(
             f"{extract.name}: {n_gone} rows of {extract.kind} that it gave before are withdrawn, "
             "as today's map does not read them"

@@ -37,6 +37,8 @@ EARLIEST_EVENT = date(1900, 1, 1)
 # Somebody born before the first event that may be recorded.
 EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
+# From here on a day in the column of an end is how warehouses write that there is none.
+NO_END = date(2099, 12, 31)
 GIGABYTE = 1_000_000_000
 SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
@@ -203,6 +205,7 @@ def set_night(site: Site, *extracts: Extract) -> None:
                 "earliest": datetime.combine(EARLIEST_EVENT, time()),
                 "latest": datetime.combine(latest, time()),
                 "born_earliest": EARLIEST_BIRTH,
+                "no_end": NO_END,
                 "timezone": site.settings.timezone,
                 "laboratory": next(iter(site.settings.laboratories)),
                 "file_name": [extract.name for extract in extracts],

@@ -64,6 +64,7 @@ PRIVATE_TABLES = (
     "WHERE (SELECT count(*) FROM private.unmapped_part) = 0",
     "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
     "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
+    "CREATE TABLE IF NOT EXISTS private.clock (timezone VARCHAR)",
     "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
     "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
 )
@@ -204,7 +205,26 @@ def prepare(site: Site) -> None:
         for name, frame in frames.items():
             warehouse.write(f"taking.{name}", frame)
         warehouse.execute(NO_PERSONS)
-        warehouse.execute(taking_again.NOTHING_RETAKEN)
+        for statement in taking_again.NOTHING_RETAKEN:
+            warehouse.execute(statement)
+
+
+def other_clock(site: Site) -> list[str]:
+    """A finding on the night from which the site's timezone is another; it is remembered."""
+    warehouse, zone = site.warehouse, site.settings.timezone
+    before = [str(name) for (name,) in warehouse.rows("SELECT timezone FROM private.clock")]
+    if before == [zone]:
+        return []
+    warehouse.execute("DELETE FROM private.clock")
+    warehouse.execute("INSERT INTO private.clock VALUES (?)", (zone,))
+    if not before:
+        return []
+    return [
+        f"the settings' timezone was {before[0]} and is {zone} from this night on: times that were "
+        f"sent with an offset stay as they were converted to {before[0]}, so that their days, and "
+        "the order of corrections, may be hours off. Take the files with such times again "
+        "(`b12screen retake`), or set the timezone back"
+    ]
 
 
 def know_items(site: Site) -> None:

@@ -66,6 +66,7 @@ from b12screen.ingest.store import (
     attempt_of,
     fault_table,
     know_items,
+    other_clock,
     prepare,
     remember,
     seen_hash,
@@ -131,6 +132,7 @@ def take(
     owns = own_files(settings)
     extracts, left_alone, findings = found(inbox, owns)
     prepare(site)
+    findings += other_clock(site)
     if again is None:
         return taken_in(site, extracts, left_alone, findings)
     n_waiting, n_rejected = taking_again.waiting_rows(warehouse)
@@ -158,7 +160,8 @@ def told_again(taking: Taking, again: Again, n_waiting: int, n_rejected: int) ->
         retaken = [file for file in taking.files if file.taken_by == "retake"]
         n_files = len({file.sha256 for file in retaken if file.reason is None})
         n_changed = sum(file.n_accepted for file in retaken)
-        parts.append(f"{n_files} taken again, {n_changed:,} rows read differently")
+        gone = f", {taking.n_taken_back:,} withdrawn" if taking.n_taken_back else ""
+        parts.append(f"{n_files} taken again, {n_changed:,} rows read differently{gone}")
     return "; ".join(parts)
 
 
@@ -280,8 +283,16 @@ def taken_in(
     if accounts:
         warehouse.write("taking.account", pl.DataFrame(accounts, infer_schema_length=None))
         warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
+    n_taken_back = int(warehouse.scalar(taking_again.COUNT_TAKEN_BACK))
     warehouse.execute("DROP SCHEMA taking CASCADE")
-    return Taking(tuple(accounts), tuple(left_alone), tuple(findings), tuple(notes), len(known))
+    return Taking(
+        tuple(accounts),
+        tuple(left_alone),
+        tuple(findings),
+        tuple(notes),
+        len(known),
+        n_taken_back=n_taken_back,
+    )
 
 
 def taken_in_turn(

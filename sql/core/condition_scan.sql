@@ -10,11 +10,11 @@ WITH cell AS (
         folded_word(incoming.code_system) AS code_system,
         incoming.recorded_on AS recorded_text,
         CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
-        incoming.resolved_on AS resolved_text,
+        end_text(incoming.resolved_on, night.timezone, night.no_end) AS resolved_text,
         CASE
             WHEN night.in_messages AND incoming.resolved_on = 'withdrawn'
                 THEN CAST(night.earliest AS DATE) - 1
-            ELSE CAST(moment_of(trim(incoming.resolved_on), night.timezone) AS DATE)
+            ELSE CAST(moment_of(trim(resolved_text), night.timezone) AS DATE)
         END AS resolved_on,
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,

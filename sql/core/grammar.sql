@@ -20,6 +20,10 @@ CREATE OR REPLACE TEMPORARY MACRO moment_of(cell, zone) AS
             THEN timezone(zone, TRY_CAST(trim(cell) AS TIMESTAMPTZ))
     END;
 
+-- The day of an end as sent; blank where it is one that stands for none, like 2099-12-31 or 9999-12-31.
+CREATE OR REPLACE TEMPORARY MACRO end_text(cell, zone, no_end) AS
+    CASE WHEN CAST(moment_of(trim(cell), zone) AS DATE) >= no_end THEN '' ELSE cell END;
+
 -- The number of a result, with or without < or >, or NULL. Infinite where it does not fit a double.
 CREATE OR REPLACE TEMPORARY MACRO number_of(cell) AS
     CASE

@@ -1,5 +1,6 @@
 -- One row per version of the results in taking.lab_repeated: its bucket, and whether it is the
--- current version. The order of versions is reported_at (none first), night taken, file, record.
+-- current version. The order of versions is reported_at (none first), night taken, file, record; a
+-- withdrawal that does not say when it was reported stands behind all that was sent before it.
 -- A version is superseded when one that arrived before it comes after it in that order.
 -- A row that is taken again keeps the place that its file had when it first came, right behind what
 -- was read of it then: a retake never overtakes a later correction. What a retake does not read as
@@ -178,22 +179,43 @@ settled AS (
     FROM arrived
 ),
 
-ordered AS (
+dated AS (
     SELECT
         settled.*,
         row_number() OVER (
             PARTITION BY settled.laboratory, settled.result_id, settled.is_repeat
             ORDER BY
-                NOT settled.is_past,
-                settled.reported_at NULLS FIRST,
                 coalesce(settled.sent_for, settled.taken_for),
                 settled.file_name,
                 settled.record,
                 settled.taken_for,
                 settled.file_id,
                 settled.place
-        ) AS nth
+        ) AS nth_sent
     FROM settled
+),
+
+ordered AS (
+    SELECT
+        weighed.*,
+        row_number() OVER (
+            PARTITION BY weighed.laboratory, weighed.result_id, weighed.is_repeat
+            ORDER BY NOT weighed.is_past, weighed.counts_from NULLS FIRST, weighed.nth_sent
+        ) AS nth
+    FROM (
+        SELECT
+            dated.*,
+            CASE
+                WHEN dated.reported_at IS NULL AND dated.status IN ('cancelled', 'entered-in-error')
+                    THEN max(dated.reported_at) OVER (
+                        PARTITION BY dated.laboratory, dated.result_id, dated.is_repeat
+                        ORDER BY dated.nth_sent
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                    )
+                ELSE dated.reported_at
+            END AS counts_from
+        FROM dated
+    ) AS weighed
 )
 
 SELECT

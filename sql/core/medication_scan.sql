@@ -10,8 +10,8 @@ WITH cell AS (
         folded_word(incoming.kind) AS kind,
         incoming.started_on AS started_text,
         CAST(moment_of(trim(incoming.started_on), night.timezone) AS DATE) AS started_on,
-        incoming.ended_on AS ended_text,
-        CAST(moment_of(trim(incoming.ended_on), night.timezone) AS DATE) AS ended_on,
+        end_text(incoming.ended_on, night.timezone, night.no_end) AS ended_text,
+        CAST(moment_of(trim(ended_text), night.timezone) AS DATE) AS ended_on,
         trim(incoming.name) AS name,
         trim(incoming.dose) AS dose_text,
         CASE WHEN trim(incoming.dose)[1:1] NOT IN ('<', '>') THEN number_of(trim(incoming.dose)) END

@@ -15,8 +15,8 @@ FROM (
             || CASE
                 WHEN patient.mma_treated AND patient.mma_raised = 'unknown'
                     THEN ' (taken under treatment, says nothing)'
-                WHEN patient.mma_marked = 'yes' THEN stand_text('yes', 'mma_marked')
-                ELSE stand_text(patient.mma_raised, 'mma_raised')
+                WHEN patient.mma_marked = 'yes' THEN close_text('yes', 'mma_marked', patient.mma_nmol_l)
+                ELSE close_text(patient.mma_raised, 'mma_raised', patient.mma_nmol_l)
             END,
             label('mma') || ' missing'
         ) AS mma_text,
@@ -25,7 +25,7 @@ FROM (
             || CASE
                 WHEN patient.hcy_treated AND patient.hcy_raised = 'unknown'
                     THEN ' (taken under treatment, says nothing)'
-                ELSE stand_text(patient.hcy_raised, 'hcy_raised')
+                ELSE close_text(patient.hcy_raised, 'hcy_raised', patient.hcy_umol_l)
             END,
             label('hcy') || ' missing'
         ) AS hcy_text,

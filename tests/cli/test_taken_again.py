@@ -80,7 +80,7 @@ def test_a_withdrawn_reading_leaves_the_list_with_that_reason(
     capsys.readouterr()
     assert cli.main(["retake", str(site), "labs_1.csv", "--as-of", "2026-11-02"]) in (0, 20)
     captured = capsys.readouterr()
-    assert "1 taken again, 0 rows read differently" in captured.out
+    assert "1 taken again, 0 rows read differently, 1 withdrawn" in captured.out
     assert "1 rows of labs that it gave before are withdrawn" in captured.err
     question = (
         "SELECT result_id, status, taken_for FROM core.lab_result WHERE patient_id = '0001' "

@@ -88,6 +88,74 @@ def test_a_cancellation_replaces_the_result(box: Box) -> None:
     assert current(box) == [("R1", None, "cancelled"), ("R2", 300.0, "final")]
 
 
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_a_withdrawal_that_does_not_say_when_withdraws_what_was_sent_before_it(
+    box: Box, status: str
+) -> None:
+    box.labs(version("100", "2026-11-02"), version("", "", status))
+    assert buckets(box.account()) == (2, 2, 0, 0, 0, 0)
+    assert current(box) == [("R1", None, status)]
+    box.labs(version("300", "2026-11-03"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    box.labs(version("200", "2026-11-02T12:00"), name="labs3.csv")
+    assert buckets(box.account(NEXT)) == (1, 0, 0, 1, 0, 0)
+    assert current(box) == [("R1", 300.0, "final")]
+    # The second time it comes it is known already.
+    box.labs(version("", "", status), ROW.replace("R1", "R2"), name="labs4.csv")
+    assert buckets(box.account(NEXT)) == (2, 1, 1, 0, 0, 0)
+
+
+def test_a_withdrawal_of_an_earlier_file_of_the_night_does_not_reach_a_later_one(box: Box) -> None:
+    box.labs(version("100", "2026-11-02"), name="labs_b.csv")
+    box.take()
+    box.labs(version("", "", "cancelled"), name="labs_a.csv")
+    assert buckets(box.account()) == (1, 0, 0, 1, 0, 0)
+    assert current(box) == [("R1", 100.0, "final")]
+
+
+def test_a_changed_timezone_is_said_once(box: Box) -> None:
+    box.labs("R1,P1,2026-11-01T23:30:00Z,,14685-2,412,pmol/L,final")
+    assert box.take().findings == ()
+    box.settings = Settings(timezone="Europe/Berlin")
+    (finding,) = box.take(NEXT).findings
+    assert finding.startswith("the settings' timezone was UTC and is Europe/Berlin from this night")
+    assert box.take(NEXT).findings == ()
+    box.take(NEXT, Again(files=(box.inbox / "labs.csv",)))
+    assert box.rows("SELECT CAST(collected_on AS VARCHAR) FROM core.lab_result") == [
+        ("2026-11-02",)
+    ]
+
+
+def test_an_end_that_stands_for_none_is_none(box: Box) -> None:
+    """Warehouses fill the column of an end, and say by a day far off that there is none yet."""
+    box.put(
+        "patients.csv",
+        "patient_id,birth_date,sex,clinic_id,deceased_on\nP1,1950-01-02,F,north,9999-12-31\n",
+    )
+    box.put(
+        "conditions.csv",
+        "patient_id,code,code_system,recorded_on,resolved_on\n"
+        "P1,R20.2,icd10cm,2026-06-01,2099-12-31\nP1,R26.0,icd10cm,2026-06-01,2028-06-01\n",
+    )
+    box.put(
+        "medications.csv",
+        "medication_id,patient_id,code,code_system,kind,started_on,ended_on\n"
+        "M1,P1,B03BA01,atc,prescription,2026-06-01,9999-12-31T00:00:00\n"
+        "M2,P1,B03BA01,atc,prescription,9999-12-31,\n",
+    )
+    assert [buckets(account) for account in box.take().accounts] == [
+        (2, 1, 0, 0, 0, 1),
+        (2, 1, 0, 0, 0, 1),
+        (1, 1, 0, 0, 0, 0),
+    ]
+    ends = (
+        "SELECT deceased_on FROM core.patient UNION ALL SELECT resolved_on FROM core.condition "
+        "UNION ALL SELECT ended_on FROM core.medication"
+    )
+    assert box.rows(ends) == [(None,)] * 3
+    assert [row[2] for row in box.rejects()] == ["resolved_on", "started_on"]
+
+
 def test_without_reporting_times_the_later_night_the_later_file_and_the_later_record_win(
     box: Box,
 ) -> None:

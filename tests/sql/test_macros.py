@@ -112,6 +112,16 @@ def test_numbers_are_written_without_float_noise(night: Decided, value: float, t
     assert night.warehouse.scalar("SELECT number_text(?)", [value]) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(15.002, "just above 15"), (15.02, "above 15"), (14.998, "not above 15")]
+)
+def test_a_value_that_reads_as_its_limit_says_that_it_is_beyond(
+    night: Decided, value: float, text: str
+) -> None:
+    asked = "SELECT close_text(meets('hcy_raised', $1, '='), 'hcy_raised', $1)"
+    assert night.warehouse.scalar(asked, [value]) == f" ({text})"
+
+
 def test_an_egfr_just_below_sixty_does_not_read_as_sixty(night: Decided) -> None:
     assert night.warehouse.scalar("SELECT egfr_text(59.99, '=')") == "59.9"
 
