@@ -24,24 +24,38 @@ _PROVENANCE = ("file_name", "record", "taken_for", "sent_for")
 
 @dataclass(frozen=True)
 class Fold:
-    """A relation and its columns that a row may leave alone."""
+    """A relation and its columns that a row may leave alone.
+
+    ``may_go``: a row may take its key back, without leaving one that stands (``is_gone``).
+    """
 
     relation: Relation
     optional: tuple[str, ...]
+    may_go: bool = False
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Flag -> the columns that are told together: those of every row, each of the others."""
         known = {*self.relation.key, *self.optional, *_PROVENANCE}
         rest = tuple(column for column in self.relation.columns if column not in known)
-        # Where that is nothing but the key, a row still says that it is there.
+        # Where that is nothing but the key, a row still says that it is there, or is not.
         each = {f"tells_{column}": (column,) for column in self.optional}
-        return {"tells_rest": rest or self.relation.key} | each
+        return {"tells_rest": (*(rest or self.relation.key), *self.virtual)} | each
+
+    @property
+    def virtual(self) -> tuple[str, ...]:
+        """What a row says beside the relation's columns."""
+        return ("is_gone",) if self.may_go else ()
 
     @property
     def flags(self) -> dict[str, str]:
         """What a scan says beside the relation's columns; where it says nothing, the row tells."""
         return {f"tells_{column}": "BOOLEAN" for column in self.optional}
+
+    @property
+    def scanned(self) -> dict[str, str]:
+        """The columns that a scan has beside those of the relation, and their types."""
+        return self.flags | dict.fromkeys(self.virtual, "BOOLEAN")
 
     @property
     def told(self) -> str:
@@ -51,7 +65,7 @@ class Fold:
 
 def fold_of(name: str) -> Fold:
     """How a relation is folded; ``KeyError`` where it is none that is."""
-    return Fold(RELATIONS[name], _OPTIONAL[name])
+    return Fold(RELATIONS[name], _OPTIONAL[name], name == "core.condition")
 
 
 _OPTIONAL = {
@@ -90,15 +104,19 @@ def create_events(fold: Fold) -> tuple[str, ...]:
         for flag in fold.groups
     )
     key = ", ".join(f"one.{quoted_name(name)}" for name in keys)
+    stays = "".join(f", FALSE AS {name}" for name in fold.virtual)
+    says = "".join(f", coalesce(one.{name}, FALSE) AS {name}" for name in fold.virtual)
     return (
         f"""CREATE OR REPLACE TABLE taking.known AS
-SELECT 'core' AS origin, one.rowid AS place, {columns}, {known_places}, {known_flags},
+SELECT 'core' AS origin, one.rowid AS place, {columns}{stays}, {known_places}, {known_flags},
     row_number() OVER (PARTITION BY one.rowid) = 1 AS is_row
 FROM {quoted_name(relation.name)} AS one
 SEMI JOIN core.taken AS told ON {_same(keys, "told")}
-LEFT JOIN {quoted_name(fold.told)} AS told ON {_same(keys, "told")}""",
+LEFT JOIN {quoted_name(fold.told)} AS told ON {_same(keys, "told")}
+{_gone(fold) if fold.may_go else ""}""",
         f"""CREATE OR REPLACE TABLE taking.fresh AS
-SELECT 'taken' AS origin, one.rowid AS place, {columns}, {own_places}, {own_flags}, TRUE AS is_row
+SELECT 'taken' AS origin, one.rowid AS place, {columns}{says}, {own_places}, {own_flags},
+    TRUE AS is_row
 FROM core.taken AS one""",
         # What comes once, on a later night than all that is known of its key, needs no order.
         f"""CREATE OR REPLACE TABLE taking.entangled AS
@@ -112,10 +130,25 @@ WHERE one.told_for >= told.told_for""",
     )
 
 
+def _gone(fold: Fold) -> str:
+    """The keys at hand that a row took back, as a row that is none."""
+    keys = fold.relation.key
+    key = ", ".join(f"one.{quoted_name(name)}" for name in keys)
+    places = ", ".join(f"one.{name}" for name in _PLACE)
+    flags = ", ".join(f"{flag == 'tells_rest'} AS {flag}" for flag in fold.groups)
+    return f"""UNION ALL BY NAME
+SELECT 'gone' AS origin, {key}, TRUE AS is_gone, {places}, {flags}, FALSE AS is_row
+FROM {quoted_name(fold.told)} AS one
+SEMI JOIN core.taken AS told ON {_same(keys, "told")}
+ANTI JOIN {quoted_name(fold.relation.name)} AS told ON {_same(keys, "told")}
+WHERE one.tells_rest"""
+
+
 def _in_line(fold: Fold) -> str:
     """Events of keys of which one row came that counts in everything it tells."""
     keys, groups = fold.relation.key, fold.groups
     is_new = " AND ".join(f"stands.{quoted_name(name)} IS NULL" for name in keys)
+    stays = "".join(f", FALSE AS {name}" for name in fold.virtual)
     changes = " OR ".join(
         f"(one.{flag} AND {_said(group)} IS DISTINCT FROM {_said(group, 'stands')})"
         for flag, group in groups.items()
@@ -134,13 +167,14 @@ def _in_line(fold: Fold) -> str:
         CASE WHEN {is_new} OR {changes} THEN 'accepted' ELSE 'duplicate' END AS bucket
     FROM taking.fresh AS one
     ANTI JOIN taking.entangled AS told ON {_same(keys, "told")}
-    LEFT JOIN {quoted_name(fold.relation.name)} AS stands ON {_same(keys, "stands")}
+    LEFT JOIN (SELECT kept.*{stays} FROM {quoted_name(fold.relation.name)} AS kept) AS stands
+        ON {_same(keys, "stands")}
 )
-SELECT one.*, one.bucket = 'accepted' AS is_current FROM fresh AS one
+SELECT one.*, one.bucket = 'accepted'{_is_there(fold)} AS is_current FROM fresh AS one
 UNION ALL BY NAME
 SELECT one.* REPLACE (
         {", ".join(f"one.{flag} AND NOT told.{flag} AS {flag}" for flag in groups)}
-    ), 'known' AS bucket, told.bucket <> 'accepted' AS is_current
+    ), 'known' AS bucket, one.origin = 'core' AND told.bucket <> 'accepted' AS is_current
 FROM taking.known AS one
 INNER JOIN fresh AS told ON {_same(keys, "told")}"""
 
@@ -169,7 +203,7 @@ def _in_order(fold: Fold) -> str:
     )
     is_older = " OR ".join(f"({told})" for told in differs.values())
     folded = ", ".join(
-        f"CASE WHEN one.origin = 'core' OR one.turn = 1 OR (one.{flag} "
+        f"CASE WHEN one.origin <> 'taken' OR one.turn = 1 OR (one.{flag} "
         f"AND (one.bucket = 'superseded' OR one.nth > one.{flag}_before.nth)) "
         f"THEN one.{quoted_name(name)} ELSE one.{flag}_before.said.{quoted_name(name)} END "
         f"AS {quoted_name(name)}"
@@ -206,7 +240,7 @@ weighed AS (
 judged AS (
     SELECT one.*,
         CASE
-            WHEN one.origin = 'core' THEN 'known'
+            WHEN one.origin <> 'taken' THEN 'known'
             WHEN one.turn = 1 OR {changes} THEN 'accepted'
             WHEN {is_older} THEN 'superseded'
             ELSE 'duplicate'
@@ -218,11 +252,19 @@ settled AS (
         max(CASE WHEN one.bucket = 'accepted' THEN one.turn END) OVER (PARTITION BY {key}) AS newest
     FROM judged AS one
 )
-SELECT {names}, {key}, {folded}, {last},
-    CASE WHEN one.newest IS NULL THEN one.origin = 'core' ELSE one.turn = one.newest END
-        AS is_current
-FROM settled AS one
-WINDOW in_all AS (PARTITION BY {key})"""
+SELECT one.* REPLACE (one.is_current{_is_there(fold)} AS is_current)
+FROM (
+    SELECT {names}, {key}, {folded}, {last},
+        CASE WHEN one.newest IS NULL THEN one.origin = 'core' ELSE one.turn = one.newest END
+            AS is_current
+    FROM settled AS one
+    WINDOW in_all AS (PARTITION BY {key})
+) AS one"""
+
+
+def _is_there(fold: Fold) -> str:
+    """What stands has not been taken back."""
+    return " AND NOT coalesce(one.is_gone, FALSE)" if fold.may_go else ""
 
 
 def _same(keys: tuple[str, ...], name: str) -> str:

@@ -493,7 +493,7 @@ class Walk:
         sex = tongue.sexes[fields[8]]
         birth_date, died = tongue.days[fields[7]], tongue.days[fields[29]]
         is_dead = self.marks.first(fields[30])
-        if is_dead == "N":
+        if is_dead == "N" and died:
             died = None
         elif is_dead == "Y" and not died:
             # Dead on some day before the message; nobody writes to the dead until it is known.

@@ -83,11 +83,6 @@ KEEP_UNMAPPED = (
 UNMAPPED_BEFORE = (
     "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
 )
-# A condition that is taken back, or was never there, stands no more.
-CONDITIONS_GONE = (
-    "UPDATE taking.event SET is_current = FALSE FROM taking.night "
-    "WHERE event.resolved_on < CAST(night.earliest AS DATE)"
-)
 COUNT_BUCKETS = (
     "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
     "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
@@ -218,8 +213,6 @@ def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[Fil
     if folded:
         for statement in fold.create_events(folded):
             warehouse.execute(statement)
-        if kind == "conditions":
-            warehouse.execute(CONDITIONS_GONE)
         warehouse.execute(ddl.create_view("taking.version", fold.EVENT_ROWS))
     else:
         warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))

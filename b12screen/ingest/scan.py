@@ -47,7 +47,7 @@ SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
 # Beside those: whether the night stands for a day that an answer did not name, and whether a result
 # came without its unit.
 OWN_SCAN_COLUMNS = {"feedback": {"is_undated": "BOOLEAN"}, "labs": {"unitless": "BOOLEAN"}} | {
-    kind: folded.flags for kind, folded in FOLDS.items()
+    kind: folded.scanned for kind, folded in FOLDS.items()
 }
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 BULKY = ("result_id", "medication_id")

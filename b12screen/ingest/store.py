@@ -119,6 +119,10 @@ TAKEN_ALREADY = (
     "SELECT count(*) FROM run.source_file AS file WHERE file.file_name = ? AND file.kind = ? "
     "AND file.sha256 = ? AND file.taken_for = ? AND file.taken_by = ?"
 )
+HELD_NOTHING = (
+    "SELECT coalesce(max(file.n_read), 1) = 0 FROM run.source_file AS file "
+    "WHERE file.sha256 = ? AND file.kind = ? AND file.reason IS NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -267,6 +271,11 @@ def was_taken(site: Site, extract: Extract, sha256: str) -> str | None:
         (sha256, extract.kind, bool(extract.own)),
     )
     return str(rows[0][0]) if rows else None
+
+
+def held_nothing(site: Site, extract: Extract, sha256: str) -> bool:
+    """Whether this content is a header alone: sent anew it is another delivery of nothing."""
+    return bool(site.warehouse.scalar(HELD_NOTHING, (sha256, extract.kind)))
 
 
 def remember(site: Site, extract: Extract, at: Stamp, sha256: str) -> None:

@@ -65,6 +65,7 @@ from b12screen.ingest.store import (
     Site,
     attempt_of,
     fault_table,
+    held_nothing,
     know_items,
     other_clock,
     prepare,
@@ -449,7 +450,7 @@ def taken_file(
         if is_new:
             remember(site, extract, before, sha256)
         taken = was_taken(site, extract, sha256) or was_parsed(parsed, sha256)
-        if is_new and taken is not None:
+        if is_new and taken is not None and not held_nothing(site, extract, sha256):
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
             )
@@ -536,7 +537,8 @@ def parse_resources(
         path = folder / "unpacked.ndjson"
         most = int(site.settings.limits.max_decompressed_gb * GIGABYTE)
         unpacked(extract.path, extract.packing, path, most)
-    file = fhir_rows(path, site.settings, site.maps, site.as_of, folder)
+    first_night = extract.sent_for or site.as_of
+    file = fhir_rows(path, site.settings, site.maps, first_night, folder)
     if extract.packing:
         path.unlink()
     notes += [f"{extract.name}: {note}" for note in file.notes]

@@ -42,6 +42,11 @@ ARE_WAITING = (
     "SELECT count(*) FROM private.late_withdrawal AS late "
     "WHERE late.kind = ? AND late.done_for IS NULL"
 )
+# A file that is taken again meets what took effect when it first came.
+WERE_WAITING = (
+    "SELECT count(*) FROM private.late_withdrawal AS late JOIN taking.night "
+    "ON late.done_for = night.sent_for WHERE late.kind = 'medications'"
+)
 # Joined, so that what is built is the few that wait and not every result of the night.
 LABS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'labs' AND done_for IS NULL "
@@ -98,7 +103,7 @@ def keep_waiting(warehouse: Warehouse, kind: str, file_name: str, sha256: str, a
 
 def withdraw_medications(warehouse: Warehouse, as_of: date) -> int:
     """Withdraw what the file at hand brought too late; how many rows that is."""
-    if not warehouse.scalar(ARE_WAITING, ("medications",)):
+    if not (warehouse.scalar(ARE_WAITING, ("medications",)) or warehouse.scalar(WERE_WAITING)):
         return 0
     select = sql_text("core/late_medication.sql")
     n_late = int(warehouse.scalar(ddl.counted(select)))

@@ -1,7 +1,6 @@
 -- One row per record of a conditions extract: typed, with the first check that it fails. A file
 -- without resolved_on leaves what is known of it. `withdrawn` in resolved_on, which only resources can
--- say, takes the condition back as if it had not been recorded; it is kept as a day that no row may
--- hold, the one before the earliest.
+-- say, takes the condition back as if it had not been recorded.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -11,16 +10,12 @@ WITH cell AS (
         incoming.recorded_on AS recorded_text,
         CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
         end_text(incoming.resolved_on, night.timezone, night.no_end) AS resolved_text,
-        CASE
-            WHEN night.in_messages AND incoming.resolved_on = 'withdrawn'
-                THEN CAST(night.earliest AS DATE) - 1
-            ELSE CAST(moment_of(trim(resolved_text), night.timezone) AS DATE)
-        END AS resolved_on,
+        night.in_messages AND incoming.resolved_on = 'withdrawn' AS is_gone,
+        CAST(moment_of(trim(resolved_text), night.timezone) AS DATE) AS resolved_on,
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
-        night.in_messages,
         night.as_of,
         night.sent_for
     FROM taking.incoming
@@ -38,10 +33,8 @@ judged AS (
                 THEN CASE WHEN trim(cell.recorded_text) = '' THEN 'recd_blank' ELSE 'recd' END
             WHEN cell.recorded_on < cell.earliest THEN 'recd_early'
             WHEN cell.recorded_on >= cell.latest THEN 'recd_late'
-            WHEN cell.resolved_on IS NULL AND trim(cell.resolved_text) <> '' THEN 'res'
-            WHEN cell.resolved_on < cell.earliest
-                AND NOT (cell.in_messages AND cell.resolved_text = 'withdrawn')
-                THEN 'res_early'
+            WHEN cell.resolved_on IS NULL AND trim(cell.resolved_text) <> '' AND NOT cell.is_gone THEN 'res'
+            WHEN cell.resolved_on < cell.earliest THEN 'res_early'
             WHEN cell.resolved_on >= cell.latest THEN 'res_late'
         END AS fault
     FROM cell
@@ -55,7 +48,8 @@ SELECT
     judged.code_system,
     judged.recorded_on,
     judged.resolved_on,
-    judged.resolved_text IS NOT NULL AS tells_resolved_on,
+    judged.resolved_text IS NOT NULL AND NOT judged.is_gone AS tells_resolved_on,
+    coalesce(judged.is_gone, FALSE) AS is_gone,
     judged.file_name,
     judged.record,
     judged.as_of AS taken_for,

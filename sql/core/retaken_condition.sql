@@ -1,5 +1,5 @@
 -- One row per condition that stands as a file said it last and that its retake does not give: its
--- withdrawal, resolved before the earliest day.
+-- withdrawal.
 WITH last_told AS (
     SELECT
         told.patient_id,
@@ -16,7 +16,8 @@ SELECT
     known.code,
     known.code_system,
     known.recorded_on,
-    CAST(night.earliest AS DATE) - 1 AS resolved_on,
+    FALSE AS tells_resolved_on,
+    TRUE AS is_gone,
     night.file_name,
     coalesce(last_told.place.record, known.record) AS record,
     night.as_of AS taken_for,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from b12screen.maps import Maps
-from b12screen.settings import Laboratory, LocalTest, Settings
+from b12screen.settings import Laboratory, Limits, LocalTest, Settings
 
 from .inbox import LAB_HEADER, ROW, Box, buckets
 
@@ -354,6 +354,16 @@ def test_a_laboratorys_own_share_decides_whether_its_file_is_held(
     rows = [f"R{n},P1,2026-11-01,14685-2,{412 if n % 4 else 'x'},pmol/L" for n in range(100)]
     box.put("labs.csv", "\n".join([HEADER, *rows]))
     assert buckets(box.account()) == (100, 75, 0, 0, 0, 25)
+
+
+@pytest.mark.parametrize(("n_bad", "is_held"), [(29, False), (30, True)])
+def test_a_file_at_its_limit_is_taken(
+    tmp_path: Path, maps: Maps, n_bad: int, is_held: bool
+) -> None:
+    box = Box(tmp_path, maps, Settings(limits=Limits(reject_share=0.29)))
+    rows = [f"R{n},P1,2026-11-01,14685-2,{412 if n >= n_bad else 'x'},pmol/L" for n in range(100)]
+    box.put("labs.csv", "\n".join([HEADER, *rows]))
+    assert box.account().held == is_held
 
 
 @pytest.mark.parametrize("place", range(9))

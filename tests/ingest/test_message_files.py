@@ -72,6 +72,22 @@ def test_without_the_laboratorys_number_a_correction_finds_its_sample_and_person
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [(f'{"|" * 21}""|N', None), (f'{"|" * 21}""|', None), ("", "2026-11-01"),
+     (f"{'|' * 22}N", "2026-11-01")],
+)  # fmt: skip
+def test_a_death_is_taken_back_by_a_null_and_not_by_a_flag_alone(
+    box: Box, said: str, day: str | None
+) -> None:
+    box.put("a.hl7", message(person=f"||19550203|F{'|' * 21}20261101|Y"))
+    box.take()
+    assert persons(box)[0][4] == "2026-11-01"
+    box.put("b.hl7", message(person=f"||19550203|F{said}", reported="20261103090000"))
+    box.take(NEXT)
+    assert persons(box)[0][4] == day
+
+
 def test_one_file_gives_rows_of_patients_and_of_labs(box: Box) -> None:
     box.put("anything.HL7", message() + message("P2", "||1960|M", order="F2"))
     assert accounts(box) == {"patients": (2, 1, 0, 0, 0, 1), "labs": (2, 2, 0, 0, 0, 0)}

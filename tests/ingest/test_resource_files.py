@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from b12screen.ingest import check, take
+from b12screen.ingest import Again, check, take
 from b12screen.maps import Maps
 from b12screen.settings import Limits, Settings
 
@@ -18,6 +18,7 @@ from .test_fhir import condition, dose, observation, patient
 NEXT = date(2026, 11, 23)
 REAL = Path(__file__).resolve().parents[3] / "shared/data/fhir/ecqm_lab_observations.ndjson.gz"
 WITHDRAWN_RESULT = {"status": "entered-in-error", "issued": "2026-11-10T00:00:00Z"}
+GONE = {"status": "entered-in-error"}
 WITHDRAWN_BY_ID = {"resourceType": "Observation", "id": "o1"} | WITHDRAWN_RESULT
 
 
@@ -134,6 +135,50 @@ def test_a_later_file_takes_a_condition_and_a_dose_back(box: Box, same_night: bo
     box.put("b.ndjson", lines(refuted, dose(status="entered-in-error")))
     box.take(NEXT)
     assert stored(box) == [("medications", "withdrawn")]
+
+
+REFUTED = condition(verificationStatus={"coding": [{"code": "entered-in-error"}]})
+
+
+def test_a_condition_taken_back_stays_so_whatever_older_file_is_taken_after_it(box: Box) -> None:
+    first = box.put("b.ndjson", lines(condition()))
+    box.put("c.ndjson", lines(REFUTED))
+    box.take()
+    assert stored(box) == []
+    box.put("a.ndjson", lines(patient(), condition()))
+    accounts = {account.kind: buckets(account) for account in box.take().accounts}
+    assert accounts["conditions"] == (1, 0, 0, 1, 0, 0)
+    (again,) = box.take(NEXT, Again(files=(first,))).accounts
+    assert buckets(again) == (1, 0, 0, 1, 0, 0)
+    assert stored(box) == [("patients", "1")]
+    # Stated anew, it stands; and is taken back once more.
+    box.put("d.ndjson", lines(condition(), patient(gender="male")))
+    box.take(NEXT)
+    assert stored(box) == [("conditions", "D51.0"), ("patients", "1")]
+    box.put("e.ndjson", lines(REFUTED, patient(gender="other")))
+    box.take(NEXT)
+    assert stored(box) == [("patients", "1")]
+
+
+def test_a_dose_withdrawn_before_it_came_stays_so_when_its_file_is_taken_again(box: Box) -> None:
+    box.put("a.ndjson", lines({"resourceType": "MedicationAdministration", "id": "m1", **GONE}))
+    box.take()
+    path = box.put("b.ndjson", lines(patient(), dose()))
+    box.take(NEXT)
+    for night in (date(2026, 11, 24), date(2026, 11, 25)):
+        box.take(night, Again(files=(path,)))
+        assert stored(box) == [("medications", "withdrawn"), ("patients", "1")]
+    box.put("c.ndjson", lines(dose()))
+    box.take(date(2026, 11, 26))
+    assert stored(box) == [("medications", "B03BA03"), ("patients", "1")]
+
+
+def test_a_death_without_a_day_keeps_its_day_when_its_file_is_taken_again(box: Box) -> None:
+    path = box.put("a.ndjson", lines(patient(deceasedBoolean=True)))
+    box.take()
+    (account,) = box.take(NEXT, Again(files=(path,))).accounts
+    assert buckets(account) == (1, 0, 1, 0, 0, 0)
+    assert box.rows("SELECT deceased_on FROM core.patient") == [(NIGHT,)]
 
 
 def test_a_withdrawal_of_what_nobody_knows_is_out_of_scope_and_noted(box: Box) -> None:

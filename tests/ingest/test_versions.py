@@ -10,7 +10,7 @@ from b12screen.settings import Laboratory, Settings
 from schemas import ddl
 from schemas.relation import RELATIONS
 
-from .inbox import NIGHT, ROW, Box, buckets
+from .inbox import LAB_HEADER, NIGHT, ROW, Box, buckets
 
 NEXT = date(2026, 11, 23)
 
@@ -40,6 +40,22 @@ def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:
     assert (taking.n_known, taking.accounts) == (2, ())
     assert "deep/labs_again.csv has the content of labs.csv" in taking.notes[0]
     assert not box.take(NEXT).findings
+
+
+def test_a_header_alone_is_a_delivery_each_time_it_is_sent(box: Box) -> None:
+    header = LAB_HEADER + "\n"
+    for number, night in enumerate((NIGHT, NEXT, date(2026, 11, 24))):
+        box.put(f"labs_{number}.csv", header)
+        taking = box.take(night)
+        assert [account.file_name for account in taking.accounts] == [f"labs_{number}.csv"]
+        assert buckets(taking.accounts[0]) == (0, 0, 0, 0, 0, 0)
+    path = box.inbox / "labs_0.csv"
+    path.unlink()
+    path.write_text(header, encoding="utf-8")
+    assert [account.file_name for account in box.take(date(2026, 11, 25)).accounts] == [
+        "labs_0.csv"
+    ]
+    assert box.take(date(2026, 11, 25)).accounts == ()
 
 
 def test_the_same_row_in_another_file_is_a_duplicate(box: Box) -> None:
