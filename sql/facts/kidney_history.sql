@@ -46,7 +46,7 @@ asked AS (
                 THEN extreme.first_reduced_on
         END AS from_on,
         CASE
-            WHEN extreme.highest_umol_l >= quantity('creatinine_rise') * extreme.lowest_umol_l
+            WHEN reaches(extreme.highest_umol_l, quantity('creatinine_rise') * extreme.lowest_umol_l)
                 THEN before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline')
         END AS rise_from_on,
     FROM extreme
