@@ -88,6 +88,19 @@ class Response(pa.DataFrameModel):
         "Comparator of that value", nullable=True, words=words.COMPARATORS
     )
     mma_after_on: pl.Date = column("Its collection day", nullable=True)
+    hcy_before_umol_l: float = column("Last homocysteine before the episode, umol/L", nullable=True)
+    hcy_before_comparator: str = column(
+        "Comparator of that value", nullable=True, words=words.COMPARATORS
+    )
+    hcy_before_on: pl.Date = column("Its collection day", nullable=True)
+    hcy_after_umol_l: float = column(
+        "Latest homocysteine that speaks about the response, umol/L", nullable=True
+    )
+    hcy_after_comparator: str = column(
+        "Comparator of that value", nullable=True, words=words.COMPARATORS
+    )
+    hcy_after_on: pl.Date = column("Its collection day", nullable=True)
+    hcy_decides: bool = column("Whether the fall of homocysteine stands for that of MMA")
 
     class Config:
         strict = True

@@ -13,7 +13,15 @@ WITH reasoned AS (
         rule.reason,
         CASE
             WHEN proposed.action IN ('resume_b12', 'review_lapsed')
-                THEN concat_ws('; ', evidence.treatment_text, evidence.neuro_text, evidence.marker_text)
+                THEN concat_ws(
+                    '; ',
+                    evidence.treatment_text,
+                    dose_text(course.n_parenteral_doses) || ' injected',
+                    evidence.cause_text,
+                    evidence.neuro_text,
+                    evidence.marker_text,
+                    evidence.nephropathy_text
+                )
             WHEN proposed.action = 'maintenance_due'
                 THEN 'last injection ' || CAST(course.last_parenteral_dose_on AS VARCHAR)
                 || ', next due ' || CAST(course.next_dose_due_on AS VARCHAR)
@@ -77,6 +85,26 @@ WITH reasoned AS (
                         ),
                         'no ' || label('mma') || ' from before treatment'
                     ),
+                    CASE
+                        WHEN response.hcy_decides
+                            THEN concat_ws(
+                                '; ',
+                                'latest '
+                                || result_text(
+                                    'hcy',
+                                    response.hcy_after_umol_l,
+                                    response.hcy_after_comparator,
+                                    response.hcy_after_on
+                                ),
+                                'before treatment '
+                                || result_text(
+                                    'hcy',
+                                    response.hcy_before_umol_l,
+                                    response.hcy_before_comparator,
+                                    response.hcy_before_on
+                                )
+                            )
+                    END,
                     evidence.kidney_text
                 )
             WHEN proposed.action = 'review_anaemia'
@@ -91,6 +119,8 @@ WITH reasoned AS (
             ELSE concat_ws(
                 '; ',
                 evidence.marker_text,
+                evidence.nitrous_oxide_text,
+                evidence.nephropathy_text,
                 evidence.neuro_text,
                 evidence.treatment_text,
                 evidence.hb_text

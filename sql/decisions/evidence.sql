@@ -1,6 +1,20 @@
 -- One row per person whom a rule lists: the findings in words, for the reasons.
 -- kept: no
-WITH worded AS (
+WITH creatinine AS (
+    SELECT
+        measured.patient_id,
+        arg_max(measured.value, measured.collected_at) AS value,
+        arg_max(measured.comparator, measured.collected_at) AS comparator,
+        max(measured.collected_on) AS collected_on,
+    FROM facts.kidney_result AS measured
+    SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = measured.patient_id
+    WHERE
+        measured.analyte = 'creatinine'
+        AND measured.leading
+        AND measured.collected_on >= before(as_of(), 'look_back')
+    GROUP BY measured.patient_id
+),
+worded AS (
     SELECT
         patient.patient_id,
         coalesce(
@@ -12,9 +26,20 @@ WITH worded AS (
                 WHEN 'unknown' THEN stand_text('unknown', 'egfr_reduced')
                 ELSE ''
             END,
+            result_text('creatinine', creatinine.value, creatinine.comparator, creatinine.collected_on)
+            || ' gives no ' || label('egfr') || ', as '
+            || CASE
+                WHEN patient.sex IN ('female', 'male') THEN 'it was taken before the age of 18'
+                ELSE 'the sex is not recorded as female or male'
+            END,
             label('egfr') || ' and ' || label('creatinine') || ' missing'
         ) AS kidney_text,
         'diabetic nephropathy code on ' || CAST(recorded.nephropathy_coded_on AS VARCHAR) AS nephropathy_text,
+        CASE
+            WHEN patient.nitrous_oxide = 'yes'
+                THEN 'nitrous oxide code on ' || CAST(recorded.nitrous_oxide_on AS VARCHAR)
+        END AS nitrous_oxide_text,
+        'lasting cause code on ' || CAST(recorded.cause_coded_on AS VARCHAR) AS cause_text,
         CASE patient.neuro
             WHEN 'recorded' THEN 'neurological involvement recorded'
             WHEN 'possible' THEN 'neurological involvement possible'
@@ -60,10 +85,14 @@ WITH worded AS (
             END,
             CASE
                 WHEN patient.gate = 'unknown' AND patient.kidney = 'unknown'
-                    THEN label('creatinine')
-                    || CASE
-                        WHEN patient.gate_egfr_ml_min IS NULL AND patient.egfr_ml_min IS NULL THEN ''
-                        ELSE ' (repeat)'
+                    THEN CASE
+                        WHEN creatinine.patient_id IS NOT NULL AND patient.sex NOT IN ('female', 'male')
+                            THEN label('egfr') || ' (creatinine is there, the sex is not recorded as female or male)'
+                        WHEN creatinine.patient_id IS NULL
+                            AND patient.gate_egfr_ml_min IS NULL
+                            AND patient.egfr_ml_min IS NULL
+                            THEN label('creatinine')
+                        ELSE label('creatinine') || ' (repeat)'
                     END
             END
         ) AS missing_text,
@@ -76,6 +105,7 @@ WITH worded AS (
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
     INNER JOIN facts.medication_word AS medication ON medication.patient_id = patient.patient_id
+    LEFT JOIN creatinine ON creatinine.patient_id = patient.patient_id
 )
 SELECT
     worded.patient_id,
@@ -85,6 +115,9 @@ SELECT
     worded.b12_text,
     worded.kidney_text,
     coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text AS renal_text,
+    worded.nephropathy_text,
+    worded.nitrous_oxide_text,
+    worded.cause_text,
     worded.neuro_text,
     worded.treatment_text,
     worded.cyanocobalamin_text,

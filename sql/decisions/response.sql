@@ -137,6 +137,8 @@ asked AS (
         fallen.mma_after,
         fallen.hcy_before,
         fallen.hcy_after,
+        fallen.mma_fall_least = 'unknown' AND fallen.hcy_speaks
+        AND fallen.hcy_before IS NOT NULL AND fallen.hcy_after IS NOT NULL AS hcy_decides,
     FROM fallen
     INNER JOIN facts.patient AS patient ON patient.patient_id = fallen.patient_id
 )
@@ -158,6 +160,13 @@ SELECT
     asked.mma_after.value AS mma_after_nmol_l,
     asked.mma_after.comparator AS mma_after_comparator,
     asked.mma_after.collected_on AS mma_after_on,
+    asked.hcy_before.value AS hcy_before_umol_l,
+    asked.hcy_before.comparator AS hcy_before_comparator,
+    asked.hcy_before.collected_on AS hcy_before_on,
+    asked.hcy_after.value AS hcy_after_umol_l,
+    asked.hcy_after.comparator AS hcy_after_comparator,
+    asked.hcy_after.collected_on AS hcy_after_on,
+    asked.hcy_decides,
 FROM asked
 INNER JOIN rules.at_target AS at_target
     ON at_target.mma_at_target = asked.mma_at_target

@@ -23,6 +23,8 @@ WITH coded AS (
             coded.condition_group = 'nitrous_oxide'
             AND coded.recorded_on >= before(as_of(), 'nitrous_oxide')
         ) AS nitrous_oxide,
+        max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'nitrous_oxide') AS nitrous_oxide_on,
+        max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'irreversible_cause') AS cause_coded_on,
         bool_or(coded.condition_group = 'inborn_error') AS inborn_error,
         bool_or(coded.condition_group = 'cobalamin_reaction') AS cobalamin_reaction,
         bool_or(coded.condition_group = 'irreversible_cause') AS irreversible_cause,
@@ -38,6 +40,8 @@ SELECT
     coded.kidney_coded_on,
     coalesce(coded.diabetic_nephropathy, FALSE) AS diabetic_nephropathy_code,
     coded.nephropathy_coded_on,
+    coded.nitrous_oxide_on,
+    coded.cause_coded_on,
     yes_or(coded.pregnant, coverage.pregnancy) AS pregnant,
     yes_or(coded.nitrous_oxide, coverage.nitrous_oxide) AS nitrous_oxide,
     yes_or(coded.inborn_error, coverage.inborn_error) AS inborn_error,

@@ -89,6 +89,20 @@ value AS (
         value_text(response.mma_before_nmol_l, response.mma_before_comparator) AS value_text,
     FROM decisions.response AS response
     UNION
+    SELECT
+        response.patient_id,
+        'hcy' AS analyte,
+        response.hcy_after_on AS collected_on,
+        value_text(response.hcy_after_umol_l, response.hcy_after_comparator) AS value_text,
+    FROM decisions.response AS response
+    UNION
+    SELECT
+        response.patient_id,
+        'hcy' AS analyte,
+        response.hcy_before_on AS collected_on,
+        value_text(response.hcy_before_umol_l, response.hcy_before_comparator) AS value_text,
+    FROM decisions.response AS response
+    UNION
     -- On treatment the newest one is named, though those of before it decide.
     SELECT
         latest.patient_id,
