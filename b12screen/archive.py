@@ -71,7 +71,14 @@ def hold_store(folder: Path, store: Path) -> None:
     kept = folder / "store.json"
     if not kept.exists():
         return
-    for name, size in json.loads(kept.read_text(encoding="utf-8")).items():
+    try:
+        sizes = dict(json.loads(kept.read_bytes()))
+    except (ValueError, TypeError):
+        raise AuditFailed(
+            f"{kept.name} of the last night's archive is damaged: nothing was published, "
+            "yesterday's sheets stand; bring store/ back from its backup"
+        ) from None
+    for name, size in sizes.items():
         found = (store / name).stat().st_size if (store / name).exists() else 0
         if found != size:
             raise AuditFailed(

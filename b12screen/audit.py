@@ -209,7 +209,8 @@ def _at_another_clinic(line: Line) -> bool:
         return False
     # Who was told of a withdrawn result is told again, wherever the person belongs by now.
     told_again = line.row["action"] == "result_withdrawn"
-    at_home = told_again or clinic == line.item.home_clinic_id
+    home = line.item.home_clinic_id
+    at_home = told_again or (home is not None and clinic == unguarded(guarded(home)))
     return not clinic or clinic != line.clinic or not at_home
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from b12screen import __version__
 from b12screen.errors import B12ScreenError, CannotWrite, UsageError
@@ -39,10 +39,6 @@ USAGE = 2
 DONE_WITH_FINDINGS = 20
 INTERRUPTED = 130
 STOPPED = 143
-
-# A night is a moving reference for everything after it: a mistyped year would refuse every real
-# night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
-FARTHEST_NIGHT_DAYS = 366
 
 # The hour that the nights of a demo are said to have run at; their days are fixed too.
 DEMO_TIME = clock_time(2, 30)
@@ -160,8 +156,11 @@ def shown_progress() -> Iterator[Progress]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    # A stream that was closed before we began is none at all: what is said goes nowhere.
+    sys.stdout = sys.stdout or nowhere()
+    sys.stderr = sys.stderr or nowhere()
     arguments = command_line().parse_args(argv)
-    with Stop.heard():
+    with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
 
 
@@ -386,7 +385,8 @@ def dated(parser: Parser) -> None:
 
 
 def day(text: str) -> date:
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    # A lifetime before and after it has to be on the calendar too.
+    if re.fullmatch(r"(19|[2-8]\d)\d{2}-\d{2}-\d{2}", text):
         with contextlib.suppress(ValueError):
             return date.fromisoformat(text)
     raise argparse.ArgumentTypeError("is not a day written YYYY-MM-DD")
@@ -415,11 +415,9 @@ def night_of(as_of: date | None, started_at: datetime) -> date:
     """The night that is meant: today, or the day asked for unless it lies absurdly far ahead."""
     if as_of is None:
         return started_at.date()
-    if (as_of - started_at.date()).days > FARTHEST_NIGHT_DAYS:
-        raise UsageError(
-            f"--as-of {as_of} is more than {FARTHEST_NIGHT_DAYS} days ahead. Nothing was done: "
-            "once published, it would refuse every real night before it. Correct the year."
-        )
+    from b12screen.night import hold_near
+
+    hold_near(as_of, started_at)
     return as_of
 
 
@@ -488,6 +486,47 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
     return result.exit_code
 
 
+def nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+class Lasting:
+    """A stream that goes quiet where nobody reads it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._go_quiet()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._go_quiet()
+
+    def _go_quiet(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextlib.contextmanager
+def heard_or_not(is_night: bool) -> Iterator[None]:
+    """No night ends, or ends with another code, because nobody reads what it says."""
+    if not is_night:
+        yield
+        return
+    out, err = cast(TextIO, Lasting(sys.stdout)), cast(TextIO, Lasting(sys.stderr))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield
+
+
 def tell(settings: "Settings", notice: "Notice") -> None:
     """Send a notice where the settings say; that it did not arrive is said and changes nothing."""
     from b12screen.notify import notify
@@ -527,6 +566,10 @@ def check(arguments: argparse.Namespace) -> int:
     from b12screen.warehouse import Warehouse
 
     inbox: Path = arguments.site / "inbox"
+    if not arguments.files:
+        from b12screen.night import look_into
+
+        look_into(inbox, "nothing was checked")
     files: list[Path] = arguments.files or sorted(
         path for path in inbox.rglob("*") if path.is_file()
     )
@@ -749,6 +792,10 @@ def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
     from b12screen.publish import Site
     from b12screen.settings import load_settings
 
+    if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
+        raise UsageError(
+            "--workbook needs the name of a file, in a folder that is there. Nothing was written."
+        )
     settings = load_settings(root)
     maps = load_maps()
     site = Site(root.resolve())

@@ -24,7 +24,7 @@ from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
 from b12screen.disk import hold_room
-from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable
+from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable, UsageError
 from b12screen.ingest import Again, FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
@@ -54,6 +54,11 @@ STATE = "state.duckdb"
 PRIVATE = "private.duckdb"
 STORE = (STATE, PRIVATE)
 LAYERS = ("facts", "decisions", "worklists")
+# A night is a moving reference for everything after it: a mistyped year would refuse every real
+# night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
+FARTHEST_NIGHT_DAYS = 366
+# Longer than anybody keeps anything, and still on the calendar.
+FOR_EVER_DAYS = 36_500
 LIBRARIES = ("duckdb", "polars", "pandera", "pyarrow")
 
 
@@ -158,6 +163,7 @@ def run_night(
 @contextmanager
 def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
     """Hold the site, clear what a killed night left, and name the new generation."""
+    hold_near(as_of, started_at)
     settings = load_settings(root)
     site = Site(root.resolve())
     with publishing.held(site), writing("preparing the night"):
@@ -200,7 +206,18 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
             publishing.clear_leftovers(site)
 
 
-def look_into(inbox: Path) -> None:
+def hold_near(as_of: date, started_at: datetime) -> None:
+    """UsageError where the night lies absurdly far ahead of today."""
+    if (as_of - started_at.date()).days > FARTHEST_NIGHT_DAYS:
+        raise UsageError(
+            f"--as-of {as_of} is more than {FARTHEST_NIGHT_DAYS} days ahead. Nothing was done: "
+            "once published, it would refuse every real night before it. Correct the year."
+        )
+
+
+def look_into(
+    inbox: Path, outcome: str = "nothing was taken or published, yesterday's files stand"
+) -> None:
     """NothingUsable where the inbox is not there or cannot be opened, say because of a lost mount.
 
     Without it a night would be published that rests on what came before and looks like any other.
@@ -211,8 +228,8 @@ def look_into(inbox: Path) -> None:
     except OSError as error:
         reason = error.strerror
     raise NothingUsable(
-        f"the inbox {inbox} cannot be looked into ({reason}): nothing was taken or published, "
-        "yesterday's files stand; mount it, make it, or let the running user read it, and run again"
+        f"the inbox {inbox} cannot be looked into ({reason}): {outcome}; mount it, make it, or let "
+        "the running user read it, and run again"
     )
 
 
@@ -370,7 +387,8 @@ def switch(night: Night) -> list[str]:
         publishing.switch(night.site, night.run_id)
         publishing.retire(night.site, kept.keep_nights, kept.keep_archive_nights)
         publishing.retire_replays(
-            night.site, night.started_at - timedelta(days=kept.keep_replay_days)
+            night.site,
+            night.started_at - timedelta(days=min(kept.keep_replay_days, FOR_EVER_DAYS)),
         )
     except OSError as error:
         if night.site.committed() != night.run_id:

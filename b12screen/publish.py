@@ -101,12 +101,32 @@ class Site:
     def committed(self) -> str | None:
         """The generation that counts, or None before the first night.
 
-        ``published/current`` says it; where somebody moved ``published`` away, the store's own
-        note does, so that nothing that was taken in is lost.
+        ``published/current`` says it; where somebody moved ``published`` away, or turned the link
+        back to an older night, the store's own note does, so that nothing that was taken in is
+        lost. AuditFailed where one of the two names no night.
         """
-        if self.current.exists():
-            return self.current.resolve().name
-        return self.note.read_text().strip() if self.note.exists() else None
+        named = []
+        if self.current.exists() or self.current.is_symlink():
+            target = self.current.resolve()
+            if target.parent.name != ".nights" or not _RUN_ID.fullmatch(target.name):
+                raise AuditFailed(
+                    f"{self.current} leads to no published night: nothing was published or "
+                    "removed; make it a link to a night of published/ again (`ln -sfn NIGHT "
+                    "current`, and each night a link to its newest folder below .nights), as a "
+                    "restored copy with links kept has it"
+                )
+            named.append(target.name)
+        if self.note.exists():
+            noted = self.note.read_bytes().decode("utf-8", "replace").strip()
+            if not _RUN_ID.fullmatch(noted):
+                if not named:
+                    raise AuditFailed(
+                        f"{self.note} names no night: nothing was published or removed; bring "
+                        "store/ and published/ back from their backup, of the same night"
+                    )
+            elif not named or self.state(noted).is_dir():
+                named.append(noted)
+        return max(named, key=_order, default=None)
 
 
 @contextmanager
@@ -222,10 +242,11 @@ def clear_leftovers(site: Site) -> int:
 def next_run_id(site: Site, as_of: date) -> str:
     """``<night>.<n>``: the first number that the night has not used."""
     used = [0]
-    for folder in site.generation("").glob(f"{as_of.isoformat()}.*"):
-        match = _RUN_ID.fullmatch(folder.name)
-        if match:
-            used.append(int(match.group(2)))
+    for place in (site.generation(""), site.state(""), site.archive("")):
+        for folder in place.glob(f"{as_of.isoformat()}.*"):
+            match = _RUN_ID.fullmatch(folder.name)
+            if match:
+                used.append(int(match.group(2)))
     return f"{as_of.isoformat()}.{max(used) + 1}"
 
 

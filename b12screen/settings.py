@@ -97,11 +97,11 @@ class Limits(Section):
     ``max_rows`` is of one file, whatever becomes of its rows.
     """
 
-    memory_mb: Annotated[int, Field(ge=200)] = 900
+    memory_mb: Annotated[int, Field(ge=200, le=100_000_000)] = 900
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     reject_share: Share = 0.05
     reject_rows: Annotated[int, Field(ge=1)] = 20
-    max_cell_bytes: Annotated[int, Field(ge=1000)] = 1_000_000
+    max_cell_bytes: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 1_000_000
     max_rows: Annotated[int, Field(ge=1)] = 500_000_000
     max_decompressed_gb: Annotated[float, Field(gt=0)] = 50
 
@@ -522,6 +522,9 @@ class Settings(Section):
     @classmethod
     def timezone_exists(cls, timezone: str) -> str:
         try:
+            # Files beside the zones, as a system has them, that the engine does not know.
+            if timezone.split("/")[0] in ("posix", "right", "posixrules", "localtime"):
+                raise KeyError(timezone)
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
             raise ValueError("is not a timezone; write one like Europe/London or UTC") from None
@@ -813,7 +816,9 @@ def make_site(site: Path) -> None:
         site.mkdir(parents=True, exist_ok=True)
         (site / "inbox").mkdir()
         (site / "store").mkdir(mode=0o700)
-        (site / "published").mkdir(mode=0o750)
+        (site / "published").mkdir()
+        # Whatever the umask: a folder that is found closed further stays so, and no group gets in.
+        (site / "published").chmod(0o750)
         # It may come to hold the address of a webhook, and names a command that nights run.
         (site / SETTINGS_FILE).touch(mode=0o640)
         (site / SETTINGS_FILE).write_text(INITIAL_SETTINGS, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+from polars.exceptions import PanicException, PolarsError
 
 from b12screen.errors import B12ScreenError, CannotWrite, UsageError
 from schemas import ddl
@@ -28,6 +29,8 @@ _OWN_FILES = (
     "SELECT database_name FROM duckdb_databases() "
     "WHERE path IS NOT NULL AND NOT readonly AND NOT internal ORDER BY database_name"
 )
+# What a query may give and a frame cannot hold.
+_AS_TEXT = {"INTERVAL", "UNION", "BIT", "BLOB"}
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
@@ -139,12 +142,16 @@ class Warehouse:
         try:
             with _interruptible():
                 relation = self._connection.sql(sql)
-                result: pl.DataFrame = pl.DataFrame() if relation is None else relation.pl()
+                result = pl.DataFrame() if relation is None else _shown(relation)
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             first = str(error).splitlines()[0]
             raise UsageError(f"the query was not run: {first}") from None
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {type(error).__name__}") from None
+        except (ArithmeticError, ValueError, TypeError, PolarsError, PanicException):
+            raise UsageError(
+                "the query failed: a value of it cannot be shown; cast it to VARCHAR"
+            ) from None
         return result
 
     def write(self, name: str, frame: pl.DataFrame) -> None:
@@ -312,6 +319,23 @@ def references(select: str) -> set[str]:
     """Every ``schema.name`` that a SELECT reads."""
     bare = _TEXT.sub("''", _COMMENT.sub("", select))
     return {name.lower() for name in _REFERENCE.findall(bare)}
+
+
+def _shown(relation: Any) -> pl.DataFrame:
+    """The rows of an engine's relation; what polars has no type for as text."""
+    kinds = [str(kind).split("(")[0] for kind in relation.types]
+    if set(kinds) & _AS_TEXT:
+        names = [ddl.quoted_name(name.replace(".", "_")) for name in relation.columns]
+        relation = relation.project(
+            ", ".join(
+                f"CAST(#{place} AS VARCHAR) AS {name}"
+                if kind in _AS_TEXT
+                else f"#{place} AS {name}"
+                for place, (name, kind) in enumerate(zip(names, kinds, strict=True), start=1)
+            )
+        )
+    frame: pl.DataFrame = relation.pl()
+    return frame
 
 
 @contextmanager

@@ -80,22 +80,32 @@ def write_worklists(warehouse: Warehouse, folder: Path) -> dict[str, dict[str, A
 
 def file_names(clinics: Iterable[str]) -> dict[str, str]:
     """A file name for each clinic: safe on every file system, and never the same for two."""
-    plain = {clinic: _percent_encoded(clinic) for clinic in clinics}
-    folded = Counter(name.casefold() for name in plain.values())
-    names = {}
-    for clinic, name in plain.items():
-        same = name.casefold()
-        if (
-            folded[same] > 1
-            or len(name) > _LONGEST_NAME
-            or same in _RESERVED
-            or not same.strip(".")
-            or _DEVICE.fullmatch(same)
-        ):
-            digest = hashlib.sha256(clinic.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            name = f"{name[: _LONGEST_NAME - 9]}-{digest}"
-        names[clinic] = f"{name}.csv"
-    return names
+    names = {clinic: _percent_encoded(clinic) for clinic in clinics}
+    n_digit = dict.fromkeys(names, 0)
+    wanted = {clinic for clinic, name in names.items() if _needs_hash(name)}
+    while True:
+        folded = Counter(name.casefold() for name in names.values())
+        wanted |= {clinic for clinic, name in names.items() if folded[name.casefold()] > 1}
+        if not wanted:
+            return {clinic: f"{name}.csv" for clinic, name in names.items()}
+        # A name with its hash may itself be another clinic's own name: then both get a longer one.
+        for clinic in wanted:
+            n_digit[clinic] += 8
+            digest = hashlib.sha256(clinic.encode("utf-8", "surrogatepass")).hexdigest()
+            short = digest[: n_digit[clinic]]
+            names[clinic] = f"{_percent_encoded(clinic)[: _LONGEST_NAME - 1 - len(short)]}-{short}"
+        wanted = set()
+
+
+def _needs_hash(name: str) -> bool:
+    """Whether a file system may not take the name, or it is that of a sheet of no clinic."""
+    same = name.casefold()
+    return (
+        len(name) > _LONGEST_NAME
+        or same in _RESERVED
+        or not same.strip(".")
+        or _DEVICE.fullmatch(same) is not None
+    )
 
 
 def guarded(cell: str) -> str:

@@ -26,8 +26,8 @@ judged AS (
     SELECT
         cell.*,
         CASE
-            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
-            WHEN cell.code = '' THEN 'code'
+            WHEN is_blank(cell.patient_id) THEN 'patient_id'
+            WHEN is_blank(cell.code) THEN 'code'
             WHEN system.code_system IS NULL THEN 'system'
             WHEN cell.recorded_on IS NULL
                 THEN CASE WHEN trim(cell.recorded_text) = '' THEN 'recd_blank' ELSE 'recd' END

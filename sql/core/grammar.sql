@@ -46,8 +46,9 @@ CREATE OR REPLACE TEMPORARY MACRO bare(cell) AS
 -- A word as closed words are compared: trimmed, lower case.
 CREATE OR REPLACE TEMPORARY MACRO folded_word(cell) AS lower(bare(cell));
 
--- Whether nothing but blanks stands in a cell; only what sorts before ! can be, and only that is trimmed.
-CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS CASE WHEN cell < '!' THEN trim(cell) = '' ELSE FALSE END;
+-- Whether nothing but blanks of any kind stands in a cell; only what sorts before ! or after ASCII can be.
+CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS
+    CASE WHEN cell < '!' OR cell > '~' THEN regexp_full_match(cell, '[\s\p{Z}]*') ELSE FALSE END;
 
 -- A specimen or a test name as the maps spell it: lower case, trimmed, single blanks.
 CREATE OR REPLACE TEMPORARY MACRO folded_words(cell) AS

@@ -32,9 +32,9 @@ judged AS (
     SELECT
         cell.*,
         CASE
-            WHEN trim(cell.medication_id) = '' THEN 'medication'
-            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
-            WHEN cell.code = '' THEN 'code'
+            WHEN is_blank(cell.medication_id) THEN 'medication'
+            WHEN is_blank(cell.patient_id) THEN 'patient_id'
+            WHEN is_blank(cell.code) THEN 'code'
             WHEN system.code_system IS NULL THEN 'system'
             WHEN medication_kind.kind IS NULL THEN 'kind'
             WHEN cell.started_on IS NULL

@@ -29,7 +29,7 @@ judged AS (
         cell.*,
         sex.sex,
         CASE
-            WHEN trim(cell.patient_id) = '' THEN 'patient_id'
+            WHEN is_blank(cell.patient_id) THEN 'patient_id'
             WHEN cell.birth_date IS NULL AND trim(cell.birth_text) <> '' THEN 'birth'
             WHEN cell.birth_date < cell.born_earliest THEN 'birth_early'
             WHEN cell.birth_date >= cell.latest THEN 'birth_late'

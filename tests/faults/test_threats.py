@@ -36,6 +36,13 @@ CLINICS = (
     "%2E%2E%2Fescaped",
     "\u202egpj",
     "x" * 300,
+    "'@east",
+    "'=1+1",
+    "A",
+    "a",
+    # What the name of A's sheet is, and what it would be if it were cut.
+    "A-559aead0",
+    "a-559aead0",
 )
 
 

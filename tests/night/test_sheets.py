@@ -35,6 +35,15 @@ def test_names_that_differ_only_by_case_never_share_a_file() -> None:
     assert names["West"] == "West.csv"
 
 
+@pytest.mark.parametrize("clinic", ["A", "CON", "a" * 300])
+def test_a_name_that_is_another_ones_name_with_its_hash_stays_its_own(clinic: str) -> None:
+    shown = file_names([clinic, "a"])[clinic].removesuffix(".csv")
+    for other in (shown, shown.lower(), shown.upper()):
+        names = file_names([clinic, "a", other])
+        assert len({name.casefold() for name in names.values()}) == 3
+        assert names == file_names([other, "a", clinic])
+
+
 def test_a_long_name_is_cut_and_stays_its_own() -> None:
     names = file_names(["a" * 300, "a" * 301])
     assert len(set(names.values())) == 2

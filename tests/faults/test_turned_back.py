@@ -1,0 +1,104 @@
+"""Links and folders of ``published`` that somebody moved, turned back or restored as copies."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from b12screen import cli
+from b12screen.errors import AuditFailed
+from b12screen.publish import Site
+
+from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
+from .test_whole_or_absent import MORE, ROOT
+
+THIRD_NIGHT = date(2026, 11, 3)
+
+
+@pytest.fixture
+def two_nights(site: Path) -> Path:
+    deliver(site, MORE)
+    night(site, SECOND_NIGHT)
+    return site
+
+
+def kept(site: Path) -> dict[str, str]:
+    """Everything that a night is built on or has published."""
+    return bytes_below(site / "store" / "generations") | bytes_below(site / "published" / ".nights")
+
+
+def turn_back(site: Path) -> None:
+    current = site / "published" / "current"
+    current.unlink()
+    current.symlink_to(FIRST_NIGHT.isoformat())
+
+
+def test_a_link_turned_back_to_an_older_night_loses_nothing(
+    two_nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = kept(two_nights)
+    published = bytes_below(two_nights / "published" / ".nights")
+    turn_back(two_nights)
+    assert cli.main(["doctor", str(two_nights)]) in (0, 20)
+    capsys.readouterr()
+    assert kept(two_nights) == before
+    result = night(two_nights, THIRD_NIGHT)
+    assert bytes_below(two_nights / "published" / ".nights").items() >= published.items()
+    assert result.run_id == "2026-11-03.1"
+    assert os.readlink(two_nights / "published" / "current") == "2026-11-03"
+    assert Site(two_nights).committed() == "2026-11-03.1"
+
+
+def test_a_link_turned_back_does_not_bring_an_older_night_within_reach(two_nights: Path) -> None:
+    turn_back(two_nights)
+    assert night(two_nights, SECOND_NIGHT).run_id == "2026-11-02.2"
+
+
+def test_without_its_published_folder_the_same_night_is_published_again(two_nights: Path) -> None:
+    shutil.move(two_nights / "published", two_nights.parent / "moved")
+    assert night(two_nights, SECOND_NIGHT).run_id == "2026-11-02.2"
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "link astray", "note"])
+def test_what_names_no_night_ends_with_a_message_and_removes_nothing(
+    two_nights: Path, what: str
+) -> None:
+    current = two_nights / "published" / "current"
+    newest = current.resolve()
+    current.unlink()
+    if what == "folder":
+        shutil.copytree(newest, current)
+    elif what == "file":
+        current.write_text("2026-11-02")
+    elif what == "link astray":
+        current.symlink_to("/nowhere")
+    else:
+        (two_nights / "store" / "committed").write_bytes(b"\xff\n")
+    before = kept(two_nights)
+    with pytest.raises(AuditFailed, match="nothing was published or removed"):
+        night(two_nights, THIRD_NIGHT)
+    assert cli.main(["doctor", str(two_nights)]) == AuditFailed.exit_code
+    assert kept(two_nights) == before
+
+
+@pytest.mark.parametrize("out", ["gone", "full", "closed"])
+def test_a_night_that_nobody_listens_to_is_published_and_keeps_its_exit_code(
+    site: Path, out: str
+) -> None:
+    deliver(site, MORE)
+    said = {"gone": "2>&1 | true", "full": ">/dev/full 2>&1", "closed": ">&- 2>&-"}[out]
+    told = site.parent / "ended"
+    command = (
+        f"({sys.executable} -m b12screen run {site} --as-of {SECOND_NIGHT}; echo $? >{told}) {said}"
+    )
+    if out != "gone":
+        command = command.replace("; echo", f" {said}; echo").removesuffix(f" {said}")
+    subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert told.read_text().strip() in ("0", "20")
+    assert Site(site).committed() == "2026-11-02.1"
