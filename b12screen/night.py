@@ -163,7 +163,6 @@ def run_night(
 @contextmanager
 def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
     """Hold the site, clear what a killed night left, and name the new generation."""
-    hold_near(as_of, started_at)
     settings = load_settings(root)
     site = Site(root.resolve())
     with publishing.held(site), writing("preparing the night"):

@@ -56,6 +56,7 @@ from b12screen.night import (  # noqa: E402
     NightResult,
     audit,
     decide,
+    hold_near,
     look_into,
     publish,
     started,
@@ -180,6 +181,7 @@ def nightly(site: str, as_of: str | None = None) -> int:
         started_at = datetime.now(ZoneInfo(settings.timezone))
         day = date.fromisoformat(as_of) if as_of else started_at.date()
         known = settings, day
+        hold_near(day, started_at)
         taking, result = one_night(root, day, started_at, log.info)
     except Exception as error:  # noqa: BLE001 - whatever it is, Prefect would store it
         failure = stopped(error)
