@@ -14,9 +14,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from b12screen import __version__, rules
+from b12screen import __version__, archive, rules
 from b12screen.disk import MEGABYTE, rooms
-from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid, SiteLocked
+from b12screen.errors import (
+    AuditFailed,
+    B12ScreenError,
+    CannotWrite,
+    NothingUsable,
+    SettingsInvalid,
+    SiteLocked,
+)
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
 from b12screen.publish import Site, clear_leftovers, has_group, held, leftovers, writing
@@ -101,9 +108,33 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
         *disk_lines(site),
         *folder_lines(site),
         lock_line(site),
-        *leftover_lines(site),
     ]
-    return lines + last_night(site, settings, today)
+    try:
+        lines.append(store_line(site))
+        lines += leftover_lines(site)
+        return lines + last_night(site, settings, today)
+    except B12ScreenError as error:
+        return [*lines, Line(error.exit_code, "store", str(error))]
+    except OSError as error:
+        says = (
+            f"the running user may not look into the store or what is published: {error.strerror}"
+        )
+        return [*lines, Line(CannotWrite.exit_code, "store", says)]
+
+
+def store_line(site: Site) -> Line:
+    """Whether the store is as the last published night left it."""
+    previous = site.committed()
+    if previous is None:
+        return Line(OK, "store", "no night is published yet")
+    store = site.state(previous)
+    if not store.is_dir():
+        raise AuditFailed(
+            f"the store does not hold the published night {previous}: bring store/ back from its "
+            "backup, or move published/ and store/ away together to begin anew"
+        )
+    archive.hold_store(site.archive(previous), store)
+    return Line(OK, "store", f"holds the night {previous}, each file as long as it was left")
 
 
 def expected(root: Path, now: datetime, by: time) -> Line:
@@ -177,13 +208,13 @@ def folder_lines(site: Site) -> list[Line]:
     needs = ((site.inbox, os.R_OK), (site.store, os.W_OK), (site.published, os.W_OK))
     lines = []
     for folder, right in needs:
+        # Without an inbox there is nothing to take; without the others nothing can be written.
+        code = (NothingUsable if folder == site.inbox else CannotWrite).exit_code
         if not folder.is_dir():
-            line = Line(CannotWrite.exit_code, folder.name, f"{folder} is not a folder: make it")
+            line = Line(code, folder.name, f"{folder} is not a folder: make it")
         elif not os.access(folder, right | os.X_OK):
             verb = "read" if right == os.R_OK else "write"
-            line = Line(
-                CannotWrite.exit_code, folder.name, f"the running user may not {verb} {folder}"
-            )
+            line = Line(code, folder.name, f"the running user may not {verb} {folder}")
         elif folder == site.store and folder.stat().st_mode & 0o077:
             line = Line(LOOK, folder.name, f"{folder} is open to other users: chmod 700 it")
         else:

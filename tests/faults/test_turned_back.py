@@ -85,6 +85,30 @@ def test_what_names_no_night_ends_with_a_message_and_removes_nothing(
     assert kept(two_nights) == before
 
 
+@pytest.mark.parametrize(
+    ("lost", "code"), [("inbox", 12), ("state", 13), ("cut", 13), ("sizes", 13), ("published", 13)]
+)
+def test_doctor_says_the_code_that_a_night_would_end_with(
+    two_nights: Path, capsys: pytest.CaptureFixture[str], lost: str, code: int
+) -> None:
+    store = two_nights / "store"
+    if lost == "inbox":
+        shutil.rmtree(two_nights / "inbox")
+    elif lost == "state":
+        shutil.rmtree(store / "generations" / "2026-11-02.1")
+    elif lost == "cut":
+        os.truncate(store / "generations" / "2026-11-02.1" / "private.duckdb", 5000)
+    elif lost == "sizes":
+        (store / "nights" / "2026-11-02.1" / "store.json").write_text("[1")
+    else:
+        database = two_nights / "published" / "current" / "b12screen.duckdb"
+        database.chmod(0o600)
+        os.truncate(database, 5000)
+    assert cli.main(["doctor", str(two_nights)]) == code
+    assert f"A night would end with exit code {code}." in capsys.readouterr().out
+    assert cli.main(["run", str(two_nights), "--as-of", THIRD_NIGHT.isoformat()]) == code
+
+
 @pytest.mark.parametrize("out", ["gone", "full", "closed"])
 def test_a_night_that_nobody_listens_to_is_published_and_keeps_its_exit_code(
     site: Path, out: str

@@ -209,6 +209,9 @@ def test_a_night_beside_one_that_is_running_is_refused_and_told(
     told = (tmp_path / "told").read_text()
     assert told.startswith("b12screen, site site, night of 2026-11-01: exit code 14\n")
     assert "another run holds this site" in told
+    with pytest.raises(flows.StageError) as raised:
+        flows.nightly(str(site), "9999-12-31")
+    assert raised.value.exit_code == 2
     assert not (site / "published" / "current").exists()
 
 
