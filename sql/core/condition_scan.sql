@@ -1,6 +1,6 @@
 -- One row per record of a conditions extract: typed, with the first check that it fails. A file
 -- without resolved_on leaves what is known of it. `withdrawn` in resolved_on, which only resources can
--- say, takes the condition back as if it had not been recorded.
+-- say, takes the condition back as if it had not been recorded, nor resolved.
 WITH cell AS (
     SELECT
         incoming.record,
@@ -48,7 +48,7 @@ SELECT
     judged.code_system,
     judged.recorded_on,
     judged.resolved_on,
-    judged.resolved_text IS NOT NULL AND NOT judged.is_gone AS tells_resolved_on,
+    judged.resolved_text IS NOT NULL AS tells_resolved_on,
     coalesce(judged.is_gone, FALSE) AS is_gone,
     judged.file_name,
     judged.record,

@@ -16,7 +16,6 @@ SELECT
     known.code,
     known.code_system,
     known.recorded_on,
-    FALSE AS tells_resolved_on,
     TRUE AS is_gone,
     night.file_name,
     coalesce(last_told.place.record, known.record) AS record,
