@@ -70,6 +70,9 @@ CANNOT_WRITE = (
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
 )
 
 QUOTED_CHOICE = re.compile(r"invalid choice: '.*?' \(choose from (.*)\)", re.DOTALL)
@@ -1020,6 +1023,8 @@ def synth(arguments: argparse.Namespace) -> int:
 
     first_night = arguments.first_night or synthesis.FIRST_NIGHT
     directory: Path = arguments.directory
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is no folder. Nothing was written. Name another one.")
     with shown_progress() as progress:
         if arguments.bulk is not None:
             bulk(directory, arguments.bulk, arguments.seed, first_night, progress)
