@@ -101,12 +101,12 @@ class Site:
     def committed(self) -> str | None:
         """The generation that counts, or None before the first night.
 
-        ``published/current`` says it; where somebody moved ``published`` away, or turned the link
-        back to an older night, the store's own note does, so that nothing that was taken in is
-        lost. AuditFailed where one of the two names no night.
+        ``published/current`` says it; where somebody moved ``published`` away, or a night of it,
+        or turned the link back to an older night, the store's own note does, so that nothing that
+        was taken in is lost. AuditFailed where one of the two names no night.
         """
         named = []
-        if self.current.exists() or self.current.is_symlink():
+        if self.current.exists():
             target = self.current.resolve()
             if target.parent.name != ".nights" or not _RUN_ID.fullmatch(target.name):
                 raise AuditFailed(
@@ -209,7 +209,11 @@ def leftovers(site: Site) -> list[Path]:
     """
     committed = site.committed()
     of_past_nights = (site.generation(""), site.archive(""))
-    found = []
+    found: list[Path] = []
+    if committed is not None and not site.state(committed).is_dir():
+        # The store is of another night than what is published, say from an older backup: whoever
+        # brings both together needs everything that is there.
+        return found
     for folder in (
         each for place in (*of_past_nights, site.state("")) for each in sorted(place.glob("*"))
     ):
@@ -236,6 +240,14 @@ def clear_leftovers(site: Site) -> int:
         below = () if path.is_symlink() else (path, *path.rglob("*"))
         freed += sum(each.lstat().st_size for each in below if each.is_file())
         _remove(path)
+    for link in sorted(site.published.glob("*")):
+        # A night that was run again and killed leaves its link to what has just been removed.
+        if _NIGHT.fullmatch(link.name) and link.is_symlink() and not link.exists():
+            ran = [each.name for each in site.generation("").glob(f"{link.name}.*")]
+            if ran:
+                _point(link, f".nights/{max(ran, key=_order)}")
+            else:
+                link.unlink()
     return freed
 
 

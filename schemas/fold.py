@@ -19,6 +19,8 @@ _PLACE = {
     "told_at": ("BIGINT", "one.record"),
     "told_since": ("DATE", "one.taken_for"),
 }
+# A row that no file holds: what takes back what a file gave, or withdraws what came too late.
+_OURS = "is_ours"
 _PROVENANCE = ("file_name", "record", "taken_for", "sent_for")
 
 
@@ -55,7 +57,7 @@ class Fold:
     @property
     def scanned(self) -> dict[str, str]:
         """The columns that a scan has beside those of the relation, and their types."""
-        return self.flags | dict.fromkeys(self.virtual, "BOOLEAN")
+        return self.flags | dict.fromkeys((*self.virtual, _OURS), "BOOLEAN")
 
     @property
     def told(self) -> str:
@@ -104,8 +106,9 @@ def create_events(fold: Fold) -> tuple[str, ...]:
         for flag in fold.groups
     )
     key = ", ".join(f"one.{quoted_name(name)}" for name in keys)
-    stays = "".join(f", FALSE AS {name}" for name in fold.virtual)
-    says = "".join(f", coalesce(one.{name}, FALSE) AS {name}" for name in fold.virtual)
+    beside = (*fold.virtual, _OURS)
+    stays = "".join(f", FALSE AS {name}" for name in beside)
+    says = "".join(f", coalesce(one.{name}, FALSE) AS {name}" for name in beside)
     return (
         f"""CREATE OR REPLACE TABLE taking.known AS
 SELECT 'core' AS origin, one.rowid AS place, {columns}{stays}, {known_places}, {known_flags},
@@ -160,7 +163,7 @@ def _in_line(fold: Fold) -> str:
     )
     key = ", ".join(f"one.{quoted_name(name)}" for name in keys)
     names = ", ".join(
-        f"one.{name}" for name in ("origin", "place", *_PLACE, *_PROVENANCE, "is_row")
+        f"one.{name}" for name in ("origin", "place", *_PLACE, *_PROVENANCE, "is_row", _OURS)
     )
     return f"""WITH fresh AS (
     SELECT {names}, {key}, {folded}, {", ".join(f"one.{flag}" for flag in groups)},
@@ -210,7 +213,8 @@ def _in_order(fold: Fold) -> str:
         for name, flag in _told_by(fold).items()
     )
     names = ", ".join(
-        f"one.{name}" for name in ("origin", "place", *_PLACE, *_PROVENANCE, "is_row", "bucket")
+        f"one.{name}"
+        for name in ("origin", "place", *_PLACE, *_PROVENANCE, "is_row", _OURS, "bucket")
     )
     return f"""WITH event AS (
     SELECT one.* FROM taking.known AS one
@@ -289,6 +293,12 @@ def _told_by(fold: Fold) -> dict[str, str]:
 
 
 WORKING = ("taking.event", "taking.entangled", "taking.fresh", "taking.known")
+# The accounts of the rows that the files hold.
+BUCKETS = (
+    "SELECT version.file_name, version.bucket, count(*) FROM taking.version "
+    "WHERE version.origin = 'taken' AND NOT version.is_ours "
+    "GROUP BY version.file_name, version.bucket"
+)
 # The rows whose accounts and versions are kept.
 EVENT_ROWS = "SELECT event.* FROM taking.event WHERE event.is_row"
 

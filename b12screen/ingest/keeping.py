@@ -216,7 +216,8 @@ def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[Fil
         warehouse.execute(ddl.create_view("taking.version", fold.EVENT_ROWS))
     else:
         warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
-    buckets = {tuple(key): n for *key, n in warehouse.rows(together.BUCKETS)}
+    counted = fold.BUCKETS if folded else together.BUCKETS
+    buckets = {tuple(key): n for *key, n in warehouse.rows(counted)}
     set_aside(site, kind)
     if folded:
         for statement in (fold.insert_current(folded), *fold.keep_told(folded)):

@@ -119,6 +119,20 @@ TAKEN_ALREADY = (
     "SELECT count(*) FROM run.source_file AS file WHERE file.file_name = ? AND file.kind = ? "
     "AND file.sha256 = ? AND file.taken_for = ? AND file.taken_by = ?"
 )
+# Stores of before kept a condition that was taken back with the day before the earliest.
+GONE_OF_BEFORE = (
+    "INSERT INTO private.condition_told BY NAME SELECT gone.patient_id, gone.code_system, "
+    "gone.code, gone.recorded_on, coalesce(gone.sent_for, gone.taken_for) AS told_for, "
+    "gone.file_name AS told_in, gone.record AS told_at, gone.taken_for AS told_since, "
+    "TRUE AS tells_rest, TRUE AS tells_resolved_on FROM private.condition AS gone "
+    "ANTI JOIN core.condition AS known ON known.patient_id = gone.patient_id "
+    "AND known.code_system = gone.code_system AND known.code = gone.code "
+    "AND known.recorded_on = gone.recorded_on "
+    "WHERE gone.resolved_on < DATE '1900-01-01' "
+    "AND (SELECT count(*) FROM private.condition_told) = 0 "
+    "QUALIFY row_number() OVER (PARTITION BY gone.patient_id, gone.code_system, gone.code, "
+    "gone.recorded_on ORDER BY gone.taken_for DESC, gone.file_name DESC, gone.record DESC) = 1"
+)
 HELD_NOTHING = (
     "SELECT coalesce(max(file.n_read), 1) = 0 FROM run.source_file AS file "
     "WHERE file.sha256 = ? AND file.kind = ? AND file.reason IS NULL"
@@ -167,6 +181,7 @@ def prepare(site: Site) -> None:
     with warehouse.together():
         for statement in (*PRIVATE_TABLES, *map(fold.create_told, FOLDS.values())):
             warehouse.execute(statement)
+        warehouse.execute(GONE_OF_BEFORE)
     withdrawn.prepare(warehouse, site.as_of)
     if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
         with warehouse.together():

@@ -48,7 +48,7 @@ CREATE OR REPLACE TEMPORARY MACRO folded_word(cell) AS lower(bare(cell));
 
 -- Whether nothing but blanks of any kind stands in a cell; only what sorts before ! or after ASCII can be.
 CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS
-    CASE WHEN cell < '!' OR cell > '~' THEN regexp_full_match(cell, '[\s\p{Z}]*') ELSE FALSE END;
+    CASE WHEN cell < '!' OR cell > '~' THEN regexp_full_match(cell, '[\s\p{Z}\p{Cc}\p{Cf}]*') ELSE FALSE END;
 
 -- A specimen or a test name as the maps spell it: lower case, trimmed, single blanks.
 CREATE OR REPLACE TEMPORARY MACRO folded_words(cell) AS

@@ -12,7 +12,8 @@ SELECT
     taken.record,
     taken.taken_for,
     taken.sent_for,
-    taken.file_id
+    taken.file_id,
+    TRUE AS is_ours
 FROM core.taken
 WHERE taken.medication_id IN (
     SELECT late.key

@@ -21,7 +21,8 @@ SELECT
     coalesce(last_told.place.record, known.record) AS record,
     night.as_of AS taken_for,
     night.sent_for,
-    night.file_id
+    night.file_id,
+    TRUE AS is_ours
 FROM core.condition AS known
 LEFT JOIN last_told
     ON last_told.patient_id = known.patient_id

@@ -19,7 +19,8 @@ SELECT
     coalesce(last_told.place.record, known.record) AS record,
     night.as_of AS taken_for,
     night.sent_for,
-    night.file_id
+    night.file_id,
+    TRUE AS is_ours
 FROM core.medication AS known
 LEFT JOIN last_told
     ON last_told.medication_id = known.medication_id

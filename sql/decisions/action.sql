@@ -16,7 +16,10 @@ WITH reasoned AS (
                 THEN concat_ws(
                     '; ',
                     evidence.treatment_text,
-                    dose_text(course.n_parenteral_doses) || ' injected',
+                    CASE
+                        WHEN course.n_parenteral_doses > 0
+                            THEN 'injections in this episode: ' || course.n_parenteral_doses
+                    END,
                     evidence.cause_text,
                     evidence.neuro_text,
                     evidence.marker_text,

@@ -63,7 +63,44 @@ def test_without_its_published_folder_the_same_night_is_published_again(two_nigh
     assert night(two_nights, SECOND_NIGHT).run_id == "2026-11-02.2"
 
 
-@pytest.mark.parametrize("what", ["folder", "file", "link astray", "note"])
+@pytest.mark.parametrize("gone", ["the link", "the night"])
+@pytest.mark.parametrize("again", [SECOND_NIGHT, THIRD_NIGHT])
+def test_a_published_night_that_is_gone_is_followed_by_the_next_one(
+    two_nights: Path, gone: str, again: date
+) -> None:
+    if gone == "the link":
+        (two_nights / "published" / "current").unlink()
+        (two_nights / "published" / "current").symlink_to("/nowhere")
+    else:
+        moved = two_nights / "published" / ".nights" / "2026-11-02.1"
+        moved.rename(two_nights.parent / "moved")
+    result = night(two_nights, again)
+    assert result.run_id in ("2026-11-02.2", "2026-11-03.1")
+    assert Site(two_nights).current.resolve().name == result.run_id
+
+
+def test_a_store_of_an_older_backup_is_not_cleared_away(two_nights: Path) -> None:
+    store = two_nights / "store"
+    (store / "generations" / "2026-11-02.1").rename(store / "generations" / "2026-11-01.1")
+    (store / "committed").write_text("2026-11-01.1\n")
+    before = kept(two_nights)
+    with pytest.raises(AuditFailed, match="does not hold the published night"):
+        night(two_nights, THIRD_NIGHT)
+    cli.main(["doctor", str(two_nights)])
+    assert kept(two_nights) == before
+
+
+def test_the_link_of_a_night_whose_second_run_was_killed_leads_to_the_first(
+    two_nights: Path,
+) -> None:
+    link = two_nights / "published" / "2026-11-02"
+    link.unlink()
+    link.symlink_to(".nights/2026-11-02.2")
+    night(two_nights, THIRD_NIGHT)
+    assert os.readlink(link) == ".nights/2026-11-02.1"
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "note"])
 def test_what_names_no_night_ends_with_a_message_and_removes_nothing(
     two_nights: Path, what: str
 ) -> None:
@@ -74,8 +111,6 @@ def test_what_names_no_night_ends_with_a_message_and_removes_nothing(
         shutil.copytree(newest, current)
     elif what == "file":
         current.write_text("2026-11-02")
-    elif what == "link astray":
-        current.symlink_to("/nowhere")
     else:
         (two_nights / "store" / "committed").write_bytes(b"\xff\n")
     before = kept(two_nights)

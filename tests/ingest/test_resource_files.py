@@ -173,6 +173,38 @@ def test_a_dose_withdrawn_before_it_came_stays_so_when_its_file_is_taken_again(b
     assert stored(box) == [("medications", "B03BA03"), ("patients", "1")]
 
 
+def test_a_withdrawal_that_a_retake_repeats_is_no_row_of_its_file(box: Box) -> None:
+    by_id = {"resourceType": "MedicationAdministration", "id": "m1", **GONE}
+    box.put("a.ndjson", lines(by_id))
+    box.take()
+    path = box.put("b.ndjson", lines(dose()))
+    box.take(NEXT)
+    box.put("c.ndjson", lines(dose(), patient()))
+    box.take(date(2026, 11, 24))
+    (account,) = box.take(date(2026, 11, 25), Again(files=(path,))).accounts
+    assert (account.n_read, account.n_accepted + account.n_duplicate + account.n_superseded) == (
+        1,
+        1,
+    )
+    assert stored(box) == [("medications", "B03BA03"), ("patients", "1")]
+
+
+def test_a_condition_that_was_taken_back_by_an_earlier_version_stays_so(box: Box) -> None:
+    path = box.put("b.ndjson", lines(condition()))
+    box.take()
+    # As versions before this one kept it.
+    box.warehouse.execute(
+        "INSERT INTO private.condition BY NAME SELECT known.* REPLACE (DATE '1899-12-31' AS "
+        "resolved_on, DATE '2026-11-23' AS taken_for), DATE '2026-11-23' AS replaced_on "
+        "FROM core.condition AS known"
+    )
+    box.warehouse.execute("DELETE FROM core.condition")
+    box.warehouse.execute("DELETE FROM private.condition_told")
+    (again,) = box.take(date(2026, 11, 24), Again(files=(path,))).accounts
+    assert buckets(again) == (1, 0, 0, 1, 0, 0)
+    assert stored(box) == []
+
+
 def test_a_death_without_a_day_keeps_its_day_when_its_file_is_taken_again(box: Box) -> None:
     path = box.put("a.ndjson", lines(patient(deceasedBoolean=True)))
     box.take()
