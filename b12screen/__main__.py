@@ -1,8 +1,6 @@
 """`python -m b12screen` is the command `b12screen`."""
 
-import sys
-
-from b12screen.cli import main
+from b12screen.cli import from_the_shell
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from_the_shell()

@@ -102,6 +102,17 @@ class Stop:
             # None: whoever set it is no Python.
             signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
+    @staticmethod
+    @contextlib.contextmanager
+    def later() -> Iterator[None]:
+        """Hold signals back: an engine that is only half loaded ends the process with its own."""
+        held_back = {signal.SIGTERM, signal.SIGINT}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     @classmethod
     def _answer(cls, *_: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -165,6 +176,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = command_line().parse_args(argv)
     with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
+
+
+def from_the_shell() -> NoReturn:
+    """Run one command and end the process with its exit code."""
+    code = main()
+    if code in (STOPPED, INTERRUPTED):
+        # The interpreter remembers an interrupt that some library's own code met, and would end
+        # the process by SIGINT instead.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def ended(arguments: argparse.Namespace) -> int:
@@ -455,15 +478,15 @@ def retake(arguments: argparse.Namespace) -> int:
 
 def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
     """Run one night, with what is to be taken again in it."""
-    from b12screen.settings import load_settings
+    with Stop.later():
+        from b12screen.night import run_night
+        from b12screen.notify import Notice, found
+        from b12screen.publish import Site
+        from b12screen.settings import load_settings
 
     settings = load_settings(arguments.site)
     started_at = now_at(settings)
     as_of = night_of(arguments.as_of, started_at)
-    from b12screen.night import run_night
-    from b12screen.notify import Notice, found
-    from b12screen.publish import Site
-
     site = Site(arguments.site.resolve())
     name = site.root.name
     before = site.committed()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,25 @@ def run(site: Path, stop_at: str) -> tuple[int, str]:
                 process.terminate()
                 stop_at = "nothing more"
     return process.returncode, said
+
+
+def test_a_night_that_is_stopped_while_it_starts_says_so_by_its_exit_code(site: Path) -> None:
+    """An engine that is interrupted half loaded would end the process by a signal of its own."""
+    for hundredths in range(10, 70, 6):
+        with subprocess.Popen(
+            [sys.executable, "-m", "b12screen", "run", str(site)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            time.sleep(hundredths / 100)
+            process.terminate()
+            _, said = process.communicate()
+        # Before Python itself is there nobody answers; a quick machine may be done before it.
+        ended = process.returncode
+        assert ended in (143, 0, 20) or (ended, said) == (-signal.SIGTERM, "")
 
 
 @pytest.mark.long
