@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from b12screen import __version__, archive, rules
 from b12screen.disk import MEGABYTE, rooms
 from b12screen.errors import (
-    AuditFailed,
     B12ScreenError,
     CannotWrite,
     NothingUsable,
@@ -26,7 +25,15 @@ from b12screen.errors import (
 )
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
-from b12screen.publish import Site, clear_leftovers, has_group, held, leftovers, writing
+from b12screen.publish import (
+    Site,
+    clear_leftovers,
+    has_group,
+    held,
+    hold_state,
+    leftovers,
+    writing,
+)
 from b12screen.resources import sql_folder
 from b12screen.settings import SETTINGS_FILE, Settings, load_settings
 from b12screen.warehouse import Warehouse
@@ -127,13 +134,8 @@ def store_line(site: Site) -> Line:
     previous = site.committed()
     if previous is None:
         return Line(OK, "store", "no night is published yet")
-    store = site.state(previous)
-    if not store.is_dir():
-        raise AuditFailed(
-            f"the store does not hold the published night {previous}: bring store/ back from its "
-            "backup, or move published/ and store/ away together to begin anew"
-        )
-    archive.hold_store(site.archive(previous), store)
+    hold_state(site, previous)
+    archive.hold_store(site.archive(previous), site.state(previous))
     return Line(OK, "store", f"holds the night {previous}, each file as long as it was left")
 
 

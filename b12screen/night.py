@@ -24,7 +24,7 @@ from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
 from b12screen.disk import hold_room
-from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable, UsageError
+from b12screen.errors import NightTooEarly, NothingUsable, UsageError
 from b12screen.ingest import Again, FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
@@ -177,12 +177,7 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
                     "published; a past night is not run again, it is replayed: `b12screen replay "
                     f"SITE --as-of {as_of}`. If {as_of} is today, a clock was wrong: set it right"
                 )
-            if not site.state(previous).is_dir():
-                raise AuditFailed(
-                    f"the store does not hold the published night {previous}: nothing was "
-                    "published; bring store/ back from its backup, or move published/ and "
-                    "store/ away together to begin anew"
-                )
+            publishing.hold_state(site, previous)
         run_id = publishing.next_run_id(site, as_of)
         night = Night(
             site=site,

@@ -202,6 +202,15 @@ def locked(file: Path, refusal: str) -> Iterator[None]:
         os.close(lock)
 
 
+def hold_state(site: Site, run_id: str) -> None:
+    """AuditFailed where the store is not that of the published night."""
+    if not site.state(run_id).is_dir():
+        raise AuditFailed(
+            f"the store does not hold the published night {run_id}: nothing was published; bring "
+            "store/ back from its backup, or move published/ and store/ away together to begin anew"
+        )
+
+
 def leftovers(site: Site) -> list[Path]:
     """What killed nights left: every generation and link that was never pointed to, and scratch.
 

@@ -314,16 +314,14 @@ def insert_current(fold: Fold) -> str:
 
 def keep_told(fold: Fold) -> tuple[str, str]:
     """Which rows were the last to tell what of the keys at hand, where the standing one is not."""
-    same = " AND ".join(
-        f"told.{quoted_name(key)} = event.{quoted_name(key)}" for key in fold.relation.key
-    )
     columns = ", ".join(quoted_name(key) for key in fold.relation.key)
     flags = ", ".join(fold.groups)
     is_own = " AND ".join(
         f"one.{name} IS NOT DISTINCT FROM {own}" for name, (_, own) in _PLACE.items()
     )
     return (
-        f"DELETE FROM {quoted_name(fold.told)} AS told USING taking.event WHERE {same}",
+        f"DELETE FROM {quoted_name(fold.told)} AS told USING taking.event AS one "
+        f"WHERE {_same(fold.relation.key, 'told')}",
         f"INSERT INTO {quoted_name(fold.told)} BY NAME "
         f"SELECT {columns}, {', '.join(_PLACE)}, {flags} FROM taking.event AS one "
         f"WHERE ({' OR '.join(f'one.{flag}' for flag in fold.groups)}) "

@@ -29,7 +29,7 @@ worded AS (
             result_text('creatinine', creatinine.value, creatinine.comparator, creatinine.collected_on)
             || ' gives no ' || label('egfr') || ', as '
             || CASE
-                WHEN patient.sex IN ('female', 'male') THEN 'it was taken before the age of 18'
+                WHEN patient.sex IN ('female', 'male') THEN 'it was taken before the age of ' || number_text(quantity('adult_age'))
                 ELSE 'the sex is not recorded as female or male'
             END,
             label('egfr') || ' and ' || label('creatinine') || ' missing'

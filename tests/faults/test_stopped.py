@@ -21,16 +21,21 @@ from .test_whole_or_absent import MORE, ROOT, accounted, no_leftovers, seen, who
 APPENDS = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
 
 
-def run(site: Path, stop_at: str) -> tuple[int, str]:
-    """A night that is sent SIGTERM at a line of its progress; exit code and standard error."""
-    with subprocess.Popen(
+def begun(site: Path) -> subprocess.Popen[str]:
+    """A night in a process of its own, whose standard error is read."""
+    return subprocess.Popen(
         [sys.executable, "-m", "b12screen", "run", str(site), "--as-of", SECOND_NIGHT.isoformat()],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+
+
+def run(site: Path, stop_at: str) -> tuple[int, str]:
+    """A night that is sent SIGTERM at a line of its progress; exit code and standard error."""
+    with begun(site) as process:
         assert process.stderr is not None
         said = ""
         for line in process.stderr:
@@ -44,14 +49,7 @@ def run(site: Path, stop_at: str) -> tuple[int, str]:
 def test_a_night_that_is_stopped_while_it_starts_says_so_by_its_exit_code(site: Path) -> None:
     """An engine that is interrupted half loaded would end the process by a signal of its own."""
     for hundredths in range(10, 70, 6):
-        with subprocess.Popen(
-            [sys.executable, "-m", "b12screen", "run", str(site)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with begun(site) as process:
             time.sleep(hundredths / 100)
             process.terminate()
             _, said = process.communicate()
