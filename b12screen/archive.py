@@ -2,20 +2,23 @@
 
 Takings stay in the store for good, each with the night it was taken for and, where a later one
 replaced it, with the night that did. What is not among them is kept here: the history that the
-night began with, its rules and settings, its own row, what was counted or turned away, and the
+night began with, its rules and settings, what was counted or turned away, and the
 manifest of what was sent. It is written before the switch and counts when its generation does.
 Private.
 """
 
 import json
 import shutil
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.exceptions import PolarsError
 from pydantic import ValidationError
 
+import b12screen
 from b12screen.errors import AuditFailed, RulesInvalid, SettingsInvalid, UsageError
 from b12screen.publish import settle
 from b12screen.rules import Ruleset, kept_ruleset
@@ -30,6 +33,9 @@ CUT_FROM_THE_NEWEST = "history.decision"
 TURNED_AWAY = "turned_away"
 COUNTED = "core.unmapped_code"
 OWN_RULES = "ruleset"
+STORE_SIZES = "store.json"
+# What a replay reads of every archive, whichever version wrote it.
+ALWAYS = ("manifest.json", "settings.json", f"rules/{OWN_RULES}.toml", "history.night.parquet")
 _TURNED_AWAY = """
 SELECT file.*
 FROM run.source_file AS file
@@ -56,19 +62,19 @@ def keep(
     folder: Path, warehouse: Warehouse, settings: Settings, store: Iterable[Path], manifest: Path
 ) -> None:
     """Everything else, from the finished file; on the disk when this returns."""
-    for name in ("run.night", COUNTED, *past_relations()):
+    for name in (COUNTED, *past_relations()):
         warehouse.copy_out(ddl.ordered_rows(RELATIONS[name]), folder / f"{name}.parquet")
     warehouse.copy_out(_TURNED_AWAY, folder / f"{TURNED_AWAY}.parquet")
     (folder / "settings.json").write_text(settings.model_dump_json(indent=2), encoding="utf-8")
     sizes = {path.name: path.stat().st_size for path in store}
-    (folder / "store.json").write_text(json.dumps(sizes), encoding="utf-8")
+    (folder / STORE_SIZES).write_text(json.dumps(sizes), encoding="utf-8")
     shutil.copyfile(manifest, folder / "manifest.json")
     settle(folder)
 
 
 def hold_store(folder: Path, store: Path) -> None:
     """AuditFailed where the store's files are not as long as the night left them."""
-    kept = folder / "store.json"
+    kept = folder / STORE_SIZES
     if not kept.exists():
         return
     try:
@@ -86,6 +92,36 @@ def hold_store(folder: Path, store: Path) -> None:
                 f"{size:,}; nothing was published, yesterday's sheets stand; bring store/ back "
                 "from its backup"
             )
+
+
+def hold_whole(folder: Path) -> None:
+    """AuditFailed where files of a night's archive are gone or cannot be read."""
+    wanted = {folder / name for name in ALWAYS}
+    if is_whole(folder / "manifest.json") and version_of(folder) == b12screen.__version__:
+        wanted |= {folder / f"{name}.parquet" for name in (TURNED_AWAY, COUNTED, *past_relations())}
+    found = {path for path in folder.rglob("*") if path.is_file() and path.name != STORE_SIZES}
+    damaged = [path for path in sorted(wanted | found) if not is_whole(path)]
+    if damaged:
+        named = ", ".join(path.relative_to(folder).as_posix() for path in damaged)
+        raise AuditFailed(
+            f"{len(damaged)} files of store/nights/{folder.name} are gone or damaged ({named}): "
+            "nothing was written, and what was published stands; bring store/nights back from its "
+            "backup, or replay another night"
+        )
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of an archive is there and can be read to its end."""
+    try:
+        if path.suffix == ".parquet":
+            pl.read_parquet(path)
+        elif path.suffix == ".json":
+            json.loads(path.read_bytes())
+        else:
+            return bool(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, PolarsError):
+        return False
+    return True
 
 
 def settings_of(folder: Path) -> Settings:
@@ -111,11 +147,6 @@ def ruleset_of(folder: Path) -> Ruleset:
             f"{error}\nNothing was written: replay it with version {version_of(folder)}, or by "
             "other rules, with --rules"
         ) from None
-
-
-def night_of(folder: Path) -> dict[str, Any]:
-    """The night's own row."""
-    return pl.read_parquet(folder / "run.night.parquet").to_dicts()[0]
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -180,6 +180,7 @@ def _nights(site: Site, as_of: date, through: date | None) -> list[Path]:
     last = through or as_of
     were = set(archives)
     for folder in list(archives.values())[-1:]:
+        archive.hold_whole(folder)
         were |= set(archive.nights_before(folder))
     asked = sorted(night for night in were if as_of <= night <= last)
     if site.committed() is None or (archives and as_of not in were):
@@ -252,6 +253,7 @@ def _replayed(
     asked: Asked, kept: Path, known: Known, last: Path | None, scratch: Path, progress: Progress
 ) -> Replay:
     """One night, built in the scratch folder and put into its place when it is whole."""
+    archive.hold_whole(kept)
     sent = archive.manifest_of(kept)
     as_of = date.fromisoformat(sent["as_of"])
     known_on = asked.known_on or as_of
@@ -352,7 +354,10 @@ def _counted(site: Site, known_on: date) -> Path | None:
     """The archive that holds the counts of a night: they are added up and cannot be cut."""
     archives = site.archives()
     before = [night for night in archives if night <= known_on]
-    return archives[max(before)] if before else None
+    if not before:
+        return None
+    archive.hold_whole(archives[max(before)])
+    return archives[max(before)]
 
 
 def _as_kept(kept: Path, known: Known, remarks: list[str]) -> Callable[[Warehouse], None]:

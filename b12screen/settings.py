@@ -731,7 +731,7 @@ def load_settings(site: Path) -> Settings:
         ) from None
     try:
         written = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsInvalid(
             f"{path} is not TOML: {error}. Nothing was read or published. Mend that line."
         ) from None

@@ -29,8 +29,9 @@ _OWN_FILES = (
     "SELECT database_name FROM duckdb_databases() "
     "WHERE path IS NOT NULL AND NOT readonly AND NOT internal ORDER BY database_name"
 )
-# What a query may give and a frame cannot hold.
-_AS_TEXT = {"INTERVAL", "UNION", "BIT", "BLOB"}
+# What a query may give and a frame cannot hold or write in all its values, also inside of a list:
+# an infinite day ends the process.
+_AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB)\b")
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
@@ -323,13 +324,13 @@ def references(select: str) -> set[str]:
 
 def _shown(relation: Any) -> pl.DataFrame:
     """The rows of an engine's relation; what polars has no type for as text."""
-    kinds = [str(kind).split("(")[0] for kind in relation.types]
-    if set(kinds) & _AS_TEXT:
+    kinds = [str(kind) for kind in relation.types]
+    if any(_AS_TEXT.search(kind) for kind in kinds):
         names = [ddl.quoted_name(name.replace(".", "_")) for name in relation.columns]
         relation = relation.project(
             ", ".join(
                 f"CAST(#{place} AS VARCHAR) AS {name}"
-                if kind in _AS_TEXT
+                if _AS_TEXT.search(kind)
                 else f"#{place} AS {name}"
                 for place, (name, kind) in enumerate(zip(names, kinds, strict=True), start=1)
             )

@@ -574,7 +574,7 @@ def _assembled(
     except UnicodeDecodeError:
         reader.findings.append("the file is not UTF-8")
         return {}, files, (), ()
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         reader.findings.append(f"the file is not TOML, or declares an id twice: {error}")
         return {}, files, (), ()
     if "based_on" not in own:

@@ -270,6 +270,29 @@ def test_query_answers_from_the_published_file(published: Path, capsys: Capture)
     assert capsys.readouterr().out.splitlines()[0] == "patient_id,route"
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("DATE 'infinity'", "infinity"),
+        ("TIMESTAMPTZ '-infinity'", "-infinity"),
+        ("TIMESTAMP '290000-01-01'", "290000-01-01 00:00:00"),
+        ("[DATE 'infinity', DATE '2026-11-01']", "[infinity, 2026-11-01]"),
+        ("INTERVAL 40 DAY", "40 days"),
+        ("[INTERVAL 1 DAY]", "[1 day]"),
+        ("BLOB 'a'", "a"),
+    ],
+)
+def test_query_shows_what_no_frame_can_hold(
+    published: Path, value: str, shown: str, capsys: Capture
+) -> None:
+    assert cli.main(["query", str(published), f"SELECT {value} AS told"]) == 0
+    assert f"| {shown} " in capsys.readouterr().out
+    assert cli.main(["query", str(published), f"SELECT {value} AS told", "--csv"]) == 0
+    told, cell = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert told == ["told"]
+    assert cell[0].lstrip("'") == shown
+
+
 def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(
     published: Path, capsys: Capture
 ) -> None:

@@ -102,8 +102,9 @@ def test_every_wrong_setting_is_named_at_once(site: Path) -> None:
         load_settings(site)
 
 
-def test_a_file_that_is_not_toml_is_named_with_its_line(site: Path) -> None:
-    (site / SETTINGS_FILE).write_text('timezone = "UTC"\nlimits = [\n')
+@pytest.mark.parametrize("limits", ["[\n", "[" * 9000 + "]" * 9000])
+def test_a_file_that_is_not_toml_is_named(site: Path, limits: str) -> None:
+    (site / SETTINGS_FILE).write_text(f'timezone = "UTC"\nlimits = {limits}')
     with pytest.raises(SettingsInvalid, match="is not TOML"):
         load_settings(site)
 

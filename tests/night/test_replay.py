@@ -486,6 +486,29 @@ def test_a_night_whose_archive_is_gone_is_refused_and_says_what_can_be_done(site
     assert sheets(again(site, 3).folder) == sent(site, 3)
 
 
+def test_every_file_of_an_archive_that_is_gone_or_damaged_is_named(site: Path) -> None:
+    nights = site / "store" / "nights"
+    files = [path for path in sorted((nights / "2026-11-02.1").rglob("*")) if path.is_file()]
+    read = [path for path in files if path.name != "store.json"]
+    assert len(read) >= 10
+    for path in read:
+        whole = path.read_bytes()
+        named = path.relative_to(nights / "2026-11-02.1").as_posix()
+        # A ruleset that is cut between two lines is one that the loader refuses.
+        cut = () if path.suffix == ".toml" else (whole[: len(whole) // 2], whole[:-3])
+        for left in (*cut, b"", None):
+            if left is None:
+                path.unlink()
+            else:
+                path.write_bytes(left)
+            with pytest.raises(AuditFailed, match="gone or damaged") as damaged:
+                again(site, 2)
+            assert f"({named})" in str(damaged.value)
+        path.write_bytes(whole)
+    assert not (site / "replays" / "2026-11-02-praxis-2025").exists()
+    assert again(site, 2).differing == []
+
+
 def test_a_site_of_before_there_were_archives_is_told_so(site: Path) -> None:
     shutil.rmtree(site / "store" / "nights")
     with pytest.raises(UsageError, match="is no longer, or was never, kept"):

@@ -266,9 +266,10 @@ def test_every_finding_is_reported_at_once(tmp_path: Path) -> None:
     assert refused.value.exit_code == 11
 
 
-def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["ruleset = ", "ruleset = " + "[" * 9000 + "]" * 9000])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(RulesInvalid, match="not TOML"):
-        load_ruleset("ours.toml", a_site_with(tmp_path, "ruleset = "))
+        load_ruleset("ours.toml", a_site_with(tmp_path, text))
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
