@@ -171,7 +171,9 @@ def fill(warehouse: Warehouse, name: str, path: Path) -> None:
     UsageError where another version kept it with other columns.
     """
     found = set(pl.read_parquet_schema(path)) if path.exists() else set()
-    if found != set(RELATIONS[name].columns):
+    columns = RELATIONS[name].columns
+    added = columns.keys() - found
+    if not found <= columns.keys() or not all(columns[column].nullable for column in added):
         raise UsageError(
             f"the archive {path.parent.name} holds {name} as version {version_of(path.parent)} had "
             "it, with other columns: nothing was written; replay that night with that version"

@@ -431,6 +431,7 @@ FROM worklists.item AS item
 INNER JOIN worklists.answer AS answer ON answer.item_id = item.item_id AND answer.holds
 WHERE item.decision = answer.decision
 """
+_RULES = "SELECT ruleset.version, ruleset.sha256 FROM rules.ruleset AS ruleset"
 _PRIORITIES = """
 SELECT item.priority, count(*)
 FROM worklists.item AS item
@@ -633,6 +634,7 @@ def manifest_of(
         "run_id": night.run_id,
         "started_at": night.started_at.isoformat(timespec="seconds"),
         "ruleset": feeds["ruleset"],
+        "rules": dict(zip(("version", "sha256"), *warehouse.rows(_RULES), strict=True)),
         "versions": {
             "b12screen": b12screen.__version__,
             "python": platform.python_version(),

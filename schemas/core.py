@@ -36,7 +36,9 @@ class LabResult(pa.DataFrameModel):
         "The value as sent, where it differs from the canonical one", nullable=True
     )
     unit_as_sent: str = column(
-        "The unit as sent, where it differs from the canonical one", nullable=True
+        "The unit as sent, where it differs from the canonical one; empty where a value came "
+        "without one and the map declares it",
+        nullable=True,
     )
     clinic_id: str = column("The clinic that ordered the test", nullable=True)
     file_name: str = shared("file_name")
@@ -69,7 +71,9 @@ class LabRow(pa.DataFrameModel):
         "The value as sent, where it differs from the canonical one", nullable=True
     )
     unit_as_sent: str = column(
-        "The unit as sent, where it differs from the canonical one", nullable=True
+        "The unit as sent, where it differs from the canonical one; empty where a value came "
+        "without one and the map declares it",
+        nullable=True,
     )
     clinic_id: str = column("The clinic that ordered the test", nullable=True)
     file_id: pl.Int32 = shared("file_id")
@@ -119,7 +123,8 @@ class LabFile(pa.DataFrameModel):
 class NearDuplicate(pa.DataFrameModel):
     """One row per pair of results that look like one told twice; both count, none was dropped.
 
-    Another key, the same person, laboratory, test and value, collected within a day.
+    Another key, the same person, laboratory, test and value, collected within a day. Only of MMA,
+    homocysteine, total and active B12: an equal value of another test is ordinary.
     """
 
     laboratory: str = shared("laboratory")

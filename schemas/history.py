@@ -20,6 +20,9 @@ class PastNight(pa.DataFrameModel):
     as_of: pl.Date = shared("as_of")
     run_id: str = shared("run_id")
     ruleset: str = shared("ruleset")
+    ruleset_sha256: str = column(
+        "SHA-256 of the ruleset; NULL of nights that kept none", nullable=True
+    )
     version: str = shared("version")
     started_at: Moment = column("When its run started, in the site's timezone")
     n_patients: int = column("People it decided on", ge=0)
@@ -56,9 +59,9 @@ class PastItem(Item):
         strict = True
 
 
-@relation("history.answer", key=("item_id", "given_by"))
+@relation("history.answer", key=("item_id", "given_by", "clinic_id"))
 class PastAnswer(Answer):
-    """One row per answered item and giver as the last night before this one left it."""
+    """One row per answered item, giver and clinic as the last night before this one left it."""
 
     holds: bool = column("Whether it kept the row off the list on that night")
 

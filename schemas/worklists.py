@@ -63,9 +63,9 @@ class Item(pa.DataFrameModel):
         strict = True
 
 
-@relation("worklists.answer", key=("item_id", "given_by"))
+@relation("worklists.answer", key=("item_id", "given_by", "clinic_id"))
 class Answer(pa.DataFrameModel):
-    """One row per answered item and giver: what was said, what was seen then, what ended it.
+    """One row per answered item, giver and clinic: what was said, what was seen, what ended it.
 
     A clinic answers a row of its sheet; the site puts an action off as a whole.
     """
@@ -94,7 +94,10 @@ class Answer(pa.DataFrameModel):
 
 @relation("worklists.ground", key=("item_id", "analyte", "collected_on", "value_text"))
 class Ground(pa.DataFrameModel):
-    """One row per value that a listed row rests, or rested in the last 365 days, on."""
+    """One row per value that a listed row rests on, or did in the last 365 days.
+
+    A withdrawn one stays until the clinic that was told has acknowledged it.
+    """
 
     item_id: str = shared("item_id")
     patient_id: str = shared("patient_id")

@@ -265,3 +265,9 @@ CREATE OR REPLACE MACRO item_digest(digest) AS
 
 CREATE OR REPLACE MACRO item_id(patient_id, action, anchor) AS
     item_digest(sha256(patient_id || chr(31) || action || chr(31) || coalesce(anchor, '')));
+
+-- A withdrawal is told to each clinic that was told the value; people without a clinic stand under a blank.
+CREATE OR REPLACE MACRO withdrawal_anchor(clinic_id) AS coalesce(clinic_id, ' ');
+
+CREATE OR REPLACE MACRO withdrawal_id(patient_id, clinic_id) AS
+    item_id(patient_id, 'result_withdrawn', withdrawal_anchor(clinic_id));

@@ -159,8 +159,10 @@ narrow AS (
             WHEN judged.has_value AND judged.factor = 1 THEN NULL
             ELSE nullif(judged.value_text, '')
         END AS value_as_sent,
-        CASE WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '') END
-            AS unit_as_sent,
+        CASE
+            WHEN judged.unit_text <> judged.unit AND judged.has_value THEN judged.unit_text
+            WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '')
+        END AS unit_as_sent,
         judged.clinic_id,
         judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,
         CAST(judged.record AS UINTEGER) AS record,

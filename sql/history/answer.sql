@@ -1,4 +1,4 @@
--- One row per answered item and giver as the last night before tonight left it.
+-- One row per answered item, giver and clinic as the last night before tonight left it.
 SELECT
     answer.*,
 FROM last.worklists.answer AS answer

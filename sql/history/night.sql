@@ -7,6 +7,7 @@ SELECT
     night.as_of,
     night.run_id,
     night.ruleset,
+    (SELECT ruleset.sha256 FROM last.rules.ruleset AS ruleset) AS ruleset_sha256,
     night.version,
     night.started_at,
     (SELECT count(*) FROM last.facts.patient) AS n_patients,

@@ -1,4 +1,4 @@
--- One row per answered item and giver: the answer, what was seen when it was given, and what ended it.
+-- One row per answered item and giver, of clinics each: the answer, what was seen when it was given, and what ended it.
 -- A clinic answers a row of its sheet; the site puts an action off as a whole, at every clinic. What has ended
 -- an answer ends it for good: the row stays on the list until it is answered again.
 WITH newest_deferral AS (
@@ -113,12 +113,22 @@ proposed AS (
     LEFT JOIN facts.patient AS patient ON patient.patient_id = proposal.patient_id
 ),
 -- On treatment the facts keep the results of before it: what rises there is the newest result, over the newest
--- one that was known on the night of the sheet.
-known_marker AS (
+-- one that was known on the night of the sheet. Only where it might hold the row is an answer looked at.
+treated AS (
     SELECT
         proposed.item_id,
         proposed.given_by,
         proposed.patient_id,
+        proposed.seen_on,
+    FROM proposed
+    WHERE proposed.on_treatment
+        AND proposed.effect IS NOT NULL
+        AND (proposed.given_by = 'site' OR proposed.place IS NOT DISTINCT FROM proposed.clinic_id)
+),
+known_marker AS (
+    SELECT
+        treated.item_id,
+        treated.given_by,
         result.analyte,
         arg_max(
             result.value,
@@ -129,24 +139,55 @@ known_marker AS (
                 result.laboratory
             )
         ) AS value,
-    FROM proposed
-    INNER JOIN core.lab_result AS result ON result.patient_id = proposed.patient_id
-    WHERE proposed.on_treatment
-        AND proposed.effect IS NOT NULL
-        AND result.analyte IN ('mma', 'hcy')
+    FROM treated
+    INNER JOIN core.lab_result AS result ON result.patient_id = treated.patient_id
+    WHERE result.analyte IN ('mma', 'hcy')
         AND result.status IN ('final', 'amended', 'corrected')
         AND result.value IS NOT NULL
-        AND greatest(result.taken_for, result.collected_on) <= proposed.seen_on
-    GROUP BY proposed.item_id, proposed.given_by, proposed.patient_id, result.analyte
+        AND greatest(result.taken_for, result.collected_on) <= treated.seen_on
+    GROUP BY treated.item_id, treated.given_by, result.analyte
+),
+-- What was known of a day before the sheet and has been corrected since is not there to be compared with, and
+-- before the first result there is none: then the newest one counts where it is raised and came since.
+newer AS (
+    SELECT DISTINCT
+        treated.item_id,
+        treated.given_by,
+        latest.analyte,
+        latest.comparator,
+        latest.value,
+        result.status <> 'final' AND result.collected_on <= treated.seen_on AS is_corrected,
+    FROM treated
+    INNER JOIN facts.latest AS latest ON latest.patient_id = treated.patient_id
+    INNER JOIN core.lab_result AS result
+        ON result.patient_id = latest.patient_id
+        AND result.analyte = latest.analyte
+        AND result.collected_at = latest.collected_at
+        AND result.value = latest.value
+    WHERE latest.analyte IN ('mma', 'hcy')
+        AND result.status IN ('final', 'amended', 'corrected')
+        AND greatest(result.taken_for, result.collected_on) > treated.seen_on
 ),
 risen AS (
     SELECT DISTINCT
-        known_marker.item_id,
-        known_marker.given_by,
-    FROM known_marker
-    INNER JOIN facts.latest AS latest
-        ON latest.patient_id = known_marker.patient_id AND latest.analyte = known_marker.analyte
-    WHERE latest.comparator <> '<' AND reaches(latest.value, quantity('marker_worse') * known_marker.value)
+        newer.item_id,
+        newer.given_by,
+    FROM newer
+    LEFT JOIN known_marker
+        ON known_marker.item_id = newer.item_id
+        AND known_marker.given_by = newer.given_by
+        AND known_marker.analyte = newer.analyte
+    WHERE newer.comparator <> '<'
+        AND (
+            reaches(newer.value, quantity('marker_worse') * known_marker.value)
+            OR (
+                (known_marker.item_id IS NULL OR newer.is_corrected)
+                AND CASE newer.analyte
+                    WHEN 'mma' THEN meets('mma_raised', newer.value, newer.comparator)
+                    ELSE meets('hcy_raised', newer.value, newer.comparator)
+                END = 'yes'
+            )
+        )
 ),
 -- The last dose or result recorded since a row was answered as done.
 recorded AS (

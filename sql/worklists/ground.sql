@@ -1,6 +1,7 @@
--- One row per value that a listed row rests or rested on in the last year: what its reason names, and of which day.
+-- One row per value that a listed row rests on, or rested on in the last year or until its withdrawal is
+-- acknowledged: what its reason names, and of which day.
 -- What a clinic was sent stays here after the row has changed or closed: if the laboratory takes it back, the
--- clinic that was told last has to know.
+-- clinic that was told has to know.
 WITH listed AS (
     SELECT
         item.item_id,

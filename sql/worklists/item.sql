@@ -102,15 +102,27 @@ standing_item AS (
     LEFT JOIN holding ON holding.item_id = row_of.item_id
     CROSS JOIN run.night AS night
 ),
--- Ruleset of the night before: a row that only other rules listed was closed by their change.
-ruleset_before AS (
-    SELECT arg_max(past_night.ruleset, past_night.as_of) AS ruleset
+-- The night before and its rules: a row that only other rules listed was closed by their change.
+night_before AS (
+    SELECT
+        max(past_night.as_of) AS as_of,
+        arg_max(past_night.ruleset_sha256, past_night.as_of) AS ruleset_sha256,
     FROM history.night AS past_night
 ),
-listed_patient AS (
+-- People of whom a row is asked for tonight that was not there before.
+newly_listed AS (
     SELECT DISTINCT proposal.patient_id
     FROM worklists.proposal AS proposal
-    WHERE proposal.action <> 'result_withdrawn'
+    INNER JOIN compared ON compared.item_id = proposal.item_id
+    WHERE proposal.action <> 'result_withdrawn' AND (compared.unseen OR compared.was_away)
+),
+-- People of whom a dose was given, or became known, since the night before.
+dosed AS (
+    SELECT DISTINCT course.patient_id
+    FROM facts.b12_course AS course
+    INNER JOIN core.medication AS medication ON medication.medication_id = course.medication_id
+    CROSS JOIN night_before
+    WHERE greatest(course.first_on, medication.taken_for) > night_before.as_of
 ),
 withdrawn AS (
     SELECT
@@ -120,12 +132,12 @@ withdrawn AS (
     WHERE ground.withdrawn_on = as_of()
     GROUP BY ground.patient_id
 ),
--- What the clinic that has a row said of it, in this life of the row.
+-- What the clinic that has a row said of it, in this life of the row, and what nothing has ended.
 own_answer AS (
     SELECT
         past.item_id,
         past.clinic_id,
-        said.decision = 'not_our_patient' AND said.ended_by IS NULL AND said.clinic_id IS NOT NULL AS refuses,
+        said.decision = 'not_our_patient' AND said.clinic_id IS NOT NULL AS refuses,
         CASE
             WHEN said.decision IN ('done', 'already_treated', 'declined') THEN said.decision
             WHEN said.decision = 'acknowledged' AND past.action = 'result_withdrawn' THEN 'done'
@@ -135,10 +147,12 @@ own_answer AS (
         ON said.item_id = past.item_id
         AND said.clinic_id IS NOT DISTINCT FROM past.clinic_id
         AND said.taken_for > past.first_listed_on
+    WHERE said.ended_by IS NULL
 ),
 left_item AS (
     SELECT
-        past.* EXCLUDE (item_state, closed_on, close_reason),
+        past.* EXCLUDE (until, item_state, closed_on, close_reason),
+        CAST(NULL AS DATE) AS until,
         'closed' AS item_state,
         CASE
             WHEN past.item_state = 'closed'
@@ -154,25 +168,31 @@ left_item AS (
             WHEN elsewhere.refused_by = past.clinic_id OR own_answer.refuses THEN 'not_our_patient'
             WHEN elsewhere.item_id IS NOT NULL THEN 'moved'
             WHEN list_contains(withdrawn.item_ids, past.item_id) THEN 'result_withdrawn'
-            WHEN ruleset_before.ruleset <> night.ruleset THEN 'rule_change'
-            -- A person whose treatment began or went on since the item was first listed.
-            WHEN episode.last_dose_on >= past.first_listed_on THEN 'treated'
+            -- What asks for a result is not closed by a dose.
+            WHEN
+                dosed.patient_id IS NOT NULL
+                AND past.action NOT IN (
+                    'recheck_overdue', 'recheck_due', 'review_response', 'review_anaemia', 'result_withdrawn'
+                )
+                THEN 'treated'
             WHEN own_answer.closes_as IS NOT NULL THEN own_answer.closes_as
+            WHEN night_before.ruleset_sha256 <> ruleset.sha256 THEN 'rule_change'
             -- What hung on another row of the person, as a check of the kidneys does, goes with it.
             WHEN withdrawn.patient_id IS NOT NULL THEN 'result_withdrawn'
-            WHEN listed_patient.patient_id IS NOT NULL THEN 'superseded_by_action'
+            WHEN newly_listed.patient_id IS NOT NULL THEN 'superseded_by_action'
             ELSE 'resolved_by_result'
         END AS close_reason,
         coalesce(elsewhere.refused_by = past.clinic_id, FALSE) AS still_refused,
     FROM history.item AS past
     LEFT JOIN worklists.proposal AS elsewhere ON elsewhere.item_id = past.item_id
     LEFT JOIN decisions.screening AS screening ON screening.patient_id = past.patient_id
-    LEFT JOIN listed_patient ON listed_patient.patient_id = past.patient_id
-    LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = past.patient_id
+    LEFT JOIN newly_listed ON newly_listed.patient_id = past.patient_id
+    LEFT JOIN dosed ON dosed.patient_id = past.patient_id
     LEFT JOIN withdrawn ON withdrawn.patient_id = past.patient_id
     LEFT JOIN own_answer ON own_answer.item_id = past.item_id AND own_answer.clinic_id IS NOT DISTINCT FROM past.clinic_id
     CROSS JOIN run.night AS night
-    CROSS JOIN ruleset_before
+    CROSS JOIN night_before
+    CROSS JOIN rules.ruleset AS ruleset
     WHERE elsewhere.item_id IS NULL OR elsewhere.clinic_id IS DISTINCT FROM past.clinic_id
 )
 SELECT

@@ -3,11 +3,39 @@
 -- A value stands while a speaking result of the person says it of that day. An eGFR may also differ because
 -- a birth date was mended: after a new record of the person, only a kidney result of that day that was
 -- withdrawn or came later takes it back.
-WITH past AS (
+-- Of a value that several lists named, the clinic whose list named it last is told. What it has not yet
+-- acknowledged stays, however long ago it was listed.
+WITH known AS (
     SELECT
         ground.*,
+        first_value({'clinic_id': ground.clinic_id}) OVER (
+            PARTITION BY ground.patient_id, ground.analyte, ground.collected_on, ground.value_text
+            ORDER BY ground.listed_on DESC, ground.item_id DESC
+        ).clinic_id AS told_clinic_id,
     FROM history.ground AS ground
-    WHERE ground.listed_on >= as_of() - INTERVAL 365 DAY
+),
+told AS (
+    SELECT
+        known.*,
+        -- A person had one such row for all clinics before there was one for each.
+        greatest(acknowledged.acknowledged_on, of_all.acknowledged_on) AS acknowledged_on,
+    FROM known
+    LEFT JOIN worklists.acknowledged AS acknowledged
+        ON acknowledged.item_id = CASE
+            WHEN known.withdrawn_on IS NOT NULL THEN withdrawal_id(known.patient_id, known.told_clinic_id)
+        END
+    LEFT JOIN worklists.acknowledged AS of_all
+        ON of_all.item_id = CASE
+            WHEN known.withdrawn_on IS NOT NULL THEN item_id(known.patient_id, 'result_withdrawn', '')
+        END
+),
+past AS (
+    SELECT
+        told.*,
+    FROM told
+    WHERE
+        told.listed_on >= as_of() - INTERVAL 365 DAY
+        OR told.withdrawn_on > coalesce(told.acknowledged_on, told.withdrawn_on - INTERVAL 1 DAY)
 ),
 -- No newer row of the same day says what an older one said, so one is enough of each. Asked of the days
 -- together: as a condition of the join, the text of every value of the whole history would be written.
@@ -71,16 +99,17 @@ SELECT
     judged.item_id,
     judged.patient_id,
     judged.clinic_id,
+    judged.told_clinic_id,
     judged.analyte,
     judged.collected_on,
     judged.value_text,
     judged.listed_on,
+    judged.acknowledged_on,
     CASE
         -- Once, and again where a list had named it anew since.
         WHEN NOT judged.stands AND coalesce(judged.withdrawn_on <= judged.listed_on, TRUE) THEN as_of()
         -- A result that stands again may be taken back again, once the first time is acknowledged.
-        WHEN judged.stands AND judged.withdrawn_on <= acknowledged.acknowledged_on THEN NULL
+        WHEN judged.stands AND judged.withdrawn_on <= judged.acknowledged_on THEN NULL
         ELSE judged.withdrawn_on
     END AS withdrawn_on,
 FROM judged
-LEFT JOIN worklists.acknowledged AS acknowledged ON acknowledged.patient_id = judged.patient_id

@@ -1,9 +1,10 @@
--- One row per item that was answered: the newest answer whose day has come, and what was seen when it was given.
+-- One row per item and clinic that answered it: its newest answer whose day has come, and what it saw.
 -- kept: no
--- An answer that an earlier night knew keeps what that night noted of it; of a new one the clinic saw what its
+-- What one clinic answers does not bind another one, so neither does a late sheet of the clinic before. An
+-- answer that an earlier night knew keeps what that night noted of it; of a new one the clinic saw what its
 -- list showed on the night of the sheet. An answer to tonight's own sheet counts from the next night on, so
 -- that a night run again says the same.
-WITH newest AS (
+WITH said AS (
     SELECT
         feedback.item_id,
         feedback.decision,
@@ -18,63 +19,90 @@ WITH newest AS (
         ) AS seen_on,
     FROM core.feedback AS feedback
     WHERE feedback.decided_on <= as_of() AND coalesce(feedback.sheet_on < as_of(), TRUE)
-    QUALIFY row_number() OVER (
-        PARTITION BY feedback.item_id
-        ORDER BY
-            feedback.decided_on DESC, feedback.taken_for DESC, feedback.file_name DESC, feedback.record DESC
-    ) = 1
 ),
--- The list of that night; else the last one before it that had the row, else the first one that did.
+last_night AS (
+    SELECT max(past_night.as_of) AS as_of
+    FROM history.night AS past_night
+),
+-- The list of that night; else the last one before it that had the row, else the first one that did. Lists are
+-- forgotten after a year: an answer of before that was not the newest of its clinic then is not asked again.
 seen AS (
     SELECT
-        shown.item_id,
+        said.item_id,
+        said.file_name,
+        said.record,
+        said.taken_for,
         shown.clinic_id,
         shown.priority,
         shown.mma_nmol_l,
         shown.hcy_umol_l,
-    FROM history.shown AS shown
-    INNER JOIN newest ON newest.item_id = shown.item_id
+    FROM said
+    INNER JOIN history.shown AS shown ON shown.item_id = said.item_id
+    CROSS JOIN last_night
+    WHERE shown.first_on <= said.seen_on OR greatest(said.taken_for, said.decided_on) > last_night.as_of
     QUALIFY row_number() OVER (
-        PARTITION BY shown.item_id
+        PARTITION BY said.item_id, said.file_name, said.record, said.taken_for
         ORDER BY
-            shown.first_on <= newest.seen_on DESC,
-            abs(shown.first_on - newest.seen_on),
+            shown.first_on <= said.seen_on DESC,
+            abs(shown.first_on - said.seen_on),
             shown.clinic_id NULLS FIRST
     ) = 1
 ),
--- A row that no list ever showed: it has been at rest since it was first asked for.
-given AS (
+-- A row that no list ever showed has been at rest since it was first asked for.
+unshown AS (
     SELECT
         standing.item_id,
-        CASE WHEN seen.item_id IS NULL THEN standing.clinic_id ELSE seen.clinic_id END AS clinic_id,
-        CASE WHEN seen.item_id IS NULL THEN standing.priority ELSE seen.priority END AS priority,
-        CASE WHEN seen.item_id IS NULL THEN standing.mma_nmol_l ELSE seen.mma_nmol_l END AS mma_nmol_l,
-        CASE WHEN seen.item_id IS NULL THEN standing.hcy_umol_l ELSE seen.hcy_umol_l END AS hcy_umol_l,
+        standing.clinic_id,
+        standing.priority,
+        standing.mma_nmol_l,
+        standing.hcy_umol_l,
     FROM worklists.standing AS standing
-    LEFT JOIN seen ON seen.item_id = standing.item_id
+    ANTI JOIN history.shown AS shown ON shown.item_id = standing.item_id
+),
+noted AS (
+    SELECT
+        said.*,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.clinic_id
+            WHEN seen.item_id IS NOT NULL THEN seen.clinic_id
+            ELSE unshown.clinic_id
+        END AS clinic_id,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.seen_priority
+            WHEN seen.item_id IS NOT NULL THEN seen.priority
+            ELSE unshown.priority
+        END AS seen_priority,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.seen_mma_nmol_l
+            WHEN seen.item_id IS NOT NULL THEN seen.mma_nmol_l
+            ELSE unshown.mma_nmol_l
+        END AS seen_mma_nmol_l,
+        CASE
+            WHEN known.item_id IS NOT NULL THEN known.seen_hcy_umol_l
+            WHEN seen.item_id IS NOT NULL THEN seen.hcy_umol_l
+            ELSE unshown.hcy_umol_l
+        END AS seen_hcy_umol_l,
+        known.ended_on,
+        known.ended_by,
+    FROM said
+    LEFT JOIN history.answer AS known
+        ON known.item_id = said.item_id
+        AND known.given_by = 'clinic'
+        AND known.taken_for = said.taken_for
+        AND known.file_name = said.file_name
+        AND known.record = said.record
+    LEFT JOIN seen
+        ON seen.item_id = said.item_id
+        AND seen.file_name = said.file_name
+        AND seen.record = said.record
+        AND seen.taken_for = said.taken_for
+    LEFT JOIN unshown ON unshown.item_id = said.item_id
+    WHERE known.item_id IS NOT NULL OR seen.item_id IS NOT NULL OR unshown.item_id IS NOT NULL
 )
 SELECT
-    newest.item_id,
-    newest.decision,
-    newest.decision_note,
-    newest.decided_on,
-    newest.until,
-    newest.file_name,
-    newest.record,
-    newest.taken_for,
-    newest.seen_on,
-    CASE WHEN known.item_id IS NULL THEN given.clinic_id ELSE known.clinic_id END AS clinic_id,
-    CASE WHEN known.item_id IS NULL THEN given.priority ELSE known.seen_priority END AS seen_priority,
-    CASE WHEN known.item_id IS NULL THEN given.mma_nmol_l ELSE known.seen_mma_nmol_l END AS seen_mma_nmol_l,
-    CASE WHEN known.item_id IS NULL THEN given.hcy_umol_l ELSE known.seen_hcy_umol_l END AS seen_hcy_umol_l,
-    known.ended_on,
-    known.ended_by,
-FROM newest
-LEFT JOIN history.answer AS known
-    ON known.item_id = newest.item_id
-    AND known.given_by = 'clinic'
-    AND known.taken_for = newest.taken_for
-    AND known.file_name = newest.file_name
-    AND known.record = newest.record
-LEFT JOIN given ON given.item_id = newest.item_id
-WHERE known.item_id IS NOT NULL OR given.item_id IS NOT NULL
+    noted.*,
+FROM noted
+QUALIFY row_number() OVER (
+    PARTITION BY noted.item_id, noted.clinic_id
+    ORDER BY noted.decided_on DESC, noted.taken_for DESC, noted.file_name DESC, noted.record DESC
+) = 1

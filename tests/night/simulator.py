@@ -21,7 +21,10 @@ TOLD = "result_withdrawn"
 REST, REST_LONGEST, REST_LONGEST_FIRST = 14, 90, 14
 DONE, DONE_FIRST = 30, 7
 WORSE = 1.5
+RAISED = {"mma": 271, "hcy": 15}
 SPREAD = 14
+# These wait for results, or for a word of the clinic.
+NOT_BY_A_DOSE = ("recheck_overdue", "recheck_due", "review_response", "review_anaemia", TOLD)
 KEPT = 365
 SPEAKING = ("final", "amended", "corrected")
 # Codes that wake a row, by codes.md; everything else that a story records does not.
@@ -194,6 +197,8 @@ class Facts:
     severe_anaemia: str
     hb_on: date | None
     last_dose_on: date | None
+    # The newest day on which a dose was given or became known.
+    dose_known_on: date | None
     on_treatment: bool
     # Status, neuro, kidney, and the values of the sheet with their days.
     shown: tuple[object, ...]
@@ -299,7 +304,7 @@ class State:
     ruleset: str | None = None
     rows: dict[Key, Row] = field(default_factory=dict)
     sights: dict[str, list[Sight]] = field(default_factory=dict)
-    noted: dict[str, Noted] = field(default_factory=dict)
+    noted: dict[Key, Noted] = field(default_factory=dict)
     put_off: dict[str, Noted] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     grounds: dict[tuple[str, Value], Ground] = field(default_factory=dict)
@@ -371,23 +376,34 @@ def got_worse(
         priority < noted.sight.priority
         or _marker_worse(facts.mma_raised, facts.mma, noted.sight.mma)
         or _marker_worse(facts.hcy_raised, facts.hcy, noted.sight.hcy)
-        or (facts.on_treatment and _rose(noted.seen_on, patient, night.as_of, delivered))
+        or (facts.on_treatment and _rose(noted.seen_on, patient, night, delivered))
     )
 
 
-def _rose(seen_on: date, patient: str, tonight: date, delivered: Delivered) -> bool:
+def _rose(seen_on: date, patient: str, night: Night, delivered: Delivered) -> bool:
     """Whether a newest marker is up over the newest one that was known on the night of the sheet.
 
-    On treatment the facts keep the values of before it, which do not change.
+    On treatment the facts keep the values of before it, which do not change. Where nothing was
+    known, or what was known has been corrected since, a raised one is enough.
     """
     for analyte in ("mma", "hcy"):
         said = [
-            (r.day, r.reported, r.result_id, r.value, max(r.day, r.night))
+            (r.day, r.reported, r.result_id, r.value, r)
             for r in delivered.of(patient)
-            if r.analyte == analyte and r.speaks and r.value is not None and r.day <= tonight
+            if r.analyte == analyte and r.speaks and r.value is not None and r.day <= night.as_of
         ]
-        known = [each for each in said if each[4] <= seen_on]
-        if known and round(max(said)[3] - WORSE * max(known)[3], 6) >= 0:
+        recent = [each for each in said if each[0] >= night.as_of - days(KEPT)]
+        if not recent:
+            continue
+        newest = max(recent)[-1]
+        known = [each for each in said if max(each[-1].day, each[-1].night) <= seen_on]
+        if max(newest.day, newest.night) <= seen_on:
+            continue
+        assert newest.value is not None
+        if known and round(newest.value - WORSE * max(known)[3], 6) >= 0:
+            return True
+        corrected = newest.status != "final" and newest.day <= seen_on
+        if (not known or corrected) and newest.value > RAISED[analyte]:
             return True
     return False
 
@@ -405,25 +421,23 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
     after = copy.deepcopy(before)
     after.as_of, after.ruleset = night.as_of, night.ruleset
     tonight = night.as_of
-    newest = _newest_answers(before, delivered, tonight)
-    found = _withdraw(after, before, delivered, tonight)
-    asked = {row.item: row for row in (*night.asked, *_told_again(after, before, night, delivered))}
-
-    after.noted = {}
-    for item, answer in newest.items():
-        noted = before.noted.get(item)
-        if noted is None or noted.key != answer.place:
-            noted = Noted(answer.place, answer.seen_on, _sight(before, answer))
-        after.noted[item] = copy.copy(noted)
+    after.noted, newest = _answered(before, delivered, tonight)
+    found = _withdraw(after, delivered, tonight)
+    asked = {row.item: row for row in (*night.asked, *_told_again(after, night, delivered))}
 
     places: dict[str, str | None] = {}
     for item, row in asked.items():
-        answer, clinic = newest.get(item), row.clinic
-        if answer is not None and answer.decision == "not_our_patient":
-            noted = after.noted[item]
-            if noted.sight.clinic is not None and noted.ended is None:
-                if noted.sight.clinic == clinic:
-                    after.refused[item] = noted.sight.clinic
+        clinic = row.clinic
+        for (answered, by), answer in newest.items():
+            noted = after.noted[answered, by]
+            if (
+                answered == item
+                and answer.decision == "not_our_patient"
+                and by is not None
+                and noted.ended is None
+            ):
+                if by == clinic:
+                    after.refused[item] = by
                 elif clinic is not None:
                     noted.ended = "moved"
         # Until the record names another clinic.
@@ -438,14 +452,14 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
         noted.held = noted.held and item in asked
     after.rows = {}
     for item, row in asked.items():
-        held = _held(after, before, row, places[item], newest.get(item), night, delivered)
+        held = _held(after, before, row, places[item], newest, night, delivered)
         past = before.rows.get((item, places[item]))
         first = min((one.first_listed_on for one in before.of(item)), default=tonight)
         after.rows[item, places[item]] = _row(after, row, places[item], past, first, held, tonight)
 
     for key, past in before.rows.items():
         if key not in after.rows:
-            left = copy.copy(past)
+            left = replace(past, until=None)
             sent_back = (
                 past.item in asked
                 and past.clinic is not None
@@ -458,7 +472,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
             elif past.item_state != "closed":
                 left.item_state, left.closed_on = "closed", tonight
                 left.close_reason = _reason(
-                    past, before, asked, newest, found, night, delivered, after
+                    past, before, asked, places, newest, found, night, delivered
                 )
                 after.count(f"closed: {left.close_reason}")
             assert left.closed_on is not None
@@ -483,18 +497,33 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
     return after
 
 
-def _newest_answers(before: State, delivered: Delivered, tonight: date) -> dict[str, Answer]:
+def _answered(
+    before: State, delivered: Delivered, tonight: date
+) -> tuple[dict[Key, Noted], dict[Key, Answer]]:
+    """The newest answer of each clinic to an item, and what it saw."""
     # What was noted of an answer outlives the row: who sent somebody back is not asked again while
     # the record names the same clinic, even where the row went a year ago.
     known = {item for item, _ in before.rows}
-    noted = {(item, noted.key) for item, noted in before.noted.items()}
-    newest: dict[str, Answer] = {}
+    noted = {(item, one.key): one for (item, _), one in before.noted.items()}
+    seen: dict[Key, Noted] = {}
+    newest: dict[Key, Answer] = {}
     for answer in sorted(delivered.standing_answers(), key=lambda a: (a.decided_on, *a.place)):
         # A night run again says the same to whoever answers its own sheet: that counts tomorrow.
-        is_known = answer.item in known or (answer.item, answer.place) in noted
-        if answer.decided_on <= tonight and answer.seen_on < tonight and is_known:
-            newest[answer.item] = answer
-    return newest
+        if answer.decided_on > tonight or answer.seen_on >= tonight:
+            continue
+        one = noted.get((answer.item, answer.place))
+        if one is None:
+            sights = before.sights.get(answer.item, [])
+            is_new = before.as_of is None or max(answer.night, answer.decided_on) > before.as_of
+            if answer.item not in known and not sights:
+                continue
+            # Its sheet is forgotten, and it was not the newest of its clinic when it came.
+            if sights and sights[0].night > answer.seen_on and not is_new:
+                continue
+            one = Noted(answer.place, answer.seen_on, _sight(before, answer))
+        key = answer.item, one.sight.clinic
+        seen[key], newest[key] = copy.copy(one), answer
+    return seen, newest
 
 
 def _sight(before: State, answer: Answer) -> Sight:
@@ -511,31 +540,43 @@ def _sight(before: State, answer: Answer) -> Sight:
     return Sight(seen_on, past.clinic, past.priority, past.mma, past.hcy)
 
 
-def _acknowledged(before: State, delivered: Delivered, tonight: date) -> dict[str, date]:
-    """Up to which night's sheet the withdrawn results of a person were acknowledged."""
-    told = {row.item: row.patient for row in before.rows.values() if row.action == TOLD}
+def _acknowledged(delivered: Delivered, tonight: date) -> dict[str, date]:
+    """Up to which night's sheet an item was acknowledged."""
     known: dict[str, date] = {}
     for answer in delivered.standing_answers():
         if (
-            answer.item in told
-            and answer.decision in ("done", "already_treated", "acknowledged")
+            answer.decision in ("done", "already_treated", "acknowledged")
             and answer.decided_on <= tonight
             and answer.seen_on < tonight
         ):
-            patient = told[answer.item]
-            known[patient] = max(known.get(patient, date.min), answer.seen_on)
+            known[answer.item] = max(known.get(answer.item, date.min), answer.seen_on)
     return known
 
 
-def _withdraw(after: State, before: State, delivered: Delivered, tonight: date) -> set[str]:
+def _told(grounds: dict[tuple[str, Value], Ground]) -> dict[tuple[str, Value], str | None]:
+    """Which clinic was told a value of a person: the one whose list named it last."""
+    last: dict[tuple[str, Value], tuple[date, str, str | None]] = {}
+    for (item, value), ground in grounds.items():
+        key, one = (ground.patient, value), (ground.listed_on, item, ground.clinic)
+        if key not in last or last[key][:2] < one[:2]:
+            last[key] = one
+    return {key: clinic for key, (_, _, clinic) in last.items()}
+
+
+def _told_id(patient: str, clinic: str | None) -> str:
+    return item_id(patient, TOLD, " " if clinic is None else clinic)
+
+
+def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
     """Find what stands no longer; returns the items that had named it, and their people."""
-    acknowledged = _acknowledged(before, delivered, tonight)
+    acknowledged, told = _acknowledged(delivered, tonight), _told(after.grounds)
     found: set[str] = set()
     for (item, value), ground in list(after.grounds.items()):
-        if ground.listed_on < tonight - days(KEPT):
+        known = acknowledged.get(_told_id(ground.patient, told[ground.patient, value]), date.min)
+        waits = ground.withdrawn_on is not None and ground.withdrawn_on > known
+        if ground.listed_on < tonight - days(KEPT) and not waits:
             del after.grounds[item, value]
             continue
-        known = acknowledged.get(ground.patient, date.min)
         if not stands(value, ground.patient, delivered):
             # Once, and again when it had been told anew since.
             if ground.withdrawn_on is None or ground.withdrawn_on <= ground.listed_on:
@@ -548,27 +589,26 @@ def _withdraw(after: State, before: State, delivered: Delivered, tonight: date) 
     return found
 
 
-def _told_again(after: State, before: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
-    """RW1: one row for each person, to the clinic that was told last."""
-    acknowledged = _acknowledged(before, delivered, night.as_of)
-    pending: dict[str, list[tuple[date, str, Value, Ground]]] = {}
-    for (item, value), ground in after.grounds.items():
-        if ground.withdrawn_on is not None and ground.withdrawn_on > acknowledged.get(
-            ground.patient, date.min
-        ):
-            pending.setdefault(ground.patient, []).append((ground.listed_on, item, value, ground))
-    for patient, told in pending.items():
+def _told_again(after: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
+    """RW1: one row for each person and clinic that was told."""
+    acknowledged, told = _acknowledged(delivered, night.as_of), _told(after.grounds)
+    pending: dict[tuple[str, str | None], set[Value]] = {}
+    for (_, value), ground in after.grounds.items():
+        clinic = told[ground.patient, value]
+        known = acknowledged.get(_told_id(ground.patient, clinic), date.min)
+        if ground.withdrawn_on is not None and ground.withdrawn_on > known:
+            pending.setdefault((ground.patient, clinic), set()).add(value)
+    for (patient, clinic), values in pending.items():
         if _route(patient, night, delivered) is None:
-            last = max(told, key=lambda one: one[:2])
             facts = night.people[patient]
             yield Asked(
-                item=item_id(patient, TOLD, ""),
+                item=_told_id(patient, clinic),
                 patient=patient,
                 action=TOLD,
                 rule="RW1",
                 priority=1,
-                clinic=last[3].clinic,
-                why=repr(sorted({value for _, _, value, _ in told})),
+                clinic=clinic,
+                why=repr(sorted(values)),
                 shown=facts.shown,
                 mma=facts.mma,
                 hcy=facts.hcy,
@@ -589,7 +629,7 @@ def _held(
     before: State,
     row: Asked,
     place: str | None,
-    answer: Answer | None,
+    newest: dict[Key, Answer],
     night: Night,
     delivered: Delivered,
 ) -> tuple[str, date, bool] | None:
@@ -602,15 +642,18 @@ def _held(
     site = after.put_off.get(row.item)
     if site is not None:
         site.held = False
-    if answer is not None and answer.decision in (
-        ("declined", "deferred")
-        if row.action == TOLD
-        else ("declined", "deferred", "done", "already_treated")
-    ):
-        noted = after.noted[row.item]
+    held = None
+    for (item, by), answer in newest.items():
+        if item != row.item or answer.decision not in (
+            ("declined", "deferred")
+            if row.action == TOLD
+            else ("declined", "deferred", "done", "already_treated")
+        ):
+            continue
+        noted = after.noted[item, by]
         back_on = _back_on(answer, row, night, delivered)
         if noted.ended is None:
-            if place != noted.sight.clinic:
+            if place != by:
                 noted.ended = "moved"
             elif got_worse(noted, row.priority, row.patient, night, delivered):
                 noted.ended = "worse"
@@ -622,7 +665,9 @@ def _held(
                     first = " first" if row.priority == 1 else ""
                     after.count(f"back after {(tonight - answer.decided_on).days}{first}")
         if noted.ended is None:
-            return answer.decision, back_on, False
+            held = answer.decision, back_on, False
+    if held is not None:
+        return held
     if site is not None:
         site.held = put_off is not None
     return put_off
@@ -727,55 +772,46 @@ def _reason(
     past: Row,
     before: State,
     asked: dict[str, Asked],
-    newest: dict[str, Answer],
+    places: dict[str, str | None],
+    newest: dict[Key, Answer],
     found: set[str],
     night: Night,
     delivered: Delivered,
-    after: State,
 ) -> str:
     route = _route(past.patient, night, delivered)
     if route is not None:
         return route
-    answer, noted = newest.get(past.item), after.noted.get(past.item)
-    earlier = before.noted.get(past.item)
-    # Given to this row, in this life of it, by the clinic that has it.
-    own = (
-        answer is not None
-        and noted is not None
-        and answer.night > past.first_listed_on
-        and noted.sight.clinic == past.clinic
-    )
-    ended_before = (
-        noted is not None
-        and earlier is not None
-        and earlier.key == noted.key
-        and earlier.ended is not None
-    )
-    if (
-        answer is not None
-        and own
-        and answer.decision == "not_our_patient"
-        and past.clinic is not None
-        and not ended_before
+    key = past.item, past.clinic
+    answer, earlier = newest.get(key), before.noted.get(key)
+    # Given to this row, in this life of it, by the clinic that has it, and in force last night.
+    if answer is not None and (
+        answer.night <= past.first_listed_on
+        or (earlier is not None and earlier.key == answer.place and earlier.ended is not None)
     ):
+        answer = None
+    if answer is not None and answer.decision == "not_our_patient" and past.clinic is not None:
         return "not_our_patient"
     if past.item in asked:
         return "moved"
     if past.item in found:
         return "result_withdrawn"
-    if night.ruleset != before.ruleset:
-        return "rule_change"
-    dose = night.people[past.patient].last_dose_on if past.patient in night.people else None
-    if dose is not None and dose >= past.first_listed_on:
+    known_on = night.people[past.patient].dose_known_on if past.patient in night.people else None
+    assert before.as_of is not None
+    if known_on is not None and known_on > before.as_of and past.action not in NOT_BY_A_DOSE:
         return "treated"
-    if answer is not None and own:
+    if answer is not None:
         if answer.decision in ("done", "already_treated", "declined"):
             return answer.decision
         if answer.decision == "acknowledged" and past.action == TOLD:
             return "done"
+    if night.ruleset != before.ruleset:
+        return "rule_change"
     # It hung on another row of the person.
     if past.patient in found:
         return "result_withdrawn"
-    if any(row.patient == past.patient and row.action != TOLD for row in asked.values()):
-        return "superseded_by_action"
+    for row in asked.values():
+        there = before.rows.get((row.item, places[row.item]))
+        is_new = there is None or there.item_state != "open"
+        if row.patient == past.patient and row.action != TOLD and is_new:
+            return "superseded_by_action"
     return "resolved_by_result"

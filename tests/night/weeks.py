@@ -123,9 +123,15 @@ LEFT JOIN decisions.recheck AS recheck USING (patient_id)
 ORDER BY ALL
 """
 _PEOPLE = """
-SELECT patient.*, status.functional_status
+SELECT patient.*, status.functional_status, known.dose_known_on
 FROM facts.patient AS patient
 LEFT JOIN decisions.functional_status AS status USING (patient_id)
+LEFT JOIN (
+    SELECT patient_id, max(greatest(course.first_on, medication.taken_for)) AS dose_known_on
+    FROM facts.b12_course AS course
+    JOIN core.medication AS medication USING (medication_id, patient_id)
+    GROUP BY patient_id
+) AS known USING (patient_id)
 ORDER BY patient.patient_id
 """
 
@@ -192,6 +198,7 @@ def facts_of(row: dict[str, Any]) -> Facts:
         severe_anaemia=row["severe_anaemia"],
         hb_on=row["hb_on"],
         last_dose_on=row["last_dose_on"],
+        dose_known_on=row["dose_known_on"],
         on_treatment=row["basis"] == "baseline",
         shown=(
             row["functional_status"], row["neuro"], row["kidney"],
@@ -381,7 +388,7 @@ class Story:
             ]
         lines += [f"  sight {sight}" for sight in self.now.sights.get(key[0], [])[-3:]]
         lines += [f"  {a}" for a in self.delivered.answers if a.item == key[0]]
-        lines.append(f"  noted {self.now.noted.get(key[0])} put off {self.now.put_off.get(key[0])}")
+        lines.append(f"  noted {self.now.noted.get(key)} put off {self.now.put_off.get(key[0])}")
         lines += [f"  before, at {row.clinic}: {row.compared()}" for row in self.before.of(key[0])]
         return "\n".join(lines)
 

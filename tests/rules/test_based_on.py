@@ -46,6 +46,12 @@ def test_a_site_changes_one_limit_in_a_few_lines(tmp_path: Path, ruleset: Rulese
     assert changed.own == ("thresholds.mma_raised",)
 
 
+def test_what_differs_never_goes_by_the_name_of_what_it_is_based_on(tmp_path: Path) -> None:
+    assert ours(tmp_path, HEAD + LIMIT).ruleset == "ours"
+    unnamed = ours(tmp_path, 'based_on = "praxis-2025"\n' + LIMIT)
+    assert unnamed.ruleset == "praxis-2025-changed"
+
+
 def test_its_page_shows_the_whole_ruleset_and_names_what_differs(tmp_path: Path) -> None:
     page = render(ours(tmp_path, HEAD + LIMIT), load_maps())
     assert "All of it stands as in `praxis-2025` but for:" in page
