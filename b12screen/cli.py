@@ -8,6 +8,7 @@ standard output, and of those only `explain`, `query` and `rejects` speak about 
 import argparse
 import contextlib
 import errno
+import io
 import os
 import re
 import shlex
@@ -173,6 +174,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A stream that was closed before we began is none at all: what is said goes nowhere.
     sys.stdout = sys.stdout or nowhere()
     sys.stderr = sys.stderr or nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        # A letter that the terminal's code page lacks is no reason to end.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     arguments = command_line().parse_args(argv)
     with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
@@ -880,6 +885,7 @@ def table(frame: "DataFrame", as_csv: bool) -> str:
         tbl_width_chars=65535,
         fmt_str_lengths=65535,
         fmt_table_cell_list_len=-1,
+        fmt_float="full",
         tbl_formatting="ASCII_MARKDOWN",
         tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True,

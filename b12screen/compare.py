@@ -30,6 +30,7 @@ from schemas.words import FUNCTIONAL_STATUSES
 
 DECIDED = ("facts", "decisions")
 MOVERS = "movements.csv"
+_ANSWERED = "SELECT count(DISTINCT item_id) FROM published.worklists.answer AS answer WHERE holds"
 # What the copy holds of the other rules; core, the maps and the night itself stay.
 _CLEARED = (
     "DROP SCHEMA worklists CASCADE",
@@ -99,7 +100,7 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
                 by_status=_matrix(warehouse.frame(sql_text("compare/by_status.sql"))),
                 movers=_write_movers(site, folder, night["as_of"], named(rules), movers),
                 n_movers=movers.height,
-                remarks=_remarks(night),
+                remarks=_remarks(night, warehouse.scalar(_ANSWERED)),
             )
 
 
@@ -150,11 +151,17 @@ def _write_movers(site: Site, beside: Path, as_of: date, rules: str, movers: pl.
     return folder / MOVERS
 
 
-def _remarks(night: dict[str, Any]) -> list[str]:
-    """What else than the rules may have moved somebody."""
-    if night["version"] == b12screen.__version__:
-        return []
-    return [
-        f"The night was published by version {night['version']} and decided again by version "
-        f"{b12screen.__version__}: some may move because of that, not of the rules."
-    ]
+def _remarks(night: dict[str, Any], n_answered: int) -> list[str]:
+    """What is not counted, and what else than the rules may have moved somebody."""
+    remarks = []
+    if n_answered:
+        remarks.append(
+            f"{n_answered:,} rows are off the lists by an answer and stay so; they are counted "
+            "only where a better priority would bring them back."
+        )
+    if night["version"] != b12screen.__version__:
+        remarks.append(
+            f"The night was published by version {night['version']} and decided again by version "
+            f"{b12screen.__version__}: some may move because of that, not of the rules."
+        )
+    return remarks

@@ -31,7 +31,7 @@ _OWN_FILES = (
 )
 # What a query may give and a frame cannot hold or write in all its values, also inside of a list:
 # an infinite day ends the process.
-_AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB)\b")
+_AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")

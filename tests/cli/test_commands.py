@@ -280,6 +280,9 @@ def test_query_answers_from_the_published_file(published: Path, capsys: Capture)
         ("INTERVAL 40 DAY", "40 days"),
         ("[INTERVAL 1 DAY]", "[1 day]"),
         ("BLOB 'a'", "a"),
+        ("CAST(1 AS VARIANT)", "1"),
+        ("CAST(1234567.891 AS DOUBLE)", "1234567.891"),
+        ("CAST(147.9999999 AS DOUBLE)", "147.9999999"),
     ],
 )
 def test_query_shows_what_no_frame_can_hold(
@@ -291,6 +294,14 @@ def test_query_shows_what_no_frame_can_hold(
     told, cell = csv.reader(io.StringIO(capsys.readouterr().out))
     assert told == ["told"]
     assert cell[0].lstrip("'") == shown
+
+
+def test_query_goes_on_where_the_terminal_lacks_a_letter(published: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "b12screen", "query", str(published), "SELECT 'ü' AS letter"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"\\xfc" in told.stdout
 
 
 def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(

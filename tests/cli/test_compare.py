@@ -131,6 +131,39 @@ def test_it_names_who_would_join_leave_and_change(night: Path) -> None:
     }
 
 
+def test_what_an_answer_keeps_off_the_lists_neither_leaves_nor_joins_them(
+    night: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(night, site, symlinks=True)
+    sheets = site / "published" / "current" / "worklists"
+    rows = [
+        row
+        for sheet in ("north.csv", "south.csv")
+        for row in csv.DictReader((sheets / sheet).open(encoding="utf-8-sig", newline=""))
+    ]
+    items = {(row["patient_id"], row["action"]): row["item_id"] for row in rows}
+    (site / "inbox" / "feedback_1.csv").write_text(
+        "item_id,decision,as_of\n"
+        f"{items['CANARY-2', 'start_b12']},done,{NIGHT}\n"
+        f"{items['CANARY-5', 'start_b12']},not_our_patient,{NIGHT}\n"
+    )
+    run_night(site, date(2026, 11, 2), datetime(2026, 11, 2, tzinfo=UTC), lambda step: None)
+    assert cli.main(["compare", str(site), "--rules", "ng239-2024"]) == 0
+    said = capsys.readouterr().out
+    assert "1 rows are off the lists by an answer" in said
+    sent = sum(
+        len(list(csv.DictReader(sheet.open(encoding="utf-8-sig", newline=""))))
+        for sheet in sheets.glob("*.csv")
+        if sheet.stem != "data_quality"
+    )
+    assert f"Rows: {sent} before" in said
+    path = site / "replays" / "compare-2026-11-02-ng239-2024" / MOVERS
+    moved = list(csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
+    assert "CANARY-2" not in {row["patient_id"] for row in moved}
+    assert {row["clinic_id"] for row in moved if row["movement"] == "leaves"} == {"north", ""}
+
+
 def test_a_row_that_moves_comes_with_its_clinic_and_both_reasons(night: Path) -> None:
     assert cli.main(["compare", str(night), "--rules", "ng239-2024"]) == 0
     rows = {(row["patient_id"], row["action"]): row for row in movers(night, "ng239-2024")}

@@ -157,7 +157,7 @@ def test_an_accepted_unit_is_taken_by_retry(night: Path, tmp_path: Path, capsys:
         "300.0,pmol per litre",
         "301.0,pmol per litre",
         "302.0,pmol per litre",
-        "333.0,",
+        '333.0,""',
     ]
 
 

@@ -223,11 +223,12 @@ def test_a_blank_unit_is_taken_where_the_settings_declare_it(tmp_path: Path, map
         "R3,P1,2026-11-01,13964-2,400,nmol/L,LOINC,north",
     )
     assert box.rows(
-        "SELECT laboratory, analyte, value FROM core.lab_result ORDER BY result_id"
+        "SELECT laboratory, analyte, value, value_as_sent, unit_as_sent FROM core.lab_result "
+        "ORDER BY result_id"
     ) == [
-        ("main", "mma", 400.0),
-        ("main", "holotc", 45.0),
-        ("north", "mma", 400.0),
+        ("main", "mma", 400.0, "0.4", ""),
+        ("main", "holotc", 45.0, None, ""),
+        ("north", "mma", 400.0, None, None),
     ]
     box.put(
         "labs2.csv",

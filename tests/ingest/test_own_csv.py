@@ -98,7 +98,7 @@ def test_a_german_laboratorys_file_is_read_as_its_settings_say(german: Box) -> N
     # What the laboratory wrote is not what the contract's words say; both stay to be seen.
     assert german.rows(
         "SELECT value_as_sent, unit_as_sent FROM core.lab_result ORDER BY result_id"
-    ) == [("0.41", "µmol/l"), (None, None)]
+    ) == [("0.41", "µmol/l"), (None, "")]
 
 
 ENCODINGS = [
