@@ -114,7 +114,7 @@ def is_whole(path: Path) -> bool:
     """Whether a file of an archive is there and can be read to its end."""
     try:
         if path.suffix == ".parquet":
-            pl.read_parquet(path)
+            pl.read_parquet(path, glob=False)
         elif path.suffix == ".json":
             json.loads(path.read_bytes())
         else:
@@ -162,7 +162,7 @@ def version_of(folder: Path) -> str:
 
 def nights_before(folder: Path) -> list[Any]:
     """The days of the nights that the night knew before it."""
-    return pl.read_parquet(folder / "history.night.parquet")["as_of"].to_list()
+    return pl.read_parquet(folder / "history.night.parquet", glob=False)["as_of"].to_list()
 
 
 def fill(warehouse: Warehouse, name: str, path: Path) -> None:
@@ -170,7 +170,7 @@ def fill(warehouse: Warehouse, name: str, path: Path) -> None:
 
     UsageError where another version kept it with other columns.
     """
-    found = set(pl.read_parquet_schema(path)) if path.exists() else set()
+    found = set(pl.scan_parquet(path, glob=False).collect_schema()) if path.exists() else set()
     columns = RELATIONS[name].columns
     added = columns.keys() - found
     if not found <= columns.keys() or not all(columns[column].nullable for column in added):

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import re
+import resource
 import shlex
 import signal
 import sys
@@ -76,7 +77,15 @@ CANNOT_WRITE = (
     errno.ENAMETOOLONG,
 )
 
-QUOTED_CHOICE = re.compile(r"invalid choice: '.*?' \(choose from (.*)\)", re.DOTALL)
+# What argparse repeats of what was typed, and what stands in its place.
+REPEATED = (
+    (re.compile(r"invalid choice: .* \(choose from ([^()]*)\)", re.DOTALL), r"not one of \1"),
+    (re.compile(r"invalid (\w+) value: .*", re.DOTALL), r"its value is no \1"),
+    (re.compile(r"ignored explicit argument .*", re.DOTALL), "it takes no value"),
+    (re.compile(r"ambiguous option: .* could match (.*)", re.DOTALL), r"it could be any of \1"),
+    (re.compile(r"unrecognized arguments.*", re.DOTALL),
+     "there are arguments that this command does not take"),
+)  # fmt: skip
 
 
 class Stop:
@@ -125,9 +134,8 @@ class Parser(argparse.ArgumentParser):
     """argparse, but what was typed is not repeated: it may be a patient's identifier."""
 
     def error(self, message: str) -> NoReturn:
-        message = QUOTED_CHOICE.sub(r"not one of \1", message)
-        if message.startswith("unrecognized arguments"):
-            message = "there are arguments that this command does not take"
+        for repeated, instead in REPEATED:
+            message = repeated.sub(instead, message)
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}. Nothing was done.\n")
 
@@ -179,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     arguments = command_line().parse_args(argv)
+    # What is in memory are patients' rows, which have no business in a core file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
 
@@ -601,9 +611,7 @@ def check(arguments: argparse.Namespace) -> int:
         from b12screen.night import look_into
 
         look_into(inbox, "nothing was checked")
-    files: list[Path] = arguments.files or sorted(
-        path for path in inbox.rglob("*") if path.is_file()
-    )
+    files: list[Path] = arguments.files
     absent = [path for path in files if not path.is_file()]
     if absent:
         raise UsageError(f"{len(absent)} of {len(files)} files are not there. Nothing was checked.")
@@ -662,11 +670,11 @@ def proposals(
     """What may be put into the settings so that a file is read, or more of it; for a person."""
     from b12screen.ingest.delimited import FileRefused
     from b12screen.ingest.propose import may_be_text, proposal
-    from b12screen.ingest.recognise import Own, name_below
+    from b12screen.ingest.recognise import Own, name_below, shown
     from b12screen.ingest.take import promised
     from b12screen.settings import SETTINGS_FILE, OwnFiles
 
-    name = path.as_posix()
+    name = shown(path.as_posix())
     accounts = [account for account in taking.accounts if account.file_name == name]
     is_unknown = any(account.reason for account in accounts) or name in taking.left_alone
     has_unknown_codes = any(
@@ -754,11 +762,11 @@ def without_words_of(sql: str, message: str, names: set[str]) -> str:
 
     DuckDB repeats what it does not understand, and that may be an identifier in wrong quotes.
     """
-    typed = set(re.findall(r"\w+", sql)) - names
-    plain = {"the", "query", "not", "run", "failed", "was", "error", "at", "or", "near", "in"}
-    return re.sub(
-        r"\w+", lambda m: "…" if m[0] in typed and m[0].lower() not in plain else m[0], message
-    )
+    typed = set(re.findall(r"\w+", sql.lower())) - {name.lower() for name in names}
+    from b12screen.warehouse import ONE_QUERY
+
+    plain = set(re.findall(r"\w+", f"{ONE_QUERY} error at or near in failed".lower()))
+    return re.sub(r"\w+", lambda m: "…" if m[0].lower() in typed - plain else m[0], message)
 
 
 def rejects(arguments: argparse.Namespace) -> int:
@@ -878,7 +886,12 @@ def table(frame: "DataFrame", as_csv: bool) -> str:
             for name, kind in frame.schema.items()
             if kind in (pl.String, pl.Categorical, pl.Enum)
         ]
-        return frame.with_columns(words).write_csv().rstrip("\n")
+        frame = frame.with_columns(words)
+        # Under PIVOT the names of columns are cells too.
+        frame.columns = (
+            pl.select(guarded_cell(pl.lit(pl.Series(frame.columns)))).to_series().to_list()
+        )
+        return frame.write_csv().rstrip("\n")
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,

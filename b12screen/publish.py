@@ -16,7 +16,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -71,6 +71,11 @@ class Site:
     def replays(self) -> Path:
         """Private answers to "what if": nights decided again, never published."""
         return self.root / "replays"
+
+    @property
+    def building(self) -> Path:
+        """Where one of them is made."""
+        return self.replays / ".building"
 
     @property
     def note(self) -> Path:
@@ -202,6 +207,15 @@ def locked(file: Path, refusal: str) -> Iterator[None]:
         os.close(lock)
 
 
+def no_replay(site: Site) -> AbstractContextManager[None]:
+    """Keep comparisons and replays of the site away; SiteLocked where one is running."""
+    return locked(
+        site.replays / ".lock",
+        "another comparison or replay of this site is running: nothing was done; wait for it to "
+        "end",
+    )
+
+
 def hold_state(site: Site, run_id: str) -> None:
     """AuditFailed where the store is not that of the published night."""
     if not site.state(run_id).is_dir():
@@ -212,7 +226,8 @@ def hold_state(site: Site, run_id: str) -> None:
 
 
 def leftovers(site: Site) -> list[Path]:
-    """What killed nights left: every generation and link that was never pointed to, and scratch.
+    """What killed nights left: every generation and link that was never pointed to, and scratch;
+    and what a killed comparison or replay was building.
 
     Published generations before the current one are none (retention takes them).
     """
@@ -239,6 +254,9 @@ def leftovers(site: Site) -> list[Path]:
     found += site.published.glob(".link-*")
     if site.scratch.exists():
         found.append(site.scratch)
+    if site.building.exists():
+        with suppress(SiteLocked), no_replay(site):
+            found.append(site.building)
     return found
 
 
@@ -248,7 +266,11 @@ def clear_leftovers(site: Site) -> int:
     for path in leftovers(site):
         below = () if path.is_symlink() else (path, *path.rglob("*"))
         freed += sum(each.lstat().st_size for each in below if each.is_file())
-        _remove(path)
+        if path == site.building:
+            with suppress(SiteLocked), no_replay(site):
+                _remove(path)
+        else:
+            _remove(path)
     for link in sorted(site.published.glob("*")):
         # A night that was run again and killed leaves its link to what has just been removed.
         if _NIGHT.fullmatch(link.name) and link.is_symlink() and not link.exists():

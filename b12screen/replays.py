@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from b12screen.publish import Site, locked
+from b12screen.publish import Site, no_replay
 from b12screen.rules import Ruleset, load_ruleset
 
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -36,12 +36,8 @@ def scratch(site: Site) -> Iterator[Path]:
     """A private folder to build in; one at a time for a site, and whoever comes second is told."""
     site.replays.mkdir(mode=0o700, exist_ok=True)
     site.replays.chmod(0o700)
-    with locked(
-        site.replays / ".lock",
-        "another comparison or replay of this site is running: nothing was done; wait for it to "
-        "end",
-    ):
-        folder = site.replays / ".building"
+    with no_replay(site):
+        folder = site.building
         # What one that was killed has left.
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "spill").mkdir(mode=0o700, parents=True)

@@ -29,6 +29,10 @@ _OWN_FILES = (
     "SELECT database_name FROM duckdb_databases() "
     "WHERE path IS NOT NULL AND NOT readonly AND NOT internal ORDER BY database_name"
 )
+ONE_QUERY = "the query was not run: only one SELECT at a time is run, and nothing that could write"
+# A statement behind what does nothing, and what may stand between EXPLAIN and what it explains.
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?P<first>\w*)(?P<rest>.*)", re.DOTALL)
+_PLAN = re.compile(r"^\s*(ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 # What a query may give and a frame cannot hold or write in all its values, also inside of a list:
 # an infinite day ends the process.
 _AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
@@ -141,6 +145,9 @@ class Warehouse:
     def typed_by_a_person(self, sql: str) -> pl.DataFrame:
         """The rows of SQL that a person typed; its mistakes are a :class:`UsageError`."""
         try:
+            statements = duckdb.extract_statements(sql)
+            if len(statements) != 1 or not _only_reads(statements[0]):
+                raise UsageError(ONE_QUERY)
             with _interruptible():
                 relation = self._connection.sql(sql)
                 result = pl.DataFrame() if relation is None else _shown(relation)
@@ -320,6 +327,23 @@ def references(select: str) -> set[str]:
     """Every ``schema.name`` that a SELECT reads."""
     bare = _TEXT.sub("''", _COMMENT.sub("", select))
     return {name.lower() for name in _REFERENCE.findall(bare)}
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    """Whether a statement is a SELECT, a PIVOT or the plan of one: all else could write.
+
+    Even a sealed engine writes the log beside the file that it has open.
+    """
+    if statement.type == duckdb.StatementType.SELECT:
+        return True
+    found = _FIRST_WORD.fullmatch(statement.query)
+    first, rest = found.group("first", "rest") if found else ("", "")
+    if statement.type == duckdb.StatementType.MULTI:
+        return first.upper() in ("PIVOT", "PIVOT_WIDER", "WITH", "FROM", "SELECT")
+    if statement.type == duckdb.StatementType.EXPLAIN:
+        plans = duckdb.extract_statements(_PLAN.sub("", rest, count=1))
+        return len(plans) == 1 and _only_reads(plans[0])
+    return False
 
 
 def _shown(relation: Any) -> pl.DataFrame:

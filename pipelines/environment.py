@@ -5,6 +5,7 @@ in the site's private store. Whatever the operator has set already is left as it
 """
 
 import os
+import resource
 import secrets
 from pathlib import Path
 
@@ -26,6 +27,8 @@ KEYS = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 
 def prepare(site: Path) -> None:
     """Set Prefect's environment for a site; to be called before prefect is imported."""
+    # What is in memory are patients' rows, which have no business in a core file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     home = site.resolve() / "store" / "prefect"
     if "PREFECT_HOME" not in os.environ:
         try:

@@ -218,7 +218,7 @@ def ordered_rows(relation: Relation) -> str:
 
 def read_parquet(path: str) -> str:
     """Every row of a Parquet file."""
-    return f"SELECT * FROM read_parquet({quoted_text(path)})"
+    return f"SELECT * FROM read_parquet({quoted_parts(path)})"
 
 
 def all_rows(relation: Relation, catalog: str) -> str:

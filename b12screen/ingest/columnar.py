@@ -1,5 +1,6 @@
 """Parquet extracts as the text rows that delimited ones give. Types are no reason for trust."""
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +8,8 @@ import polars as pl
 from b12screen.ingest.delimited import FileRefused, Parts, most_unpacked, too_large
 
 SLICE_ROWS = 250_000
+EPOCH = date(1970, 1, 1)
+FIRST_DAY, LAST_DAY = (date.min - EPOCH).days, (date.max - EPOCH).days
 
 
 def parquet_columns(path: Path) -> tuple[str, ...]:
@@ -17,7 +20,7 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
 def parquet_kinds(path: Path) -> dict[str, pl.DataType]:
     """The same with their types; FileRefused where it is no Parquet file."""
     try:
-        return dict(pl.read_parquet_schema(path))
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
     except (pl.exceptions.PolarsError, OSError, ValueError):
         raise FileRefused("it is not a readable Parquet file; send it again") from None
 
@@ -100,6 +103,16 @@ def as_text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if isinstance(kind, pl.Datetime):
         return column.dt.strftime(
             "%Y-%m-%dT%H:%M:%S%.6f%:z" if kind.time_zone else "%Y-%m-%dT%H:%M:%S%.6f"
+        )
+    if kind == pl.Date:
+        # Other programs write infinite days as numbers that no calendar has.
+        number = column.to_physical()
+        return (
+            pl.when(number > LAST_DAY)
+            .then(pl.lit("9999-12-31"))
+            .when(number < FIRST_DAY)
+            .then(pl.lit("0001-01-01"))
+            .otherwise(column.clip(date.min, date.max).cast(pl.String))
         )
     if kind.is_float():
         # A number that is none is a blank cell, as it would be in a CSV extract.

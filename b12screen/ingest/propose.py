@@ -517,8 +517,9 @@ def identifier_lines(table: Table, columns: Mapping[str, int]) -> list[str]:
 
 def lines_of_the_rest(table: Table, used: Set[int]) -> list[str]:
     """The columns that nothing was made of, so that a person sees what the proposal missed."""
+    # By their places: where the first line is no header after all, its names are a row's.
     rest = [
-        f"{quoted(name)} ({table.cells[f'c{place}'].n_unique()} different)"
+        f"{place + 1} ({table.cells[f'c{place}'].n_unique()} different)"
         for place, name in enumerate(table.names)
         if name and place not in used
     ]
@@ -526,7 +527,7 @@ def lines_of_the_rest(table: Table, used: Set[int]) -> list[str]:
         # Where no name is known it may be no header.
         return []
     more = f" and {len(rest) - MOST_REST} more" if len(rest) > MOST_REST else ""
-    return [f"# Not used: {', '.join(rest[:MOST_REST])}{more}"]
+    return [f"# Columns not used: {', '.join(rest[:MOST_REST])}{more}"]
 
 
 def may_be_text(path: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.errors import AuditFailed
+from b12screen.ingest.apart import apart
 from b12screen.ingest.columnar import parquet_as_text, parquet_columns, parquet_length
 from b12screen.ingest.delimited import (
     FileRefused,
@@ -23,10 +24,17 @@ from b12screen.ingest.delimited import (
     unpacked,
     with_line_feeds,
 )
-from b12screen.ingest.own_csv import as_utf8, own_checks, own_parquet_rows, own_rows
-from b12screen.ingest.recognise import Extract, shown
+from b12screen.ingest.own_csv import (
+    OwnRows,
+    as_utf8,
+    own_checks,
+    own_parquet_rows,
+    own_rows,
+)
+from b12screen.ingest.recognise import Extract, Own, shown
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Site, fault_table
 from b12screen.resources import sql_text
+from b12screen.settings import Limits
 from b12screen.warehouse import WarehouseError
 from schemas import ddl, words
 from schemas.extracts import extract_columns
@@ -81,6 +89,16 @@ class Scanned:
     n_broken: int
 
 
+@dataclass(frozen=True)
+class ParquetRows:
+    """The columns of a Parquet file, those that count, and how many rows were written as text."""
+
+    names: tuple[str, ...]
+    sent: tuple[str, ...]
+    n_row: int
+    n_broken: int
+
+
 def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> tuple[Scanned, str]:
     """The file's rows into ``core.taken``; also the names of columns that no contract knows."""
     limits = site.settings.limits
@@ -91,14 +109,9 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     if extract.own:
         return scan_own(site, extract, folder)
     if extract.form == "parquet":
-        written = parquet_columns(path)
-        sent = columns_of(extract.kind, [name.strip().lower() for name in written])
-        source = {name: written[place] for name, place in sent.items()}
-        most = int(limits.max_decompressed_gb * GIGABYTE)
-        bound_rows(site, parquet_length(path))
-        n_row, n_broken = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
-        extra = unused([name.strip().lower() for name in written], extract.kind)
-        return exactly(site, extract, tuple(sent), n_row, n_broken, folder), extra
+        rows = apart(parquet_rows, path, extract.kind, limits, folder)
+        extra = unused(list(rows.names), extract.kind)
+        return exactly(site, extract, rows.sent, rows.n_row, rows.n_broken, folder), extra
     if extract.packing:
         path = folder / "unpacked.csv"
         most = int(limits.max_decompressed_gb * GIGABYTE)
@@ -111,7 +124,7 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
     if shape.n_quote == 0:
         # Without a quote a line is a row, so that a file far too long need not be read twice.
-        bound_rows(site, shape.n_line - 1)
+        bound_rows(limits.max_rows, shape.n_line - 1)
     sent = columns_of(extract.kind, list(top.columns))
     extra = unused(list(top.columns), extract.kind)
     scanned = quickly(site, extract, path, top, shape, wanted, folder)
@@ -127,9 +140,27 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
     return scanned, extra
 
 
-def bound_rows(site: Site, n_row: int) -> None:
+def parquet_rows(path: Path, kind: str, limits: Limits, folder: Path) -> ParquetRows:
+    """Write the rows of a Parquet extract as text; FileRefused as for delimited ones."""
+    written = parquet_columns(path)
+    names = tuple(name.strip().lower() for name in written)
+    sent = columns_of(kind, list(names))
+    bound_rows(limits.max_rows, parquet_length(path))
+    source = {name: written[place] for name, place in sent.items()}
+    most = int(limits.max_decompressed_gb * GIGABYTE)
+    counts = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
+    return ParquetRows(names, tuple(sent), *counts)
+
+
+def own_parquet(path: Path, own: Own, kind: str, limits: Limits, folder: Path) -> OwnRows:
+    """The same of one that is written a laboratory's own way."""
+    bound_rows(limits.max_rows, parquet_length(path))
+    most = int(limits.max_decompressed_gb * GIGABYTE)
+    return own_parquet_rows(path, own, kind, limits.max_cell_bytes, folder, most)
+
+
+def bound_rows(most: int, n_row: int) -> None:
     """FileRefused where a file has more rows than a file may have."""
-    most = site.settings.limits.max_rows
     if n_row > most:
         raise FileRefused(
             f"it holds more than {most:,} rows; raise limits.max_rows if that is meant, or send "
@@ -150,11 +181,7 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     faults = fault_table(own_checks(own, extract.kind))
     site.warehouse.write("taking.fault", faults)
     if extract.form == "parquet":
-        most = int(limits.max_decompressed_gb * GIGABYTE)
-        bound_rows(site, parquet_length(extract.path))
-        rows = own_parquet_rows(
-            extract.path, own, extract.kind, limits.max_cell_bytes, folder, most
-        )
+        rows = apart(own_parquet, extract.path, own, extract.kind, limits, folder)
     else:
         path = extract.path
         if extract.packing:

@@ -48,6 +48,7 @@ from b12screen.ingest.recognise import (
     names_outside,
     own_files,
     recognised,
+    shown,
     stamp,
 )
 from b12screen.ingest.scan import (
@@ -178,11 +179,19 @@ def check(
 ) -> Taking:
     """The accounts that these files would get in an empty store; writes below ``scratch`` only.
 
-    ``listed`` is the last published database, whose items may be answered. What a laboratory's
-    settings say of files goes by their place below the inbox, or for a file that lies elsewhere by
-    the folders it lies in.
+    Without ``files`` those of the inbox, found as a night would find them. ``listed`` is the last
+    published database, whose items may be answered. What a laboratory's settings say of files goes
+    by their place below the inbox, or for a file that lies elsewhere by the folders it lies in.
     """
-    extracts = [(path, promised(path, settings, inbox)) for path in files]
+    findings: list[str] = []
+    if inbox is not None and not files:
+        extracts, left_alone, findings = found(inbox, own_files(settings))
+    else:
+        promises = [promised(path, settings, inbox) for path in files]
+        extracts = [extract for kinds in promises for extract in kinds]
+        left_alone = [
+            shown(path.as_posix()) for path, kinds in zip(files, promises, strict=True) if not kinds
+        ]
     limits = settings.limits
     with Warehouse.open(
         scratch / "check.duckdb",
@@ -196,12 +205,7 @@ def check(
             warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
         )
         prepare(site)
-        return taken_in(
-            site,
-            [extract for _, kinds in extracts for extract in kinds],
-            [path.as_posix() for path, kinds in extracts if not kinds],
-            [],
-        )
+        return taken_in(site, extracts, left_alone, findings)
 
 
 def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract]:
@@ -212,7 +216,7 @@ def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract
         own = [own for own in own_files(settings) if own.names(name)]
     else:
         own = [own for own in own_files(settings) if names_outside(own, whole)]
-    return recognised(path, path.as_posix(), own)
+    return recognised(path, shown(path.as_posix()), own)
 
 
 def taken_in(
@@ -458,13 +462,16 @@ def taken_file(
         if extract.holds_messages:
             file = parse(site, extract, account, len(parsed), notes, findings)
             unchanged(extract, before)
-            bound_rows(site, sum(kind.n_row + kind.n_broken for kind in file.written.values()))
+            bound_rows(
+                site.settings.limits.max_rows,
+                sum(kind.n_row + kind.n_broken for kind in file.written.values()),
+            )
             parsed[extract.taken_by, extract.path] = file
             if (reason := too_many_of_any(site, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(site, extract, file, notes, findings)
         scanned, extra = scan(site, extract, shape, folder)
-        bound_rows(site, scanned.n_row + scanned.n_broken)
+        bound_rows(site.settings.limits.max_rows, scanned.n_row + scanned.n_broken)
         if extra:
             use = f"used for {extract.kind}" if extract.own else "used"
             notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")

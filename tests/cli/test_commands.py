@@ -84,6 +84,10 @@ def test_what_was_typed_is_not_repeated(capsys: Capture) -> None:
     usage("explain", "site", "CANARY-77", "CANARY-78")
     usage("CANARY-77")
     usage("explain", "site", "p", "--as-of", "CANARY-77")
+    usage("O'CANARY")
+    usage("rejects", "site", "--rows=CANARY-77")
+    usage("synth", "site", "--seed", "CANARY-77")
+    usage("synth", "site", "--p=CANARY-77", "--f=CANARY-77")
     assert "CANARY" not in capsys.readouterr().err
 
 
@@ -318,6 +322,9 @@ def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(
     assert row == [
         "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "-1", "'-x", "['=1']"
     ]  # fmt: skip
+    named = "PIVOT (SELECT '=1+1' AS a, 1 AS n) ON a USING sum(n)"
+    assert cli.main(["query", str(published), named, "--csv"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["'=1+1", "1"]
     # A person reads the table as it is.
     assert cli.main(["query", str(published), "SELECT '=1+1' AS a"]) == 0
     assert "| =1+1" in capsys.readouterr().out
@@ -336,6 +343,12 @@ def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(
         "SELECT * FROM CANARY77",
         "SELECT CAST('CANARY-77' AS INTEGER)",
         "SELECT 'CANARY-77' 'x' FROM",
+        "SELECT Canary77(1)",
+        "",
+        "SELECT 1; SELECT 2",
+        "SET VARIABLE v = (SELECT min(patient_id) FROM core.patient)",
+        "CREATE TEMP TABLE x AS SELECT 1",
+        "PRAGMA table_info('core.patient')",
     ],
 )
 def test_a_query_that_cannot_be_run_changes_and_repeats_nothing(
@@ -345,6 +358,22 @@ def test_a_query_that_cannot_be_run_changes_and_repeats_nothing(
     error = capsys.readouterr().err
     assert "CANARY" not in error
     assert "unchanged" in error
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{}' (FORMAT csv)",
+        "COPY (PIVOT (SELECT 'a' AS p, 1 AS x) ON p USING sum(x)) TO '{}'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{}'",
+        "/* */ -- \n explain (analyze) copy (SELECT 1) TO '{}'",
+    ],
+)
+def test_a_query_writes_no_log_beside_the_file_that_it_asks(published: Path, sql: str) -> None:
+    log = (published / "published" / "current" / "b12screen.duckdb.wal").resolve()
+    assert cli.main(["query", str(published), sql.format(log)]) == 2
+    assert not log.exists()
+    assert cli.main(["query", str(published), "EXPLAIN SELECT 1"]) == 0
 
 
 def test_a_query_that_misspells_a_column_is_told_the_real_names() -> None:

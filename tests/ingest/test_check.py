@@ -1,5 +1,6 @@
 """`check` says what would happen and touches nothing of the site."""
 
+import os
 from pathlib import Path
 
 from b12screen.ingest import check
@@ -7,6 +8,21 @@ from b12screen.maps import Maps
 from b12screen.settings import Settings
 
 from .inbox import LAB_HEADER, NIGHT, ROW, buckets
+
+
+def test_the_inbox_is_looked_into_as_a_night_would(tmp_path: Path, maps: Maps) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "labs.csv").write_text(f"{LAB_HEADER}\n{ROW}\n")
+    (inbox / "labs_link.csv").symlink_to("/etc/passwd")
+    (inbox / "labs_\nforged.csv").write_text("x")
+    os.close(os.open(os.fsencode(inbox) + b"/labs_\xff.csv", os.O_CREAT))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    taking = check([], Settings(), maps, NIGHT, scratch, lambda line: None, inbox=inbox)
+    assert [account.file_name for account in taking.accounts] == ["labs.csv"]
+    assert taking.left_alone == ("labs_\\nforged.csv", "labs_\\xff.csv")
+    assert "symbolic link" in "".join(taking.findings)
 
 
 def test_files_are_checked_without_a_store(tmp_path: Path, maps: Maps) -> None:

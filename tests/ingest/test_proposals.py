@@ -426,9 +426,15 @@ def test_of_two_columns_of_codes_the_one_of_loinc_is_proposed_and_what_is_left_i
         'columns = {result_id = "order_proc_id", patient_id = "pat_id", collected_at = "taken_at", '
         'code = "loinc_code", value = "ord_value", unit = "reference_unit"}' in lines
     )
-    assert any(
-        line.startswith('# Not used: "component_id" (1 different), "age" (') for line in lines
-    )
+    assert any(line.startswith("# Columns not used: 3 (1 different), 8 (") for line in lines)
+
+
+def test_a_first_row_that_is_taken_for_a_header_names_nobody(tmp_path: Path, maps: Maps) -> None:
+    rows = ["Patient;Jones CANARY;;;;;Station"]
+    rows += [f"{n};4{n};1.2.1950;m;x;y;B" for n in range(30)]
+    lines = proposed(tmp_path, maps, "\n".join([*rows, ""]).encode())
+    assert lines
+    assert not any("canary" in line.lower() for line in lines)
 
 
 def test_of_a_file_of_which_no_column_is_known_none_is_named(tmp_path: Path, maps: Maps) -> None:

@@ -25,7 +25,7 @@ from b12screen.archive import past_relations, settings_of
 from b12screen.deferral import declare
 from b12screen.errors import AuditFailed, NothingUsable, RulesInvalid, SiteLocked, UsageError
 from b12screen.night import NightResult, run_night
-from b12screen.publish import Site
+from b12screen.publish import Site, leftovers, no_replay
 from b12screen.replay import Replay, replay
 from b12screen.rules import load_ruleset
 from b12screen.settings import SETTINGS_FILE, load_settings, make_site
@@ -422,6 +422,23 @@ def test_nothing_is_published_and_all_that_is_written_is_private(site: Path) -> 
         "manifest.json",
         "worklists",
     ]
+
+
+def test_a_site_in_a_folder_that_looks_like_a_pattern_replays(site: Path) -> None:
+    place = site.with_name("a[1]*")
+    site.rename(place)
+    assert again(place, 2).differing == []
+
+
+def test_what_a_killed_replay_was_building_is_removed_where_none_is_running(site: Path) -> None:
+    folders = Site(site)
+    (site / "replays").mkdir()
+    folders.building.mkdir()
+    with no_replay(folders):
+        assert leftovers(folders) == []
+    assert leftovers(folders) == [folders.building]
+    night(site, 9)
+    assert not folders.building.exists()
 
 
 def test_the_command_tells_days_and_counts_and_nobody(site: Path, capsys: Capture) -> None:
