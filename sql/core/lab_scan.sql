@@ -130,10 +130,11 @@ judged AS (
     FROM compared
 ),
 
--- Sorted while it is narrow: all words of a row as one number, constants left out.
+-- Sorted while it is narrow: all words of a row as one number, constants left out. What is moved out stands
+-- in its cells alone: a text that was in a column is found in the file's bytes after it has been deleted.
 narrow AS (
     SELECT
-        judged.result_id,
+        CASE WHEN judged.fault IS NULL THEN judged.result_id END AS result_id,
         CASE WHEN judged.fault IS NULL THEN judged.patient_id END AS patient_id,
         -- Where the row belongs in the history: people by their ids, those without a record behind
         -- them, and last the rows that will be moved out, so that the history keeps no holes.
@@ -156,14 +157,15 @@ narrow AS (
         judged.collected_at,
         judged.reported_at,
         CASE
-            WHEN judged.has_value AND judged.factor = 1 THEN NULL
+            WHEN judged.fault IS NOT NULL OR (judged.has_value AND judged.factor = 1) THEN NULL
             ELSE nullif(judged.value_text, '')
         END AS value_as_sent,
         CASE
+            WHEN judged.fault IS NOT NULL THEN NULL
             WHEN judged.unit_text <> judged.unit AND judged.has_value THEN judged.unit_text
             WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '')
         END AS unit_as_sent,
-        judged.clinic_id,
+        CASE WHEN judged.fault IS NULL THEN judged.clinic_id END AS clinic_id,
         judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,
         CAST(judged.record AS UINTEGER) AS record,
         CASE

@@ -158,3 +158,30 @@ def test_a_link_planted_in_the_store_is_not_followed_out_of_it(site: Path, tmp_p
     (site / "published" / ".nights" / "2026-11-02.1").symlink_to(treasure)
     night(site, SECOND_NIGHT)
     assert (treasure / "file").read_text() == "x"
+
+
+def test_no_text_of_a_rejected_result_is_left_in_the_bytes_of_the_published_file(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    good = [
+        f"r{n},P{n % 40},2026-10-{n % 28 + 1:02},14685-2,{100 + n},pmol/L,final,C"
+        for n in range(400)
+    ]
+    bad = [
+        "b1,P1,2026-10-30,14685-2,100,CANARY UNIT,final,C",
+        "b2,P1,2026-10-30,14685-2,CANARY VALUE,pmol/L,final,C",
+        "b3,P1,2026-10-30,14685-2,100,pmol/L,CANARY STATUS,C",
+        "b4,P1,2026-10-32,14685-2,100,pmol/L,final,CANARY CLINIC",
+        "CANARY RESULT,P1,2026-10-32,14685-2,100,pmol/L,final,C",
+        "b6,CANARY PERSON,2026-10-32,14685-2,100,pmol/L,final,C",
+    ]
+    header = "result_id,patient_id,collected_at,code,value,unit,status,clinic_id"
+    deliver(site, {"labs_1.csv": "\n".join([header, *good, *bad])})
+    for as_of in (FIRST_NIGHT, SECOND_NIGHT):
+        night(site, as_of)
+        published = site / "published" / "current" / "b12screen.duckdb"
+        assert b"CANARY" not in published.read_bytes()
+    private = max((site / "store" / "generations").glob("*/private.duckdb"))
+    assert b"CANARY UNIT" in private.read_bytes()
