@@ -141,7 +141,7 @@ def ruleset_of(folder: Path) -> Ruleset:
     files = {path.stem: path.read_bytes() for path in (folder / "rules").glob("*.toml")}
     files[""] = files.pop(OWN_RULES)
     try:
-        return kept_ruleset("of that night", files)
+        return kept_ruleset("of that night", files, str(manifest_of(folder)["ruleset"]))
     except RulesInvalid as error:
         raise RulesInvalid(
             f"{error}\nNothing was written: replay it with version {version_of(folder)}, or by "

@@ -753,8 +753,15 @@ def query(arguments: argparse.Namespace) -> int:
                 f"{without_words_of(arguments.sql, str(error), names)}. The published file is "
                 "read-only and unchanged. Correct the SQL and ask again."
             ) from None
-    print(table(frame, arguments.csv))
+    say(table(frame, arguments.csv), arguments.csv)
     return DONE
+
+
+def say(text: str, as_csv: bool) -> None:
+    """Print a table; a CSV in UTF-8 whatever the terminal has, as no letter of it may get lost."""
+    if as_csv and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    print(text)
 
 
 def without_words_of(sql: str, message: str, names: set[str]) -> str:
@@ -778,7 +785,7 @@ def rejects(arguments: argparse.Namespace) -> int:
         found = rejected.rows(warehouse, None if arguments.rows else MOST_ROWS_SHOWN)
     if arguments.rows:
         with_cells = rejected.with_cells(found, arguments.site)
-        print(table(found if with_cells is None else with_cells, as_csv=True))
+        say(table(found if with_cells is None else with_cells, as_csv=True), as_csv=True)
         if with_cells is None:
             print(
                 "Only places: the store, which holds the rows, is closed to you.", file=sys.stderr

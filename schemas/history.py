@@ -69,9 +69,9 @@ class PastAnswer(Answer):
         strict = True
 
 
-@relation("history.ground", key=("item_id", "analyte", "collected_on", "value_text"))
+@relation("history.ground", key=("item_id", "clinic_id", "analyte", "collected_on", "value_text"))
 class PastGround(Ground):
-    """One row per value that a row rested on, as the last night before this one left it."""
+    """One row per value and clinic of a row that rested on it, as the last night left it."""
 
     clinic_id: str = column("The clinic that had been told", nullable=True)
 

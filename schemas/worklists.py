@@ -92,9 +92,9 @@ class Answer(pa.DataFrameModel):
         strict = True
 
 
-@relation("worklists.ground", key=("item_id", "analyte", "collected_on", "value_text"))
+@relation("worklists.ground", key=("item_id", "clinic_id", "analyte", "collected_on", "value_text"))
 class Ground(pa.DataFrameModel):
-    """One row per value that a listed row rests on, or did in the last 365 days.
+    """One row per value and clinic of a row that rests on it, or did in the last 365 days.
 
     A withdrawn one stays until the clinic that was told has acknowledged it.
     """

@@ -1,6 +1,7 @@
 """Rules as data: load a ruleset, prove it, hand it to SQL as tables, render it for clinicians."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,15 +26,21 @@ def load_ruleset(name_or_path: str, site: Path | None = None) -> Ruleset:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RulesInvalid(f"ruleset {name_or_path} cannot be read: {reason}") from None
-    return _proved_once(name_or_path, content)
+    ruleset = _proved_once(name_or_path, content)
+    # A site's own rules never go by the name of shipped ones.
+    is_own = path.parent.resolve() != _SHIPPED
+    if is_own and ruleset.ruleset in shipped_rulesets():
+        return replace(ruleset, ruleset=f"{ruleset.ruleset}-changed")
+    return ruleset
 
 
-def kept_ruleset(named: str, files: Mapping[str, bytes]) -> Ruleset:
+def kept_ruleset(named: str, files: Mapping[str, bytes], ruleset: str) -> Ruleset:
     """A ruleset again from the ``files`` of one that was loaded before, by whatever version.
 
-    What this version ships is not asked. Raises ``RulesInvalid`` where this version refuses it.
+    ``ruleset`` is the name that it went by. What this version ships is not asked. Raises
+    ``RulesInvalid`` where this version refuses it.
     """
-    return _proved(named, files[""], files.get)
+    return replace(_proved(named, files[""], files.get), ruleset=ruleset)
 
 
 def shipped_rulesets() -> list[str]:

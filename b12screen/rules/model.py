@@ -596,8 +596,6 @@ def _assembled(
             if section not in NAMED or given[section].pop(each, None) is None:
                 reader.findings.append(f"without.{section}: there is no '{each}' to leave out")
             left_out.append(f"{section}.{each}")
-    # What differs from a shipped ruleset never goes by its name.
-    given["ruleset"] = f"{own['based_on']}-changed"
     differs = [section for section in WHOLE if section in own]
     for key, value in own.items():
         if key in NAMED and isinstance(value, dict):

@@ -4,5 +4,5 @@ SELECT
     item.action,
 FROM worklists.item AS item
 WHERE item.item_state = 'open'
-GROUP BY item.patient_id, item.action, CASE item.action WHEN 'result_withdrawn' THEN item.clinic_id END
+GROUP BY item.patient_id, item.action, CASE item.action WHEN 'result_withdrawn' THEN item.item_id END
 HAVING count(*) > 1

@@ -104,7 +104,8 @@ version AS (
     WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_repeated)
 ),
 
--- The same content again is a duplicate, however old the version it repeats.
+-- The same content again is a duplicate, however old the version it repeats. A blank unit was once stored as
+-- none.
 arrived AS (
     SELECT
         version.*,
@@ -122,7 +123,7 @@ arrived AS (
                 version.collected_at,
                 version.reported_at,
                 version.value_as_sent,
-                version.unit_as_sent,
+                coalesce(version.unit_as_sent, ''),
                 version.clinic_id
             ORDER BY version.origin = 'taken', version.file_id, version.file_name, version.record
         ) > 1 AS is_known,
@@ -141,7 +142,7 @@ arrived AS (
                 version.collected_at,
                 version.reported_at,
                 version.value_as_sent,
-                version.unit_as_sent,
+                coalesce(version.unit_as_sent, ''),
                 version.clinic_id
             ORDER BY version.file_id, version.file_name, version.record
         ) > 1 AS is_told_twice,
@@ -159,7 +160,7 @@ arrived AS (
                 version.collected_at,
                 version.reported_at,
                 version.value_as_sent,
-                version.unit_as_sent,
+                coalesce(version.unit_as_sent, ''),
                 version.clinic_id
         ) = 0 AS is_taken_back
     FROM version

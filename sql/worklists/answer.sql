@@ -147,16 +147,18 @@ known_marker AS (
         AND greatest(result.taken_for, result.collected_on) <= treated.seen_on
     GROUP BY treated.item_id, treated.given_by, result.analyte
 ),
--- What was known of a day before the sheet and has been corrected since is not there to be compared with, and
--- before the first result there is none: then the newest one counts where it is raised and came since.
+-- The newest one, where it came since. What was known of its day and has been corrected is not there any more;
+-- what a list named of that day is.
 newer AS (
     SELECT DISTINCT
         treated.item_id,
         treated.given_by,
+        treated.patient_id,
+        treated.seen_on,
         latest.analyte,
         latest.comparator,
         latest.value,
-        result.status <> 'final' AND result.collected_on <= treated.seen_on AS is_corrected,
+        latest.collected_on,
     FROM treated
     INNER JOIN facts.latest AS latest ON latest.patient_id = treated.patient_id
     INNER JOIN core.lab_result AS result
@@ -168,20 +170,49 @@ newer AS (
         AND result.status IN ('final', 'amended', 'corrected')
         AND greatest(result.taken_for, result.collected_on) > treated.seen_on
 ),
-risen AS (
-    SELECT DISTINCT
+named_marker AS (
+    SELECT
         newer.item_id,
         newer.given_by,
+        newer.analyte,
+        arg_max(ground.value_text, row(ground.listed_on, ground.value_text)) AS value_text,
+    FROM newer
+    INNER JOIN history.ground AS ground
+        ON ground.patient_id = newer.patient_id
+        AND ground.analyte = newer.analyte
+        AND ground.collected_on = newer.collected_on
+    WHERE newer.collected_on <= newer.seen_on
+    GROUP BY newer.item_id, newer.given_by, newer.analyte
+),
+compared_marker AS (
+    SELECT
+        newer.item_id,
+        newer.given_by,
+        newer.analyte,
+        newer.comparator,
+        newer.value,
+        coalesce(CAST(ltrim(named_marker.value_text, '<>') AS DOUBLE), known_marker.value) AS seen_value,
     FROM newer
     LEFT JOIN known_marker
         ON known_marker.item_id = newer.item_id
         AND known_marker.given_by = newer.given_by
         AND known_marker.analyte = newer.analyte
+    LEFT JOIN named_marker
+        ON named_marker.item_id = newer.item_id
+        AND named_marker.given_by = newer.given_by
+        AND named_marker.analyte = newer.analyte
+),
+-- Where nothing was known, a raised one is news.
+risen AS (
+    SELECT DISTINCT
+        newer.item_id,
+        newer.given_by,
+    FROM compared_marker AS newer
     WHERE newer.comparator <> '<'
         AND (
-            reaches(newer.value, quantity('marker_worse') * known_marker.value)
+            reaches(newer.value, quantity('marker_worse') * newer.seen_value)
             OR (
-                (known_marker.item_id IS NULL OR newer.is_corrected)
+                newer.seen_value IS NULL
                 AND CASE newer.analyte
                     WHEN 'mma' THEN meets('mma_raised', newer.value, newer.comparator)
                     ELSE meets('hcy_raised', newer.value, newer.comparator)

@@ -137,8 +137,14 @@ SELECT
     coalesce(tonight.listed_on, past.listed_on) AS listed_on,
     past.withdrawn_on,
 FROM tonight
-FULL JOIN worklists.past_ground AS past
+FULL JOIN (
+    SELECT
+        known.*,
+    FROM worklists.past_ground AS known
+    WHERE NOT coalesce(known.is_told_elsewhere, FALSE)
+) AS past
     ON past.item_id = tonight.item_id
+    AND past.clinic_id IS NOT DISTINCT FROM tonight.clinic_id
     AND past.analyte = tonight.analyte
     AND past.collected_on = tonight.collected_on
     AND past.value_text = tonight.value_text

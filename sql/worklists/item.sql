@@ -109,11 +109,12 @@ night_before AS (
         arg_max(past_night.ruleset_sha256, past_night.as_of) AS ruleset_sha256,
     FROM history.night AS past_night
 ),
--- People of whom a row is asked for tonight that was not there before.
+-- People of whom a row comes to a list tonight that was not on it before.
 newly_listed AS (
     SELECT DISTINCT proposal.patient_id
     FROM worklists.proposal AS proposal
     INNER JOIN compared ON compared.item_id = proposal.item_id
+    ANTI JOIN holding ON holding.item_id = proposal.item_id
     WHERE proposal.action <> 'result_withdrawn' AND (compared.unseen OR compared.was_away)
 ),
 -- People of whom a dose was given, or became known, since the night before.

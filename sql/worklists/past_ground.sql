@@ -3,31 +3,29 @@
 -- A value stands while a speaking result of the person says it of that day. An eGFR may also differ because
 -- a birth date was mended: after a new record of the person, only a kidney result of that day that was
 -- withdrawn or came later takes it back.
--- Of a value that several lists named, the clinic whose list named it last is told. What it has not yet
--- acknowledged stays, however long ago it was listed.
-WITH known AS (
+-- What a clinic has not yet acknowledged stays, however long ago it was listed.
+WITH told AS (
     SELECT
         ground.*,
-        first_value({'clinic_id': ground.clinic_id}) OVER (
-            PARTITION BY ground.patient_id, ground.analyte, ground.collected_on, ground.value_text
-            ORDER BY ground.listed_on DESC, ground.item_id DESC
-        ).clinic_id AS told_clinic_id,
-    FROM history.ground AS ground
-),
-told AS (
-    SELECT
-        known.*,
-        -- A person had one such row for all clinics before there was one for each.
         greatest(acknowledged.acknowledged_on, of_all.acknowledged_on) AS acknowledged_on,
-    FROM known
+    FROM history.ground AS ground
     LEFT JOIN worklists.acknowledged AS acknowledged
         ON acknowledged.item_id = CASE
-            WHEN known.withdrawn_on IS NOT NULL THEN withdrawal_id(known.patient_id, known.told_clinic_id)
+            WHEN ground.withdrawn_on IS NOT NULL THEN withdrawal_id(ground.patient_id, ground.clinic_id)
         END
-    LEFT JOIN worklists.acknowledged AS of_all
+    -- A person had one such row before there was one for each clinic: it speaks for those that it was shown to.
+    LEFT JOIN (
+        SELECT DISTINCT
+            shown.item_id,
+            shown.clinic_id,
+            answered.acknowledged_on,
+        FROM worklists.acknowledged AS answered
+        INNER JOIN history.shown AS shown ON shown.item_id = answered.item_id
+    ) AS of_all
         ON of_all.item_id = CASE
-            WHEN known.withdrawn_on IS NOT NULL THEN item_id(known.patient_id, 'result_withdrawn', '')
+            WHEN ground.withdrawn_on IS NOT NULL THEN item_id(ground.patient_id, 'result_withdrawn', '')
         END
+        AND of_all.clinic_id IS NOT DISTINCT FROM ground.clinic_id
 ),
 past AS (
     SELECT
@@ -94,22 +92,39 @@ judged AS (
     LEFT JOIN kidney_day
         ON kidney_day.patient_id = past.patient_id AND kidney_day.collected_on = past.collected_on
     LEFT JOIN core.patient AS patient ON patient.patient_id = past.patient_id
+),
+settled AS (
+    SELECT
+        judged.* EXCLUDE (withdrawn_on, stands),
+        CASE
+            -- Once, and again where a list had named it anew since.
+            WHEN NOT judged.stands AND coalesce(judged.withdrawn_on <= judged.listed_on, TRUE) THEN as_of()
+            -- A result that stands again may be taken back again, once the first time is acknowledged.
+            WHEN judged.stands AND judged.withdrawn_on <= judged.acknowledged_on THEN NULL
+            ELSE judged.withdrawn_on
+        END AS withdrawn_on,
+    FROM judged
 )
 SELECT
-    judged.item_id,
-    judged.patient_id,
-    judged.clinic_id,
-    judged.told_clinic_id,
-    judged.analyte,
-    judged.collected_on,
-    judged.value_text,
-    judged.listed_on,
-    judged.acknowledged_on,
-    CASE
-        -- Once, and again where a list had named it anew since.
-        WHEN NOT judged.stands AND coalesce(judged.withdrawn_on <= judged.listed_on, TRUE) THEN as_of()
-        -- A result that stands again may be taken back again, once the first time is acknowledged.
-        WHEN judged.stands AND judged.withdrawn_on <= judged.acknowledged_on THEN NULL
-        ELSE judged.withdrawn_on
-    END AS withdrawn_on,
-FROM judged
+    settled.item_id,
+    settled.patient_id,
+    settled.clinic_id,
+    settled.analyte,
+    settled.collected_on,
+    settled.value_text,
+    settled.listed_on,
+    settled.withdrawn_on,
+    settled.withdrawn_on > coalesce(settled.acknowledged_on, settled.withdrawn_on - INTERVAL 1 DAY) AS waits,
+    -- Of a value that several lists named, the clinic is told whose list named it last.
+    settled.withdrawn_on = as_of()
+    AND settled.clinic_id IS DISTINCT FROM last_value({'clinic_id': settled.clinic_id}) OVER (
+        PARTITION BY
+            settled.patient_id,
+            settled.analyte,
+            settled.collected_on,
+            settled.value_text,
+            settled.withdrawn_on
+        ORDER BY settled.listed_on, settled.item_id, settled.clinic_id NULLS FIRST
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ).clinic_id AS is_told_elsewhere,
+FROM settled

@@ -4,12 +4,12 @@
 WITH pending AS (
     SELECT DISTINCT
         past.patient_id,
-        past.told_clinic_id AS clinic_id,
+        past.clinic_id,
         past.analyte,
         past.collected_on,
         past.value_text,
     FROM worklists.past_ground AS past
-    WHERE past.withdrawn_on > coalesce(past.acknowledged_on, past.withdrawn_on - INTERVAL 1 DAY)
+    WHERE past.waits AND NOT past.is_told_elsewhere
 ),
 worded AS (
     SELECT

@@ -300,12 +300,15 @@ def test_query_shows_what_no_frame_can_hold(
     assert cell[0].lstrip("'") == shown
 
 
-def test_query_goes_on_where_the_terminal_lacks_a_letter(published: Path) -> None:
+@pytest.mark.parametrize(("form", "letter"), [((), b"\\xfc"), (("--csv",), "ü".encode())])
+def test_query_goes_on_where_the_terminal_lacks_a_letter(
+    published: Path, form: tuple[str, ...], letter: bytes
+) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "b12screen", "query", str(published), "SELECT 'ü' AS letter"],
+        [sys.executable, "-m", "b12screen", "query", str(published), "SELECT 'ü' AS n", *form],
         env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=True,
     )  # fmt: skip
-    assert b"\\xfc" in told.stdout
+    assert letter in told.stdout
 
 
 def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(

@@ -47,6 +47,7 @@ ALLOWED_NUMBERS = {
     "core/unmapped_part.sql": {"10": "base", "20": "steps of a power of ten, to count numbers by"},
     "worklists/item.sql": {"365": "days that a closed item stays in the published file"},
     "worklists/past_ground.sql": {"365": "days after which what a clinic was sent is forgotten"},
+    "worklists/said.sql": {"365": "days after which what a list showed is forgotten"},
     "worklists/shown.sql": {"365": "days after which what a list showed is forgotten"},
 }
 

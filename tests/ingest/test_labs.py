@@ -1,5 +1,6 @@
 """Which results are taken, what their numbers become, and why the others are not."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,25 @@ def test_units_that_the_test_does_not_have_are_rejected(
     box: Box, code: str, unit: str, check: str
 ) -> None:
     assert one(box, HEADER, f"R1,P1,2026-11-01,{code},412,{unit}") == ("unit", check)
+
+
+def test_a_blank_unit_that_was_once_stored_as_none_is_the_same_content(
+    tmp_path: Path, maps: Maps
+) -> None:
+    main = Laboratory(default_units={"13964-2": "nmol/L"})
+    box = Box(tmp_path, maps, Settings(laboratories={"main": main}))
+    first, corrected = (
+        "R1,P1,2026-11-01,13964-2,900,,final",
+        "R1,P1,2026-11-01,13964-2,100,,corrected",
+    )
+    box.put("labs_1.csv", f"{HEADER},status\n{first}\n")
+    box.take()
+    box.warehouse.execute("UPDATE core.lab_row SET unit_as_sent = NULL")
+    box.put("labs_2.csv", f"{HEADER},status\n{corrected}\n")
+    box.take(date(2026, 11, 23))
+    box.put("labs_3.csv", f"{HEADER},status\n{first}\n\n")
+    assert buckets(box.account(date(2026, 11, 24)))[:3] == (1, 0, 1)
+    assert box.rows("SELECT value FROM core.lab_result") == [(100.0,)]
 
 
 def test_a_blank_unit_is_taken_where_the_settings_declare_it(tmp_path: Path, maps: Maps) -> None:

@@ -48,6 +48,7 @@ _VALUE = re.compile(
 
 Key = tuple[str, str | None]
 Value = tuple[str, date, str]
+GroundKey = tuple[str, str | None, Value]
 
 
 def days(n: int) -> timedelta:
@@ -288,10 +289,9 @@ class Noted:
 
 @dataclass
 class Ground:
-    """A value that a list named: where and when last, and when it was found to stand no longer."""
+    """A value that a list named: when last, and when it was found to stand no longer."""
 
     patient: str
-    clinic: str | None
     listed_on: date
     withdrawn_on: date | None = None
 
@@ -302,12 +302,13 @@ class State:
 
     as_of: date | None = None
     ruleset: str | None = None
+    nights: list[date] = field(default_factory=list)
     rows: dict[Key, Row] = field(default_factory=dict)
     sights: dict[str, list[Sight]] = field(default_factory=dict)
     noted: dict[Key, Noted] = field(default_factory=dict)
     put_off: dict[str, Noted] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    grounds: dict[tuple[str, Value], Ground] = field(default_factory=dict)
+    grounds: dict[GroundKey, Ground] = field(default_factory=dict)
     # What happened, counted: the story has to reach every corner.
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -350,7 +351,7 @@ def stands(value: Value, patient: str, delivered: Delivered) -> bool:
 
 
 def got_worse(
-    noted: Noted, priority: int, patient: str, night: Night, delivered: Delivered
+    noted: Noted, priority: int, patient: str, night: Night, delivered: Delivered, before: State
 ) -> bool:
     facts = night.people[patient]
     for (person, code, recorded_on), (resolved_on, taken) in delivered.conditions.items():
@@ -376,15 +377,16 @@ def got_worse(
         priority < noted.sight.priority
         or _marker_worse(facts.mma_raised, facts.mma, noted.sight.mma)
         or _marker_worse(facts.hcy_raised, facts.hcy, noted.sight.hcy)
-        or (facts.on_treatment and _rose(noted.seen_on, patient, night, delivered))
+        or (facts.on_treatment and _rose(noted.seen_on, patient, night, delivered, before))
     )
 
 
-def _rose(seen_on: date, patient: str, night: Night, delivered: Delivered) -> bool:
-    """Whether a newest marker is up over the newest one that was known on the night of the sheet.
+def _rose(seen_on: date, patient: str, night: Night, delivered: Delivered, before: State) -> bool:
+    """Whether a newest marker is up over what was known of it on the night of the sheet.
 
-    On treatment the facts keep the values of before it, which do not change. Where nothing was
-    known, or what was known has been corrected since, a raised one is enough.
+    On treatment the facts keep the values of before it, which do not change. What was known of a
+    day that was corrected since is what a list named of it; where nothing was known, a raised one
+    is enough.
     """
     for analyte in ("mma", "hcy"):
         said = [
@@ -396,14 +398,20 @@ def _rose(seen_on: date, patient: str, night: Night, delivered: Delivered) -> bo
         if not recent:
             continue
         newest = max(recent)[-1]
-        known = [each for each in said if max(each[-1].day, each[-1].night) <= seen_on]
         if max(newest.day, newest.night) <= seen_on:
             continue
         assert newest.value is not None
-        if known and round(newest.value - WORSE * max(known)[3], 6) >= 0:
-            return True
-        corrected = newest.status != "final" and newest.day <= seen_on
-        if (not known or corrected) and newest.value > RAISED[analyte]:
+        known = [each for each in said if max(each[-1].day, each[-1].night) <= seen_on]
+        named = [
+            (ground.listed_on, text)
+            for (_, _, (what, day, text)), ground in before.grounds.items()
+            if (ground.patient, what, day) == (patient, analyte, newest.day) and day <= seen_on
+        ]
+        if named:
+            was: float | None = float(max(named)[1].lstrip("<>"))
+        else:
+            was = max(known)[3] if known else None
+        if newest.value > RAISED[analyte] if was is None else newest.value >= WORSE * was - 5e-7:
             return True
     return False
 
@@ -457,6 +465,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
         first = min((one.first_listed_on for one in before.of(item)), default=tonight)
         after.rows[item, places[item]] = _row(after, row, places[item], past, first, held, tonight)
 
+    listed = list(after.rows.values())
     for key, past in before.rows.items():
         if key not in after.rows:
             left = replace(past, until=None)
@@ -472,7 +481,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
             elif past.item_state != "closed":
                 left.item_state, left.closed_on = "closed", tonight
                 left.close_reason = _reason(
-                    past, before, asked, places, newest, found, night, delivered
+                    past, before, asked, listed, newest, found, night, delivered
                 )
                 after.count(f"closed: {left.close_reason}")
             assert left.closed_on is not None
@@ -488,13 +497,29 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
             if row.action not in (TOLD, "check_record"):
                 for value in values_named(row.why):
                     ground = after.grounds.setdefault(
-                        (row.item, value), Ground(row.patient, row.clinic, tonight)
+                        (row.item, row.clinic, value), Ground(row.patient, tonight)
                     )
-                    ground.clinic, ground.listed_on = row.clinic, tonight
+                    ground.listed_on = tonight
+    after.nights = [*before.nights, tonight]
     for item, sights in after.sights.items():
-        # What a list showed is forgotten as a closed row is.
-        after.sights[item] = [sight for sight in sights if sight.night >= tonight - days(KEPT)]
+        after.sights[item] = _remembered(sights, after.nights)
     return after
+
+
+def _remembered(sights: list[Sight], nights: list[date]) -> list[Sight]:
+    """What lists showed is forgotten as a closed row is, an unbroken run of nights at once."""
+    kept: list[Sight] = []
+    for sight in reversed(sights):
+        is_recent = sight.night >= nights[-1] - days(KEPT)
+        after = kept[-1] if kept else None
+        goes_on = (
+            after is not None
+            and replace(after, night=sight.night) == sight
+            and nights.index(after.night) == nights.index(sight.night) + 1
+        )
+        if is_recent or goes_on:
+            kept.append(sight)
+    return kept[::-1]
 
 
 def _answered(
@@ -514,11 +539,20 @@ def _answered(
         one = noted.get((answer.item, answer.place))
         if one is None:
             sights = before.sights.get(answer.item, [])
-            is_new = before.as_of is None or max(answer.night, answer.decided_on) > before.as_of
+            from_on = max(answer.night, answer.decided_on)
+            if answer.sheet_on is not None:
+                from_on = max(from_on, answer.sheet_on + days(1))
+            # What was not the newest of its clinic when it came is not asked again.
+            if before.as_of is None or from_on <= before.as_of:
+                continue
             if answer.item not in known and not sights:
                 continue
-            # Its sheet is forgotten, and it was not the newest of its clinic when it came.
-            if sights and sights[0].night > answer.seen_on and not is_new:
+            # Nobody knows any more whose sheet it was.
+            if (
+                sights
+                and sights[0].night > answer.seen_on
+                and answer.seen_on < tonight - days(KEPT)
+            ):
                 continue
             one = Noted(answer.place, answer.seen_on, _sight(before, answer))
         key = answer.item, one.sight.clinic
@@ -553,29 +587,24 @@ def _acknowledged(delivered: Delivered, tonight: date) -> dict[str, date]:
     return known
 
 
-def _told(grounds: dict[tuple[str, Value], Ground]) -> dict[tuple[str, Value], str | None]:
-    """Which clinic was told a value of a person: the one whose list named it last."""
-    last: dict[tuple[str, Value], tuple[date, str, str | None]] = {}
-    for (item, value), ground in grounds.items():
-        key, one = (ground.patient, value), (ground.listed_on, item, ground.clinic)
-        if key not in last or last[key][:2] < one[:2]:
-            last[key] = one
-    return {key: clinic for key, (_, _, clinic) in last.items()}
-
-
 def _told_id(patient: str, clinic: str | None) -> str:
     return item_id(patient, TOLD, " " if clinic is None else clinic)
 
 
 def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
-    """Find what stands no longer; returns the items that had named it, and their people."""
-    acknowledged, told = _acknowledged(delivered, tonight), _told(after.grounds)
+    """Find what stands no longer; returns the items that had named it, and their people.
+
+    Of a value that several lists named, the clinic is told whose list named it last.
+    """
+    acknowledged = _acknowledged(delivered, tonight)
     found: set[str] = set()
-    for (item, value), ground in list(after.grounds.items()):
-        known = acknowledged.get(_told_id(ground.patient, told[ground.patient, value]), date.min)
+    fresh: dict[tuple[str, Value], list[tuple[date, str, GroundKey]]] = {}
+    for key, ground in list(after.grounds.items()):
+        item, clinic, value = key
+        known = acknowledged.get(_told_id(ground.patient, clinic), date.min)
         waits = ground.withdrawn_on is not None and ground.withdrawn_on > known
         if ground.listed_on < tonight - days(KEPT) and not waits:
-            del after.grounds[item, value]
+            del after.grounds[key]
             continue
         if not stands(value, ground.patient, delivered):
             # Once, and again when it had been told anew since.
@@ -584,17 +613,23 @@ def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
                     after.count("withdrawn again")
                 ground.withdrawn_on = tonight
                 found |= {item, ground.patient}
+                told = fresh.setdefault((ground.patient, value), [])
+                told.append((ground.listed_on, item, key))
         elif ground.withdrawn_on is not None and ground.withdrawn_on <= known:
             ground.withdrawn_on = None
+    for told in fresh.values():
+        _, _, (_, last, _) = max(told, key=lambda one: (one[0], one[1], one[2][1] or ""))
+        for _, _, key in told:
+            if key[1] != last:
+                del after.grounds[key]
     return found
 
 
 def _told_again(after: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
     """RW1: one row for each person and clinic that was told."""
-    acknowledged, told = _acknowledged(delivered, night.as_of), _told(after.grounds)
+    acknowledged = _acknowledged(delivered, night.as_of)
     pending: dict[tuple[str, str | None], set[Value]] = {}
-    for (_, value), ground in after.grounds.items():
-        clinic = told[ground.patient, value]
+    for (_, clinic, value), ground in after.grounds.items():
         known = acknowledged.get(_told_id(ground.patient, clinic), date.min)
         if ground.withdrawn_on is not None and ground.withdrawn_on > known:
             pending.setdefault((ground.patient, clinic), set()).add(value)
@@ -655,7 +690,7 @@ def _held(
         if noted.ended is None:
             if place != by:
                 noted.ended = "moved"
-            elif got_worse(noted, row.priority, row.patient, night, delivered):
+            elif got_worse(noted, row.priority, row.patient, night, delivered, before):
                 noted.ended = "worse"
             elif tonight >= back_on:
                 noted.ended = "day"
@@ -710,7 +745,7 @@ def _put_off(
         after.put_off[row.item] = noted
     until = deferral.until + days(spread_days(row.item))
     if noted.ended is None:
-        if got_worse(noted, row.priority, row.patient, night, delivered):
+        if got_worse(noted, row.priority, row.patient, night, delivered, before):
             noted.ended = "worse"
         elif night.as_of >= until:
             noted.ended = "day"
@@ -772,7 +807,7 @@ def _reason(
     past: Row,
     before: State,
     asked: dict[str, Asked],
-    places: dict[str, str | None],
+    rows: list[Row],
     newest: dict[Key, Answer],
     found: set[str],
     night: Night,
@@ -809,9 +844,14 @@ def _reason(
     # It hung on another row of the person.
     if past.patient in found:
         return "result_withdrawn"
-    for row in asked.values():
-        there = before.rows.get((row.item, places[row.item]))
+    for row in rows:
+        there = before.rows.get((row.item, row.clinic))
         is_new = there is None or there.item_state != "open"
-        if row.patient == past.patient and row.action != TOLD and is_new:
+        if (
+            row.patient == past.patient
+            and row.action != TOLD
+            and row.item_state == "open"
+            and is_new
+        ):
             return "superseded_by_action"
     return "resolved_by_result"

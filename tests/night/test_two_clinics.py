@@ -24,8 +24,8 @@ from tests.night.test_items import (
 )
 
 KIDNEY, RECHECK = "check_kidney", "recheck_due"
-MOVED = ("late_sheet", "late_refusal", "two_told")
-STAYED = ("forgotten", "back_and_well", "late_dose", "rules", "kidney_known")
+MOVED = ("late_sheet", "late_refusal", "two_told", "two_refused", "back_again")
+STAYED = ("forgotten", "back_and_well", "late_dose", "rules", "kidney_known", "twice_said")
 TREATED = ("corrected_up", "corrected_little", "first_raised")
 NEXT_YEAR = date(2027, 11, 5)
 
@@ -79,16 +79,22 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         patients=PATIENTS + "".join(home(person, "south") for person in MOVED),
         labs=LABS
         + mma("two_told", 950, f"{N[1]}")
+        + mma("two_refused", 950, f"{N[1]}")
         + mma("forgotten", 900, status="cancelled", reported=f"{N[1]}"),
         feedback=sheet(
             N[0], *rests, (told.of(N[0], "back_and_well")["item_id"], "declined", f"{N[2]}")
         ),
     )
+    late = rows(told, N[1], "back_again", ASSESS)
+    assert late["south"][0] == "open"
     told.run(
         N[2],
         labs=LABS
         + mma("two_told", 900, status="cancelled", reported=f"{N[2]}")
         + mma("two_told", 950, f"{N[1]}", status="cancelled", reported=f"{N[2]}")
+        + mma("two_refused", 900, status="cancelled", reported=f"{N[2]}")
+        + mma("two_refused", 950, f"{N[1]}", status="cancelled", reported=f"{N[2]}")
+        + mma("back_again", 900, status="cancelled", reported=f"{N[2]}")
         + mma("corrected_up", 900, status="corrected", reported=f"{N[2]}")
         + mma("corrected_little", 250, status="corrected", reported=f"{N[2]}")
         + mma("first_raised", 900, f"{N[2]}")
@@ -97,9 +103,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         medications=MEDICATIONS + dose("late_dose", "2026-10-30"),
     )
     again = rows(told, N[2], "two_told", TOLD)
+    refused = rows(told, N[2], "two_refused", TOLD)
     told.run(
         N[3],
+        patients=PATIENTS + home("back_again", "west"),
         labs=LABS
+        + mma("back_again", 900, status="corrected", reported=f"{N[3]}")
         + well("back_and_well", N[3])
         + other("back_and_well", "14682-9", 70, "umol/L", f"{N[3]}"),
         feedback=sheet(
@@ -107,7 +116,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             (told.of(N[0], "late_sheet")["item_id"], "declined", ""),
             (told.of(N[0], "late_refusal")["item_id"], "not_our_patient", ""),
         )
-        + sheet(N[2], (again["south"][1], "acknowledged", "")).splitlines()[1]
+        + "\n".join(
+            sheet(
+                N[2],
+                (again["south"][1], "acknowledged", ""),
+                *((item, "not_our_patient", "") for _, item in refused.values()),
+            ).splitlines()[1:]
+        )
         + "\n",
     )
     (root / "ours.toml").write_text(
@@ -127,6 +142,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         labs=LABS + other("rules", "14682-9", 70, "umol/L", "2026-10-20"),
         feedback=sheet(N[3], (again["north"][1], "done", "")),
     )
+    said = told.of(N[4], "twice_said")["item_id"]
+    told.run(N[5], feedback=sheet(N[3], (said, "declined", f"{N[40]}")))
+    told.run(N[5], feedback=sheet(N[4], (said, "deferred", f"{N[20]}")))
+    told.run(N[6])
     told.run(NEXT_YEAR)
     yield told
 
@@ -165,6 +184,30 @@ def test_what_one_clinic_acknowledges_is_still_open_at_the_other(story: Story) -
 def test_a_withdrawal_stands_until_it_is_acknowledged_however_long_that_takes(story: Story) -> None:
     assert story.at(N[1], "forgotten", TOLD) == ("north", "new")
     assert fates(story, NEXT_YEAR, "forgotten", TOLD) == {"north": "open"}
+
+
+def test_two_withdrawals_may_both_wait_for_a_clinic(story: Story) -> None:
+    open_rows = [
+        row["item_id"]
+        for row in story.items[N[3]]
+        if (row["patient_id"], row["action"], row["item_state"]) == ("two_refused", TOLD, "open")
+    ]
+    assert len(set(open_rows)) == 2
+    assert {row["item_id"] for row in story.sheets[N[3]]["unrouted"]} >= set(open_rows)
+
+
+def test_a_value_that_stands_again_elsewhere_is_still_told_to_who_was_told_it_was_withdrawn(
+    story: Story,
+) -> None:
+    assert fates(story, N[2], "back_again", TOLD) == {"south": "open"}
+    assert story.at(N[3], "back_again") == ("west", "new")
+    assert fates(story, N[3], "back_again", TOLD) == {"south": "open"}
+    assert fates(story, N[4], "back_again", TOLD) == {"south": "open"}
+
+
+def test_of_two_sheets_of_one_name_the_later_one_counts(story: Story) -> None:
+    row = story.of(N[6], "twice_said")
+    assert (row["decision"], row["until"]) == ("deferred", N[20])
 
 
 def test_a_late_sheet_of_the_clinic_before_undoes_nothing(story: Story) -> None:

@@ -50,6 +50,11 @@ def test_what_differs_never_goes_by_the_name_of_what_it_is_based_on(tmp_path: Pa
     assert ours(tmp_path, HEAD + LIMIT).ruleset == "ours"
     unnamed = ours(tmp_path, 'based_on = "praxis-2025"\n' + LIMIT)
     assert unnamed.ruleset == "praxis-2025-changed"
+    named = ours(tmp_path, HEAD.replace('"ours"', '"ng239-2024"') + LIMIT)
+    assert named.ruleset == "ng239-2024-changed"
+    whole = (FOLDER / "praxis-2025.toml").read_text(encoding="utf-8")
+    assert ours(tmp_path, whole.replace("271", "300")).ruleset == "praxis-2025-changed"
+    assert load_ruleset("praxis-2025").ruleset == "praxis-2025"
 
 
 def test_its_page_shows_the_whole_ruleset_and_names_what_differs(tmp_path: Path) -> None:
