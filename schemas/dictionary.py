@@ -5,7 +5,7 @@ from typing import Any
 
 import pandera.polars as pa
 
-from schemas import ddl, declared
+from schemas import ddl, declared, reference
 from schemas.extracts import EXTRACTS
 from schemas.relation import RELATIONS
 from schemas.worklists import FOR_THE_CLINIC, SHEET
@@ -51,6 +51,19 @@ def _lines() -> Iterator[str]:
                 yield "|---|---|---|---|---|"
                 for column, spec in relation.columns.items():
                     yield _row(column, ddl.sql_type(spec), spec.nullable, spec)
+    yield ""
+    yield "### `map.*` and `rules.*`"
+    yield ""
+    yield (
+        "The maps of codes and units and the ruleset in force, as rows. Each decision table stands "
+        "in `rules` under its own name, one row per combination of words. Columns carry their "
+        "comments in the file."
+    )
+    yield ""
+    yield "| relation | grain |"
+    yield "|---|---|"
+    for name, grain in reference.TABLES.items():
+        yield f"| `{name}` | {grain} |"
 
 
 def _extract(kind: str, model: type[pa.DataFrameModel]) -> Iterator[str]:
