@@ -115,16 +115,25 @@ SELECT
     settled.listed_on,
     settled.withdrawn_on,
     settled.withdrawn_on > coalesce(settled.acknowledged_on, settled.withdrawn_on - INTERVAL 1 DAY) AS waits,
-    -- Of a value that several lists named, the clinic is told whose list named it last.
-    settled.withdrawn_on = as_of()
-    AND settled.clinic_id IS DISTINCT FROM last_value({'clinic_id': settled.clinic_id}) OVER (
+    -- Of a value that several lists named, those are told that named it last.
+    settled.withdrawn_on = as_of() AND max(settled.listed_on) OVER of_clinic < max(settled.listed_on) OVER of_value
+        AS is_told_elsewhere,
+FROM settled
+WINDOW
+    of_value AS (
         PARTITION BY
             settled.patient_id,
             settled.analyte,
             settled.collected_on,
             settled.value_text,
             settled.withdrawn_on
-        ORDER BY settled.listed_on, settled.item_id, settled.clinic_id NULLS FIRST
-        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    ).clinic_id AS is_told_elsewhere,
-FROM settled
+    ),
+    of_clinic AS (
+        PARTITION BY
+            settled.patient_id,
+            settled.analyte,
+            settled.collected_on,
+            settled.value_text,
+            settled.withdrawn_on,
+            settled.clinic_id
+    )

@@ -594,11 +594,11 @@ def _told_id(patient: str, clinic: str | None) -> str:
 def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
     """Find what stands no longer; returns the items that had named it, and their people.
 
-    Of a value that several lists named, the clinic is told whose list named it last.
+    Of a value that several lists named, the clinics are told whose lists named it last.
     """
     acknowledged = _acknowledged(delivered, tonight)
     found: set[str] = set()
-    fresh: dict[tuple[str, Value], list[tuple[date, str, GroundKey]]] = {}
+    fresh: dict[tuple[str, Value], list[tuple[date, GroundKey]]] = {}
     for key, ground in list(after.grounds.items()):
         item, clinic, value = key
         known = acknowledged.get(_told_id(ground.patient, clinic), date.min)
@@ -613,14 +613,14 @@ def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
                     after.count("withdrawn again")
                 ground.withdrawn_on = tonight
                 found |= {item, ground.patient}
-                told = fresh.setdefault((ground.patient, value), [])
-                told.append((ground.listed_on, item, key))
+                fresh.setdefault((ground.patient, value), []).append((ground.listed_on, key))
         elif ground.withdrawn_on is not None and ground.withdrawn_on <= known:
             ground.withdrawn_on = None
     for told in fresh.values():
-        _, _, (_, last, _) = max(told, key=lambda one: (one[0], one[1], one[2][1] or ""))
-        for _, _, key in told:
-            if key[1] != last:
+        last = max(listed_on for listed_on, _ in told)
+        clinics = {key[1] for listed_on, key in told if listed_on == last}
+        for _, key in told:
+            if key[1] not in clinics:
                 del after.grounds[key]
     return found
 
