@@ -257,6 +257,9 @@ def _replayed(
     sent = archive.manifest_of(kept)
     as_of = date.fromisoformat(sent["as_of"])
     known_on = asked.known_on or as_of
+    counted = _counted(asked.site, known_on)
+    if counted not in (None, kept):
+        archive.hold_whole(counted)
     ruleset = asked.ruleset or archive.ruleset_of(kept)
     rules = replays.named(asked.rules or ruleset.ruleset)
     suffix = "" if known_on == as_of else f"-known-{known_on}"
@@ -277,7 +280,7 @@ def _replayed(
     remarks = [] if is_same_version else [_other_version(sent)]
     with night.open(night.database) as warehouse:
         with undamaged(f"store/generations/{known.run_id}", "bring store/ back from its backup"):
-            _cut(warehouse, known, kept, _counted(asked.site, known_on), known_on)
+            _cut(warehouse, known, kept, counted, known_on)
         accounts = warehouse.frame(ACCOUNTS, (as_of,)).rows(named=True)
         taking = Taking(accounts=tuple(FileAccount(**row) for row in accounts))
         remember = _as_replayed(last) if last else _as_kept(kept, known, remarks)
@@ -354,10 +357,7 @@ def _counted(site: Site, known_on: date) -> Path | None:
     """The archive that holds the counts of a night: they are added up and cannot be cut."""
     archives = site.archives()
     before = [night for night in archives if night <= known_on]
-    if not before:
-        return None
-    archive.hold_whole(archives[max(before)])
-    return archives[max(before)]
+    return archives[max(before)] if before else None
 
 
 def _as_kept(kept: Path, known: Known, remarks: list[str]) -> Callable[[Warehouse], None]:

@@ -271,3 +271,11 @@ CREATE OR REPLACE MACRO withdrawal_anchor(clinic_id) AS coalesce(clinic_id, ' ')
 
 CREATE OR REPLACE MACRO withdrawal_id(patient_id, clinic_id) AS
     item_id(patient_id, 'result_withdrawn', withdrawal_anchor(clinic_id));
+
+-- Whether a withdrawal waits for an acknowledgement.
+CREATE OR REPLACE MACRO waits(withdrawn_on, acknowledged_on) AS
+    withdrawn_on IS NOT NULL AND coalesce(withdrawn_on > acknowledged_on, TRUE);
+
+-- The night whose sheet was answered: the one that it names, else that of the day before.
+CREATE OR REPLACE MACRO seen_on(sheet_on, decided_on, taken_for) AS
+    coalesce(sheet_on, least(decided_on, CAST(taken_for - INTERVAL 1 DAY AS DATE)));

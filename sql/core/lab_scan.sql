@@ -161,9 +161,10 @@ narrow AS (
             ELSE nullif(judged.value_text, '')
         END AS value_as_sent,
         CASE
-            WHEN judged.fault IS NOT NULL THEN NULL
-            WHEN judged.unit_text <> judged.unit AND judged.has_value THEN judged.unit_text
-            WHEN judged.unit_text <> judged.unit THEN nullif(judged.unit_text, '')
+            WHEN judged.fault IS NULL
+                AND judged.unit_text <> judged.unit
+                AND (judged.has_value OR judged.unit_text <> '')
+                THEN judged.unit_text
         END AS unit_as_sent,
         CASE WHEN judged.fault IS NULL THEN judged.clinic_id END AS clinic_id,
         judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,

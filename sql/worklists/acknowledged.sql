@@ -2,11 +2,7 @@
 -- kept: no
 SELECT
     feedback.item_id,
-    max(
-        coalesce(
-            feedback.sheet_on, least(feedback.decided_on, CAST(feedback.taken_for - INTERVAL 1 DAY AS DATE))
-        )
-    ) AS acknowledged_on,
+    max(seen_on(feedback.sheet_on, feedback.decided_on, feedback.taken_for)) AS acknowledged_on,
 FROM core.feedback AS feedback
 WHERE
     feedback.decision IN ('done', 'already_treated', 'acknowledged')

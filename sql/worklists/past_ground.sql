@@ -33,7 +33,7 @@ past AS (
     FROM told
     WHERE
         told.listed_on >= as_of() - INTERVAL 365 DAY
-        OR told.withdrawn_on > coalesce(told.acknowledged_on, told.withdrawn_on - INTERVAL 1 DAY)
+        OR waits(told.withdrawn_on, told.acknowledged_on)
 ),
 -- No newer row of the same day says what an older one said, so one is enough of each. Asked of the days
 -- together: as a condition of the join, the text of every value of the whole history would be written.
@@ -114,7 +114,7 @@ SELECT
     settled.value_text,
     settled.listed_on,
     settled.withdrawn_on,
-    settled.withdrawn_on > coalesce(settled.acknowledged_on, settled.withdrawn_on - INTERVAL 1 DAY) AS waits,
+    waits(settled.withdrawn_on, settled.acknowledged_on) AS waits,
     -- Of a value that several lists named, those are told that named it last.
     settled.withdrawn_on = as_of() AND max(settled.listed_on) OVER of_clinic < max(settled.listed_on) OVER of_value
         AS is_told_elsewhere,

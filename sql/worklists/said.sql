@@ -19,9 +19,16 @@ said AS (
         feedback.file_name,
         feedback.record,
         feedback.taken_for,
-        coalesce(
-            feedback.sheet_on, least(feedback.decided_on, CAST(feedback.taken_for - INTERVAL 1 DAY AS DATE))
-        ) AS seen_on,
+        seen_on(feedback.sheet_on, feedback.decided_on, feedback.taken_for) AS seen_on,
+        known.item_id IS NOT NULL AS is_known,
+        {
+            'clinic_id': known.clinic_id,
+            'priority': known.seen_priority,
+            'mma_nmol_l': known.seen_mma_nmol_l,
+            'hcy_umol_l': known.seen_hcy_umol_l
+        } AS known_sight,
+        known.ended_on,
+        known.ended_by,
     FROM core.feedback AS feedback
     CROSS JOIN last_night
     LEFT JOIN history.answer AS known
@@ -45,15 +52,18 @@ seen AS (
     SELECT
         asked.item_id,
         asked.seen_on,
-        shown.clinic_id,
-        shown.priority,
-        shown.mma_nmol_l,
-        shown.hcy_umol_l,
+        {
+            'clinic_id': shown.clinic_id,
+            'priority': shown.priority,
+            'mma_nmol_l': shown.mma_nmol_l,
+            'hcy_umol_l': shown.hcy_umol_l
+        } AS sight,
     FROM (
         SELECT DISTINCT
             said.item_id,
             said.seen_on,
         FROM said
+        WHERE NOT said.is_known
     ) AS asked
     INNER JOIN history.shown AS shown ON shown.item_id = asked.item_id
     WHERE shown.first_on <= asked.seen_on OR asked.seen_on >= as_of() - INTERVAL 365 DAY
@@ -69,56 +79,43 @@ seen AS (
 unshown AS (
     SELECT
         standing.item_id,
-        standing.clinic_id,
-        standing.priority,
-        standing.mma_nmol_l,
-        standing.hcy_umol_l,
+        {
+            'clinic_id': standing.clinic_id,
+            'priority': standing.priority,
+            'mma_nmol_l': standing.mma_nmol_l,
+            'hcy_umol_l': standing.hcy_umol_l
+        } AS sight,
     FROM worklists.standing AS standing
     ANTI JOIN history.shown AS shown ON shown.item_id = standing.item_id
 ),
 noted AS (
     SELECT
         said.*,
-        CASE
-            WHEN known.item_id IS NOT NULL THEN known.clinic_id
-            WHEN seen.item_id IS NOT NULL THEN seen.clinic_id
-            ELSE unshown.clinic_id
-        END AS clinic_id,
-        CASE
-            WHEN known.item_id IS NOT NULL THEN known.seen_priority
-            WHEN seen.item_id IS NOT NULL THEN seen.priority
-            ELSE unshown.priority
-        END AS seen_priority,
-        CASE
-            WHEN known.item_id IS NOT NULL THEN known.seen_mma_nmol_l
-            WHEN seen.item_id IS NOT NULL THEN seen.mma_nmol_l
-            ELSE unshown.mma_nmol_l
-        END AS seen_mma_nmol_l,
-        CASE
-            WHEN known.item_id IS NOT NULL THEN known.seen_hcy_umol_l
-            WHEN seen.item_id IS NOT NULL THEN seen.hcy_umol_l
-            ELSE unshown.hcy_umol_l
-        END AS seen_hcy_umol_l,
-        known.ended_on,
-        known.ended_by,
+        CASE WHEN said.is_known THEN said.known_sight ELSE coalesce(seen.sight, unshown.sight) END AS sight,
     FROM said
-    LEFT JOIN history.answer AS known
-        ON known.item_id = said.item_id
-        AND known.given_by = 'clinic'
-        AND known.taken_for = said.taken_for
-        AND known.file_name = said.file_name
-        AND known.record = said.record
-        AND known.decision = said.decision
-        AND known.decided_on = said.decided_on
     LEFT JOIN seen ON seen.item_id = said.item_id AND seen.seen_on = said.seen_on
     LEFT JOIN unshown ON unshown.item_id = said.item_id
-    WHERE known.item_id IS NOT NULL OR seen.item_id IS NOT NULL OR unshown.item_id IS NOT NULL
+    WHERE said.is_known OR seen.item_id IS NOT NULL OR unshown.item_id IS NOT NULL
 )
 SELECT
-    noted.* EXCLUDE (sheet_on),
+    noted.item_id,
+    noted.decision,
+    noted.decision_note,
+    noted.decided_on,
+    noted.until,
+    noted.file_name,
+    noted.record,
+    noted.taken_for,
+    noted.seen_on,
+    noted.sight.clinic_id,
+    noted.sight.priority AS seen_priority,
+    noted.sight.mma_nmol_l AS seen_mma_nmol_l,
+    noted.sight.hcy_umol_l AS seen_hcy_umol_l,
+    noted.ended_on,
+    noted.ended_by,
 FROM noted
 QUALIFY row_number() OVER (
-    PARTITION BY noted.item_id, noted.clinic_id
+    PARTITION BY noted.item_id, noted.sight.clinic_id
     ORDER BY
         noted.decided_on DESC,
         noted.taken_for DESC,
