@@ -102,13 +102,18 @@ def raised_fixture(told: Path, copy: Callable[[Path], Path]) -> Path:
 @pytest.mark.parametrize(
     "content",
     [
-        RAISED + WELL,
-        RAISED.replace("\r", "\n") + WELL.replace("\r", "\r\n"),
         f"FHS|^~\\&|L\rBHS|^~\\&|L\r{RAISED}{WELL}BTS|2\rFTS|1\r",
-        f"\x0b{RAISED}\x1c\r\x0b{WELL}\x1c\r",
-        f"\ufeff{RAISED}\ufeff{WELL}",
+        *(
+            pytest.param(content, marks=pytest.mark.long)
+            for content in (
+                RAISED + WELL,
+                RAISED.replace("\r", "\n") + WELL.replace("\r", "\r\n"),
+                f"\x0b{RAISED}\x1c\r\x0b{WELL}\x1c\r",
+                f"\ufeff{RAISED}\ufeff{WELL}",
+            )
+        ),
     ],
-    ids=["messages", "mixed line ends", "a batch", "MLLP frames", "byte order marks"],
+    ids=["a batch", "messages", "mixed line ends", "MLLP frames", "byte order marks"],
 )
 def test_a_night_of_messages_gives_the_worklist_of_the_same_extracts(
     site: Path, same: list[dict[str, str]], content: str, capsys: Capture
@@ -160,6 +165,7 @@ def test_a_cancelled_result_is_withdrawn_and_its_item_leaves_with_that_reason(ra
     assert closed == [("result_withdrawn",)]
 
 
+@pytest.mark.long
 def test_extracts_and_messages_of_one_person_stand_together(
     site: Path, deliver: Deliver, extracts: dict[str, str]
 ) -> None:
@@ -189,6 +195,7 @@ def test_messages_do_not_hide_that_the_patients_extract_stopped(
     assert ask(site, "SELECT patients_feed, labs_feed FROM run.night") == [("stale", "fresh")]
 
 
+@pytest.mark.long
 def test_messages_without_results_do_not_hide_that_results_stopped(raised: Path) -> None:
     site = raised
     (site / "inbox" / "b.hl7").write_text(message("0001", kind="ADT^A01"))
@@ -196,6 +203,7 @@ def test_messages_without_results_do_not_hide_that_results_stopped(raised: Path)
     assert ask(site, "SELECT patients_feed, labs_feed FROM run.night") == [("fresh", "stale")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -214,6 +222,7 @@ def test_a_file_without_messages_is_a_finding_and_the_night_goes_on(
     assert len(sheet(site)) > 0
 
 
+@pytest.mark.long
 def test_a_name_in_another_encoding_costs_no_row(site: Path) -> None:
     (site / "inbox" / "a.hl7").write_bytes(RAISED.replace("Jane", "J\xe4ne").encode("latin-1"))
     assert run(site, "2026-11-01") == 0

@@ -90,6 +90,7 @@ def test_a_result_of_a_laboratorys_own_file_is_listed_and_cancelled_in_its_own_w
     assert not {row[1] for row in items(site)} & {row[1] for row in listed}
 
 
+@pytest.mark.long
 def test_rejected_rows_of_its_own_file_are_told_in_its_words_and_name_nobody(
     site: Path, deliver: Deliver, extracts: dict[str, str], capsys: Capture
 ) -> None:

@@ -136,7 +136,7 @@ def told_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_night_of_resources_gives_the_worklist_of_the_same_extracts(
     site: Path, same: Path, packed: bool, capsys: Capture
 ) -> None:
@@ -219,6 +219,7 @@ def test_nights_that_withdraw_what_was_dropped_are_replayed_as_they_were(
     capsys.readouterr()
 
 
+@pytest.mark.long
 def test_results_alone_are_no_feed_of_the_other_kinds(site: Path, deliver: Deliver) -> None:
     deliver(site, {"patients_1.csv": EXTRACTS["patients_1.csv"]})
     (site / "inbox" / "a.ndjson").write_text(lines(*RESULTS))
@@ -228,6 +229,7 @@ def test_results_alone_are_no_feed_of_the_other_kinds(site: Path, deliver: Deliv
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["extract", "resources"])
 def test_people_keep_the_patients_feed_fresh_by_either_source(
     site: Path, deliver: Deliver, first: str

@@ -90,7 +90,13 @@ def accounts(site: Path) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-@pytest.mark.parametrize("hand", [replaced, grown, cut_off, taken_away])
+@pytest.mark.parametrize(
+    "hand",
+    [
+        replaced,
+        *(pytest.param(hand, marks=pytest.mark.long) for hand in (grown, cut_off, taken_away)),
+    ],
+)
 def test_a_file_that_changes_while_it_is_read_is_held_whole(site: Path, hand: Hand) -> None:
     path = site / "inbox" / "labs_2.csv"
     path.write_text(labs(111) + '"broken\n', encoding="utf-8")

@@ -99,6 +99,7 @@ def test_rows_for_which_there_is_no_room_are_no_fault_of_their_file(tmp_path: Pa
         Parts(folder, "broken", ("record", "raw")).close()
 
 
+@pytest.mark.long
 def test_a_night_is_not_published_without_a_file_that_the_disk_had_no_room_for(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +117,13 @@ def test_a_night_is_not_published_without_a_file_that_the_disk_had_no_room_for(
     accounted(site)
 
 
-@pytest.mark.parametrize("step", ["note", "retire", "retire_replays"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "retire",
+        *(pytest.param(step, marks=pytest.mark.long) for step in ("note", "retire_replays")),
+    ],
+)
 def test_a_disk_that_fills_behind_the_switch_is_a_finding_of_a_published_night(
     site: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -19,11 +19,20 @@ from .test_whole_or_absent import MORE, ROOT
 THIRD_NIGHT = date(2026, 11, 3)
 
 
+@pytest.fixture(scope="module")
+def second_night(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site whose second night is published; for copying only."""
+    root = tmp_path_factory.mktemp("second") / "site"
+    shutil.copytree(first_night, root, symlinks=True)
+    deliver(root, MORE)
+    night(root, SECOND_NIGHT)
+    return root
+
+
 @pytest.fixture
-def two_nights(site: Path) -> Path:
-    deliver(site, MORE)
-    night(site, SECOND_NIGHT)
-    return site
+def two_nights(second_night: Path, tmp_path: Path) -> Path:
+    """The same site, to do with as a test likes."""
+    return shutil.copytree(second_night, tmp_path / "site", symlinks=True)
 
 
 def kept(site: Path) -> dict[str, str]:
@@ -53,6 +62,7 @@ def test_a_link_turned_back_to_an_older_night_loses_nothing(
     assert Site(two_nights).committed() == "2026-11-03.1"
 
 
+@pytest.mark.long
 def test_a_link_turned_back_does_not_bring_an_older_night_within_reach(two_nights: Path) -> None:
     turn_back(two_nights)
     assert night(two_nights, SECOND_NIGHT).run_id == "2026-11-02.2"
@@ -64,7 +74,7 @@ def test_without_its_published_folder_the_same_night_is_published_again(two_nigh
 
 
 @pytest.mark.parametrize("gone", ["the link", "the night"])
-@pytest.mark.parametrize("again", [SECOND_NIGHT, THIRD_NIGHT])
+@pytest.mark.parametrize("again", [SECOND_NIGHT, pytest.param(THIRD_NIGHT, marks=pytest.mark.long)])
 def test_a_published_night_that_is_gone_is_followed_by_the_next_one(
     two_nights: Path, gone: str, again: date
 ) -> None:
@@ -90,6 +100,7 @@ def test_a_store_of_an_older_backup_is_not_cleared_away(two_nights: Path) -> Non
     assert kept(two_nights) == before
 
 
+@pytest.mark.long
 def test_the_link_of_a_night_whose_second_run_was_killed_leads_to_the_first(
     two_nights: Path,
 ) -> None:
@@ -144,7 +155,9 @@ def test_doctor_says_the_code_that_a_night_would_end_with(
     assert cli.main(["run", str(two_nights), "--as-of", THIRD_NIGHT.isoformat()]) == code
 
 
-@pytest.mark.parametrize("out", ["gone", "full", "closed"])
+@pytest.mark.parametrize(
+    "out", ["gone", *(pytest.param(out, marks=pytest.mark.long) for out in ("full", "closed"))]
+)
 def test_a_night_that_nobody_listens_to_is_published_and_keeps_its_exit_code(
     site: Path, out: str
 ) -> None:

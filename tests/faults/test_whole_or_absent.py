@@ -76,7 +76,7 @@ STEPS = (
 )
 # What is killed at these has been switched to; each is an attempt of its own.
 AFTER_THE_SWITCH = ("note", "retire")
-FEW = ("deciding", "half an archive", "switch", *AFTER_THE_SWITCH)
+FEW = ("half an archive", "switch", "note")
 CHILD = """
 import os, signal, sys
 from datetime import UTC, date, datetime
@@ -195,12 +195,14 @@ def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(
     deliver(site, MORE)
     yesterday = seen(site)
     archived = bytes_below(site / "store" / "nights" / "2026-11-01.1")
+    n_switched = 0
     for step in steps:
         with child(site, "2026-11-02", step) as run:
             assert run.wait(60) == -signal.SIGKILL, (step, run.stderr and run.stderr.read())
         # Re-pointing `current` is the only step that counts; the store's note comes after it.
         if step in AFTER_THE_SWITCH:
-            assert whole(site) == f"2026-11-02.{AFTER_THE_SWITCH.index(step) + 1}"
+            n_switched += 1
+            assert whole(site) == f"2026-11-02.{n_switched}"
             assert seen(site) != yesterday
             assert Site(site).archives()[SECOND_NIGHT].name == whole(site)
         else:
@@ -212,7 +214,7 @@ def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(
     accounted(site)
     worklists = bytes_below(site / "published" / "current" / "worklists")
     night(site, SECOND_NIGHT)
-    assert whole(site) == "2026-11-02.3"
+    assert whole(site) == f"2026-11-02.{n_switched + 1}"
     assert bytes_below(site / "published" / "current" / "worklists") == worklists
     accounted(site)
     no_leftovers(site)

@@ -112,38 +112,38 @@ def test_a_remark_without_a_decision_is_told_by_its_number_alone(box: Box) -> No
     assert "patient asked" not in str(taking)
 
 
-@pytest.mark.parametrize(
-    ("row", "column", "name", "says"),
-    [
-        (f"{OPEN},finished,,", "decision", "known_word", "already_treated"),
-        (f"{OPEN}x,done,,", "item_id", "item_id", "none that a sheet carries"),
-        ("P12345,done,,", "item_id", "item_id", "none that a sheet carries"),
-        (",done,,", "item_id", "not_blank", "blank"),
-        (f"{NEVER},done,,", "item_id", "known_item", "names no row that was listed"),
-        (f"{OPEN},done,05/11/2026,", "decided_on", "date_order", "feedback.date_order"),
-        (f"{OPEN},done,46354,", "decided_on", "date", "format the column as a date"),
-        (f"{OPEN},done,28/11/26,", "decided_on", "date", "four digits"),
-        (f"{OPEN},done,31/02/2026,", "decided_on", "date", "is no day"),
-        (f"{OPEN},done,1899-12-31,", "decided_on", "plausible_date", "earlier"),
-        (f"{OPEN},done,2027-11-24,", "decided_on", "plausible_date", "366 days"),
-        (f"{OPEN},deferred,,01-12-2026", "until", "date_order", "2026-11-28"),
-        (f"{OPEN},deferred,,next week", "until", "date", "is no day"),
-        (f"{OPEN},deferred,,1850-01-01", "until", "plausible_date", "earlier"),
-        (f"{OPEN},deferred,,31.12.2099", "until", "plausible_date", "366 days"),
-    ],
+UNREADABLE = (
+    (f"{OPEN},finished,,", "decision", "known_word", "already_treated"),
+    (f"{OPEN}x,done,,", "item_id", "item_id", "none that a sheet carries"),
+    ("P12345,done,,", "item_id", "item_id", "none that a sheet carries"),
+    (",done,,", "item_id", "not_blank", "blank"),
+    (f"{NEVER},done,,", "item_id", "known_item", "names no row that was listed"),
+    (f"{OPEN},done,05/11/2026,", "decided_on", "date_order", "feedback.date_order"),
+    (f"{OPEN},done,46354,", "decided_on", "date", "format the column as a date"),
+    (f"{OPEN},done,28/11/26,", "decided_on", "date", "four digits"),
+    (f"{OPEN},done,31/02/2026,", "decided_on", "date", "is no day"),
+    (f"{OPEN},done,1899-12-31,", "decided_on", "plausible_date", "earlier"),
+    (f"{OPEN},done,2027-11-24,", "decided_on", "plausible_date", "366 days"),
+    (f"{OPEN},deferred,,01-12-2026", "until", "date_order", "2026-11-28"),
+    (f"{OPEN},deferred,,next week", "until", "date", "is no day"),
+    (f"{OPEN},deferred,,1850-01-01", "until", "plausible_date", "earlier"),
+    (f"{OPEN},deferred,,31.12.2099", "until", "plausible_date", "366 days"),
 )
-def test_an_answer_that_cannot_be_read_for_sure_is_rejected_with_what_to_do(
-    box: Box, row: str, column: str, name: str, says: str
-) -> None:
-    sheet(box, row, header="item_id,decision,decided_on,until")
-    assert buckets(box.account()) == (1, 0, 0, 0, 0, 1)
-    ((place, line, rejected, check_name),) = box.rejects()
-    assert (place, line, rejected, check_name) == (1, None, column, name)
-    ((reason,),) = box.rows("SELECT reason FROM core.reject")
-    assert says in str(reason)
+
+
+def test_an_answer_that_cannot_be_read_for_sure_is_rejected_with_what_to_do(box: Box) -> None:
+    sheet(box, *(case[0] for case in UNREADABLE), header="item_id,decision,decided_on,until")
+    n = len(UNREADABLE)
+    assert buckets(box.account()) == (n, 0, 0, 0, 0, n)
+    assert box.rejects() == [
+        (record, None, column, name) for record, (_, column, name, _) in enumerate(UNREADABLE, 1)
+    ]
+    reasons = box.rows("SELECT reason FROM core.reject ORDER BY record")
+    kept = box.rows("SELECT raw FROM private.reject_row ORDER BY record")
+    for (row, _, _, says), (reason,), (raw,) in zip(UNREADABLE, reasons, kept, strict=True):
+        assert says in str(reason)
+        assert row.split(",")[0] in str(raw)
     assert answers(box) == []
-    ((raw,),) = box.rows("SELECT raw FROM private.reject_row")
-    assert row.split(",")[0] in str(raw)
 
 
 def test_a_sheet_whose_own_night_may_be_two_days_is_rejected(box: Box) -> None:
@@ -153,49 +153,60 @@ def test_a_sheet_whose_own_night_may_be_two_days_is_rejected(box: Box) -> None:
     assert [row[2:] for row in box.rejects()] == [("as_of", "date_order")]
 
 
-@pytest.mark.parametrize(
-    ("written", "day"),
-    [
-        ("2026-11-05", "2026-11-05"),
-        ("2026-11-05 00:00:00", "2026-11-05"),
-        ("2026-11-05T23:30", "2026-11-05"),
-        ("2026/11/05", "2026-11-05"),
-        ("2026/11/5 0:00", "2026-11-05"),
-        ("5.11.2026", "2026-11-05"),
-        ("28/11/2026", "2026-11-28"),
-        ("11/28/2026", "2026-11-28"),
-        ("28-11-2026", "2026-11-28"),
-        ("11/11/2026", "2026-11-11"),
-    ],
+SPREADSHEET_DAYS = (
+    ("2026-11-05", "2026-11-05"),
+    ("2026-11-05 00:00:00", "2026-11-05"),
+    ("2026-11-05T23:30", "2026-11-05"),
+    ("2026/11/05", "2026-11-05"),
+    ("2026/11/5 0:00", "2026-11-05"),
+    ("5.11.2026", "2026-11-05"),
+    ("28/11/2026", "2026-11-28"),
+    ("11/28/2026", "2026-11-28"),
+    ("28-11-2026", "2026-11-28"),
+    ("11/11/2026", "2026-11-11"),
 )
-def test_a_day_that_can_only_be_one_is_read_in_the_ways_of_spreadsheets(
-    box: Box, written: str, day: str
-) -> None:
-    sheet(box, f"{OPEN},done,{written}", header="item_id,decision,decided_on")
-    assert buckets(box.account()) == (1, 1, 0, 0, 0, 0)
-    assert answers(box)[0][3] == day
+
+
+def test_a_day_that_can_only_be_one_is_read_in_the_ways_of_spreadsheets(box: Box) -> None:
+    rows = [f"{OPEN},done,{written},{written}" for written, _ in SPREADSHEET_DAYS]
+    sheet(box, *rows, header="item_id,decision,decided_on,decision_note")
+    n = len(rows)
+    assert buckets(box.account()) == (n, n, 0, 0, 0, 0)
+    assert {str(row[2]): row[3] for row in answers(box)} == dict(SPREADSHEET_DAYS)
 
 
 @pytest.mark.parametrize(
-    ("order", "written", "day"),
+    ("order", "days"),
     [
-        ("day-first", "05/11/2026", "2026-11-05"),
-        ("day-first", "05-11-2026", "2026-11-05"),
-        ("day-first", "05.11.2026", "2026-11-05"),
-        ("month-first", "05/11/2026", "2026-05-11"),
-        ("month-first", "11/28/2026", "2026-11-28"),
-        ("month-first", "28/11/2026", "2026-11-28"),
+        (
+            "day-first",
+            {
+                "05/11/2026": "2026-11-05",
+                "05-11-2026": "2026-11-05",
+                "05.11.2026": "2026-11-05",
+            },
+        ),
         # Dots mean day first, and this site says month first: somebody is not what we think.
-        ("month-first", "05.11.2026", None),
+        (
+            "month-first",
+            {
+                "05/11/2026": "2026-05-11",
+                "11/28/2026": "2026-11-28",
+                "28/11/2026": "2026-11-28",
+                "05.11.2026": None,
+            },
+        ),
     ],
 )
 def test_the_order_of_the_settings_decides_what_may_be_two_days(
-    box: Box, order: str, written: str, day: str | None
+    box: Box, order: str, days: dict[str, str | None]
 ) -> None:
     box.settings = Settings(feedback=Feedback.model_validate({"date_order": order}))
-    sheet(box, f"{OPEN},done,{written}", header="item_id,decision,decided_on")
+    rows = [f"{OPEN},done,{written},{written}" for written in days]
+    sheet(box, *rows, header="item_id,decision,decided_on,decision_note")
     box.take()
-    assert [row[3] for row in answers(box)] == ([day] if day else [])
+    read = {str(row[2]): row[3] for row in answers(box)}
+    assert read == {written: day for written, day in days.items() if day}
 
 
 def test_an_answer_dated_after_the_night_is_accepted(box: Box) -> None:
@@ -600,6 +611,7 @@ def test_a_site_of_before_answers_could_be_taken_goes_on(site: Path) -> None:
     assert asked(site, "SELECT item_id, decision FROM core.feedback") == [(item, "done")]
 
 
+@pytest.mark.long
 def test_answers_are_no_feed_that_could_be_stale(site: Path) -> None:
     (item,) = {row["item_id"] for row in list(read_sheet(north(site)))[:1]}
     (site / "inbox" / "feedback.csv").write_text(f"item_id,decision\n{item},acknowledged\n")

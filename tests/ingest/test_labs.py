@@ -1,6 +1,7 @@
 """Which results are taken, what their numbers become, and why the others are not."""
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,135 @@ from b12screen.settings import Laboratory, Limits, LocalTest, Settings
 from .inbox import LAB_HEADER, ROW, Box, buckets
 
 HEADER = "result_id,patient_id,collected_at,code,value,unit"
+
+NO_NUMBERS = (
+    "NaN", "nan", "inf", "-inf", "Infinity", "1_000", '"1,5"', "<=5", ">= 5", "haemolysed", "0x10",
+    ".5", "5.", "1e", "4 12", "--4", "<<4", "\u0664", "1e400",
+)  # fmt: skip
+NUMBERS = {
+    "412": ("=", 412.0),
+    "<50": ("<", 50.0),
+    "> 2000": (">", 2000.0),
+    "4.12e2": ("=", 412.0),
+    "+7": ("=", 7.0),
+    " 412 ": ("=", 412.0),
+    "<0400": ("<", 400.0),
+}
+NO_DAYS = (
+    "2026-02-30", "1899-12-31", "2027-11-24", "2026-1-2", "20260102", "02/01/2026", "yesterday",
+    "2026-11-01T25:00:00", "2026-11-01T24:00:00", "2026-11-01T10:60", "2026-11-01T10",
+    "2026-11-01T1:00:00Z", "-202-01-01T10:00:00", "infinity", "2026-11-2T10:10:10 ",
+    " 2026-1-02T10:10:10", "2026-11-01T10:00:0Z", "2026-11-01 (BC)",
+)  # fmt: skip
+DAYS = ("1900-01-01", "2026-11-23", "2027-11-23", "2024-02-29")
+MOMENTS = {
+    "2026-07-01": "2026-07-01 00:00:00",
+    " 2026-07-01 ": "2026-07-01 00:00:00",
+    "2026-07-01 10:30": "2026-07-01 10:30:00",
+    "2026-07-01T10:30:15": "2026-07-01 10:30:15",
+    "2026-07-01T10:30:15.25": "2026-07-01 10:30:15.25",
+    "2026-07-01T23:30:00Z": "2026-07-02 00:30:00",
+    "2026-07-01T10:30:15+02:00": "2026-07-01 09:30:15",
+    "2026-07-01T10:30-0500": "2026-07-01 16:30:00",
+    "2026-01-01T10:30:00+01": "2026-01-01 09:30:00",
+}
+IMPLAUSIBLE = (
+    ("13964-2", "0.41", "nmol/L"),
+    ("14682-9", "2.1", "umol/L"),
+    ("2160-0", "90", "mg/dL"),
+    ("14685-2", "-412", "pmol/L"),
+    ("13965-9", "501", "umol/L"),
+    ("718-7", "<1", "g/dL"),
+)
+CONVERTED = {
+    ("14685-2", "412", "pmol/L"): 412.0,
+    ("13964-2", "0.57", "umol/L"): 570.0,
+    ("13964-2", "0.376", "nmol/mL"): 376.0,
+    ("2132-9", "200", "pg/mL"): 147.5611826,
+    ("2132-9", "200", " PG / ML "): 147.5611826,
+    ("718-7", "11.1", "g/dL"): 111.0,
+    ("14682-9", "90", "\u00b5mol/L"): 90.0,
+    ("14682-9", "90", "\u03bcmol/l"): 90.0,
+    ("2160-0", "28", "mg/dL"): 2475.2475248,
+    ("13964-2", "20", "nmol/L"): 20.0,
+    ("13964-2", "60000", "nmol/L"): 60000.0,
+}
+NO_UNITS = {
+    ("14685-2", "furlong"): "known_unit",
+    ("14685-2", ""): "not_blank",
+    ("14685-2", "pg/mL"): "fits_code",
+    ("2132-9", "pmol/L"): "fits_code",
+}
+STATUSES = {
+    "final": "final",
+    "F": "final",
+    "C": "corrected",
+    "p": "preliminary",
+    " Amended ": "amended",
+}
+NO_STATUSES = {"": "not_blank", "done": "known_word"}
+WITHOUT_VALUE = ("registered", "cancelled", "entered-in-error", "X", "W", "D")
+
+
+def sent(
+    day: str = "2026-11-01",
+    code: str = "14685-2",
+    value: str = "412",
+    unit: str = "pmol/L",
+    status: str = "final",
+) -> str:
+    """A row behind its id and its person's."""
+    return f"{day},{code},{value},{unit},{status}"
+
+
+# What is made of a row rests on that row: each of these is one of a single file.
+CASES = tuple(
+    dict.fromkeys(
+        [
+            *(sent(value=value) for value in (*NO_NUMBERS, *NUMBERS, "")),
+            *(sent(day) for day in (*NO_DAYS, *DAYS, *MOMENTS)),
+            *(sent(code=code, value=value, unit=unit) for code, value, unit in IMPLAUSIBLE),
+            *(sent(code=code, value=value, unit=unit) for code, value, unit in CONVERTED),
+            *(sent(code=code, unit=unit) for code, unit in NO_UNITS),
+            *(sent(status=status) for status in (*STATUSES, *NO_STATUSES)),
+            *(sent(value="haemolysed", unit="", status=status) for status in WITHOUT_VALUE),
+        ]
+    )
+)
+
+
+@dataclass
+class Judged:
+    """What became of each case: its stored row, or the column and check that refused it."""
+
+    stored: dict[object, dict[str, object]]
+    refused: dict[object, tuple[object, object]]
+
+    def taken(self, row: str) -> dict[str, object]:
+        assert CASES.index(row) + 1 not in self.refused, self.refused
+        return self.stored[f"R{CASES.index(row) + 1}"]
+
+    def rejected(self, row: str) -> tuple[object, object]:
+        assert f"R{CASES.index(row) + 1}" not in self.stored
+        return self.refused[CASES.index(row) + 1]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, maps: Maps) -> Judged:
+    limits = Limits(reject_rows=len(CASES), reject_share=1)
+    settings = Settings(timezone="Europe/London", limits=limits)
+    box = Box(tmp_path_factory.mktemp("judged"), maps, settings)
+    rows = [f"R{number},P1,{row}" for number, row in enumerate(CASES, 1)]
+    box.put("labs.csv", "\n".join([f"{HEADER},status", *rows]) + "\n")
+    account = box.account()
+    stored = box.warehouse.frame("SELECT * FROM core.lab_result").to_dicts()
+    refused = box.rows("SELECT record, column_name, check_name FROM core.reject")
+    assert buckets(account) == (len(CASES), len(stored), 0, 0, 0, len(refused))
+    box.warehouse.close()
+    return Judged(
+        {row["result_id"]: row for row in stored},
+        {record: (column, check) for record, column, check in refused},
+    )
 
 
 def one(box: Box, header: str, row: str) -> tuple[object, ...]:
@@ -27,118 +157,37 @@ def taken(box: Box, header: str, *rows: str) -> None:
     assert buckets(box.account()) == (len(rows), len(rows), 0, 0, 0, 0), box.rejects()
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "NaN",
-        "nan",
-        "inf",
-        "-inf",
-        "Infinity",
-        "1_000",
-        '"1,5"',
-        "<=5",
-        ">= 5",
-        "haemolysed",
-        "0x10",
-        ".5",
-        "5.",
-        "1e",
-        "4 12",
-        "--4",
-        "<<4",
-        "\u0664",
-    ],
-)
-def test_what_is_no_number_is_rejected(box: Box, value: str) -> None:
-    row = f"R1,P1,2026-11-01,14685-2,{value},pmol/L"
-    assert one(box, HEADER, row) == ("value", "number")
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_what_is_no_number_is_rejected(judged: Judged, value: str) -> None:
+    assert judged.rejected(sent(value=value)) == ("value", "number")
 
 
-def test_a_number_beyond_every_double_is_rejected(box: Box) -> None:
-    assert one(box, HEADER, "R1,P1,2026-11-01,14685-2,1e400,pmol/L") == ("value", "number")
+def test_a_blank_value_of_a_final_result_is_rejected(judged: Judged) -> None:
+    assert judged.rejected(sent(value="")) == ("value", "not_blank")
 
 
-def test_a_blank_value_of_a_final_result_is_rejected(box: Box) -> None:
-    assert one(box, HEADER, "R1,P1,2026-11-01,14685-2,,pmol/L") == ("value", "not_blank")
+@pytest.mark.parametrize("value", NUMBERS)
+def test_numbers_with_and_without_comparator_are_read(judged: Judged, value: str) -> None:
+    row = judged.taken(sent(value=value))
+    assert (row["comparator"], row["value"]) == NUMBERS[value]
+    assert (row["value_as_sent"], row["unit_as_sent"]) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("value", "comparator", "number"),
-    [
-        ("412", "=", 412.0),
-        ("<50", "<", 50.0),
-        ("> 2000", ">", 2000.0),
-        ("4.12e2", "=", 412.0),
-        ("+7", "=", 7.0),
-        (" 412 ", "=", 412.0),
-        ("<0400", "<", 400.0),
-    ],
-)
-def test_numbers_with_and_without_comparator_are_read(
-    box: Box, value: str, comparator: str, number: float
-) -> None:
-    taken(box, HEADER, f"R1,P1,2026-11-01,14685-2,{value},pmol/L")
-    assert box.rows(
-        "SELECT comparator, value, value_as_sent, unit_as_sent FROM core.lab_result"
-    ) == [(comparator, number, None, None)]
-
-
-@pytest.mark.parametrize(
-    "day",
-    [
-        "2026-02-30",
-        "1899-12-31",
-        "2027-11-24",
-        "2026-1-2",
-        "20260102",
-        "02/01/2026",
-        "yesterday",
-        "2026-11-01T25:00:00",
-        "2026-11-01T24:00:00",
-        "2026-11-01T10:60",
-        "2026-11-01T10",
-        "2026-11-01T1:00:00Z",
-        "-202-01-01T10:00:00",
-        "infinity",
-        "2026-11-2T10:10:10 ",
-        " 2026-1-02T10:10:10",
-        "2026-11-01T10:00:0Z",
-        "2026-11-01 (BC)",
-    ],
-)
-def test_what_is_no_plausible_day_is_rejected(box: Box, day: str) -> None:
-    column, check = one(box, HEADER, f"R1,P1,{day},14685-2,412,pmol/L")
+@pytest.mark.parametrize("day", NO_DAYS)
+def test_what_is_no_plausible_day_is_rejected(judged: Judged, day: str) -> None:
+    column, check = judged.rejected(sent(day))
     assert column == "collected_at" and check in ("date", "plausible_date")
 
 
-@pytest.mark.parametrize("day", ["1900-01-01", "2026-11-23", "2027-11-23", "2024-02-29"])
-def test_days_up_to_a_year_ahead_are_taken(box: Box, day: str) -> None:
-    taken(box, HEADER, f"R1,P1,{day},14685-2,412,pmol/L")
+@pytest.mark.parametrize("day", DAYS)
+def test_days_up_to_a_year_ahead_are_taken(judged: Judged, day: str) -> None:
+    assert judged.taken(sent(day))["collected_on"] == date.fromisoformat(day)
 
 
-@pytest.mark.parametrize(
-    ("sent", "local"),
-    [
-        ("2026-07-01", "2026-07-01 00:00:00"),
-        (" 2026-07-01 ", "2026-07-01 00:00:00"),
-        ("2026-07-01 10:30", "2026-07-01 10:30:00"),
-        ("2026-07-01T10:30:15", "2026-07-01 10:30:15"),
-        ("2026-07-01T10:30:15.25", "2026-07-01 10:30:15.25"),
-        ("2026-07-01T23:30:00Z", "2026-07-02 00:30:00"),
-        ("2026-07-01T10:30:15+02:00", "2026-07-01 09:30:15"),
-        ("2026-07-01T10:30-0500", "2026-07-01 16:30:00"),
-        ("2026-01-01T10:30:00+01", "2026-01-01 09:30:00"),
-    ],
-)
-def test_moments_become_the_sites_local_time(
-    tmp_path: Path, maps: Maps, sent: str, local: str
-) -> None:
-    box = Box(tmp_path, maps, Settings(timezone="Europe/London"))
-    taken(box, HEADER, f"R1,P1,{sent},14685-2,412,pmol/L")
-    assert box.rows(
-        "SELECT CAST(collected_at AS VARCHAR), CAST(collected_on AS VARCHAR) FROM core.lab_result"
-    ) == [(local, local[:10])]
+@pytest.mark.parametrize("day", MOMENTS)
+def test_moments_become_the_sites_local_time(judged: Judged, day: str) -> None:
+    row, local = judged.taken(sent(day)), datetime.fromisoformat(MOMENTS[day])
+    assert (row["collected_at"], row["collected_on"]) == (local, local.date())
 
 
 def test_a_bad_reporting_time_is_rejected_and_a_blank_one_is_not(box: Box) -> None:
@@ -148,65 +197,28 @@ def test_a_bad_reporting_time_is_rejected_and_a_blank_one_is_not(box: Box) -> No
     assert box.rows("SELECT column_name FROM core.reject") == [("reported_at",)]
 
 
-@pytest.mark.parametrize(
-    ("code", "value", "unit"),
-    [
-        ("13964-2", "0.41", "nmol/L"),
-        ("14682-9", "2.1", "umol/L"),
-        ("2160-0", "90", "mg/dL"),
-        ("14685-2", "-412", "pmol/L"),
-        ("13965-9", "501", "umol/L"),
-        ("718-7", "<1", "g/dL"),
-    ],
-)
+@pytest.mark.parametrize(("code", "value", "unit"), IMPLAUSIBLE)
 def test_numbers_outside_the_plausible_window_are_rejected(
-    box: Box, code: str, value: str, unit: str
+    judged: Judged, code: str, value: str, unit: str
 ) -> None:
-    row = f"R1,P1,2026-11-01,{code},{value},{unit}"
-    assert one(box, HEADER, row) == ("value", "plausible")
+    row = sent(code=code, value=value, unit=unit)
+    assert judged.rejected(row) == ("value", "plausible")
 
 
-@pytest.mark.parametrize(
-    ("code", "value", "unit", "canonical"),
-    [
-        ("14685-2", "412", "pmol/L", 412.0),
-        ("13964-2", "0.57", "umol/L", 570.0),
-        ("13964-2", "0.376", "nmol/mL", 376.0),
-        ("2132-9", "200", "pg/mL", 147.5611826),
-        ("2132-9", "200", " PG / ML ", 147.5611826),
-        ("718-7", "11.1", "g/dL", 111.0),
-        ("14682-9", "90", "\u00b5mol/L", 90.0),
-        ("14682-9", "90", "\u03bcmol/l", 90.0),
-        ("2160-0", "28", "mg/dL", 2475.2475248),
-        ("13964-2", "20", "nmol/L", 20.0),
-        ("13964-2", "60000", "nmol/L", 60000.0),
-    ],
-)
-def test_units_are_converted_exactly(
-    box: Box, code: str, value: str, unit: str, canonical: float
-) -> None:
-    taken(box, HEADER, f"R1,P1,2026-11-01,{code},{value},{unit}")
-    ((number, sent, unit_sent, word),) = box.rows(
-        "SELECT value, value_as_sent, unit_as_sent, unit FROM core.lab_result"
-    )
-    assert number == canonical
-    assert (sent is None) == (float(value) == canonical)
-    assert unit_sent == (None if unit == word else unit)
+@pytest.mark.parametrize(("code", "value", "unit"), CONVERTED)
+def test_units_are_converted_exactly(judged: Judged, code: str, value: str, unit: str) -> None:
+    row = judged.taken(sent(code=code, value=value, unit=unit))
+    canonical = CONVERTED[code, value, unit]
+    assert row["value"] == canonical
+    assert (row["value_as_sent"] is None) == (float(value) == canonical)
+    assert row["unit_as_sent"] == (None if unit == row["unit"] else unit)
 
 
-@pytest.mark.parametrize(
-    ("code", "unit", "check"),
-    [
-        ("14685-2", "furlong", "known_unit"),
-        ("14685-2", "", "not_blank"),
-        ("14685-2", "pg/mL", "fits_code"),
-        ("2132-9", "pmol/L", "fits_code"),
-    ],
-)
+@pytest.mark.parametrize(("code", "unit"), NO_UNITS)
 def test_units_that_the_test_does_not_have_are_rejected(
-    box: Box, code: str, unit: str, check: str
+    judged: Judged, code: str, unit: str
 ) -> None:
-    assert one(box, HEADER, f"R1,P1,2026-11-01,{code},412,{unit}") == ("unit", check)
+    assert judged.rejected(sent(code=code, unit=unit)) == ("unit", NO_UNITS[code, unit])
 
 
 def test_a_blank_unit_that_was_once_stored_as_none_is_the_same_content(
@@ -259,33 +271,23 @@ def test_a_blank_unit_is_taken_where_the_settings_declare_it(tmp_path: Path, map
     assert box.rejects() == [(1, None, "unit", "not_blank"), (2, None, "laboratory", "known_word")]
 
 
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        ("final", "final"),
-        ("F", "final"),
-        ("C", "corrected"),
-        ("p", "preliminary"),
-        (" Amended ", "amended"),
-    ],
-)
-def test_status_words_and_letters_are_read(box: Box, sent: str, status: str) -> None:
-    taken(box, HEADER + ",status", f"R1,P1,2026-11-01,14685-2,412,pmol/L,{sent}")
-    assert box.rows("SELECT status FROM core.lab_result") == [(status,)]
+@pytest.mark.parametrize("status", STATUSES)
+def test_status_words_and_letters_are_read(judged: Judged, status: str) -> None:
+    assert judged.taken(sent(status=status))["status"] == STATUSES[status]
 
 
-@pytest.mark.parametrize(("sent", "check"), [("", "not_blank"), ("done", "known_word")])
-def test_a_blank_or_unknown_status_is_rejected(box: Box, sent: str, check: str) -> None:
-    row = f"R1,P1,2026-11-01,14685-2,412,pmol/L,{sent}"
-    assert one(box, HEADER + ",status", row) == ("status", check)
+@pytest.mark.parametrize("status", NO_STATUSES)
+def test_a_blank_or_unknown_status_is_rejected(judged: Judged, status: str) -> None:
+    assert judged.rejected(sent(status=status)) == ("status", NO_STATUSES[status])
 
 
-@pytest.mark.parametrize("status", ["registered", "cancelled", "entered-in-error", "X", "W", "D"])
-def test_value_and_unit_of_a_result_without_value_are_not_judged(box: Box, status: str) -> None:
-    taken(box, HEADER + ",status", f"R1,P1,2026-11-01,14685-2,haemolysed,,{status}")
-    assert box.rows("SELECT value, unit, comparator, value_as_sent FROM core.lab_result") == [
-        (None, "pmol/L", "=", "haemolysed")
-    ]
+@pytest.mark.parametrize("status", WITHOUT_VALUE)
+def test_value_and_unit_of_a_result_without_value_are_not_judged(
+    judged: Judged, status: str
+) -> None:
+    row = judged.taken(sent(value="haemolysed", unit="", status=status))
+    assert (row["value"], row["unit"]) == (None, "pmol/L")
+    assert (row["comparator"], row["value_as_sent"]) == ("=", "haemolysed")
 
 
 @pytest.mark.parametrize("blank", ["", "   "])

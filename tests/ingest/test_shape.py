@@ -289,6 +289,9 @@ def test_a_linked_folder_is_not_walked_and_what_is_no_file_is_not_opened(
 def test_a_name_that_looks_like_a_pattern_is_one_file(box: Box, form: str) -> None:
     """Browsers save a second `labs.csv` as `labs[1].csv`, which engines read as `labs1.csv`."""
     names = ["labs1", "labs[1]", "labs*", "labs?", "labs[!2]", "labs{1}", "labs'"]
+    if form == "parquet":
+        # Each is read by a process of its own.
+        names = names[:2]
     for number, name in enumerate(names):
         path = box.labs(ROW.replace("R1", f"R{number}"), name=f"{name}.csv")
         if form == "parquet":

@@ -70,7 +70,7 @@ def files(seed: int) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_files_taken_together_give_what_each_gives_by_itself(
     tmp_path: Path, maps: Maps, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

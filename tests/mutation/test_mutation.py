@@ -83,6 +83,7 @@ def test_the_generated_people_notice_a_limit(killers: Killers, every: dict[str, 
     assert any(each.kills(mutant.tables()) for each in killers.populations)
 
 
+@pytest.mark.long
 def test_rules_check_refuses_a_limit_in_another_unit(
     killers: Killers, every: dict[str, Mutant]
 ) -> None:

@@ -226,6 +226,7 @@ def test_a_laboratory_that_is_suddenly_silent_is_said_aloud(feed: Feed) -> None:
     assert "labs of north: no result for 4 nights, at most 0 before; ask the sender" in told
 
 
+@pytest.mark.long
 def test_a_laboratory_that_rests_every_weekend_is_not_called_silent(feed: Feed) -> None:
     """No blood is taken on Saturday and Sunday; the last night is a Monday's."""
     tonight = date(2026, 11, 23)
@@ -235,6 +236,7 @@ def test_a_laboratory_that_rests_every_weekend_is_not_called_silent(feed: Feed) 
     assert not [health for health in feed.alarms() if health.measure.startswith("silent")]
 
 
+@pytest.mark.long
 def test_a_night_with_half_of_the_same_weekdays_rows_is_said(feed: Feed) -> None:
     weeks(feed, lambda day: feed.rows(60, day))
     feed.night(TONIGHT, feed.rows(20, TONIGHT))
@@ -245,6 +247,7 @@ def test_a_night_with_half_of_the_same_weekdays_rows_is_said(feed: Feed) -> None
     )
 
 
+@pytest.mark.long
 def test_the_limits_are_the_sites(feed: Feed) -> None:
     weeks(feed, lambda day: feed.rows(60, day))
     feed.night(TONIGHT, feed.rows(20, TONIGHT))

@@ -27,7 +27,9 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize(
+    "umask", [0o000, *(pytest.param(umask, marks=pytest.mark.long) for umask in (0o022, 0o077))]
+)
 def test_folders_have_their_modes_under_any_umask(site: Path, umask: int) -> None:
     before = os.umask(umask)
     try:

@@ -23,6 +23,8 @@ from tests.night.test_items import (
     other,
 )
 
+pytestmark = pytest.mark.long
+
 KIDNEY, RECHECK = "check_kidney", "recheck_due"
 MOVED = ("late_sheet", "late_refusal", "two_told", "two_refused", "back_again")
 STAYED = ("forgotten", "back_and_well", "late_dose", "rules", "kidney_known", "twice_said")

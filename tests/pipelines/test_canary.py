@@ -49,19 +49,26 @@ RESOURCES = (
 )
 
 
-def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
-    """Every breakage in a file of its own, beside extracts that are sound."""
+def some(site: Path, canary: str, sound: dict[str, str]) -> None:
+    """Extracts that are sound, and one breakage of each form."""
     for name, content in sound.items():
         (site / "inbox" / name).write_text(content, encoding="utf-8")
+    broken = BREAKAGES["a value that is no number"].format(id=canary)
+    (site / "inbox" / "labs_broken.csv").write_text(broken, encoding="utf-8")
+    (site / "inbox" / "broken.hl7").write_text(MESSAGES.format(id=canary), encoding="utf-8")
+    resources = "".join(f"{line.format(id=canary)}\n" for line in RESOURCES)
+    (site / "inbox" / "broken.ndjson.gz").write_bytes(gzip.compress(resources.encode()))
+
+
+def delivered(site: Path, canary: str, sound: dict[str, str]) -> None:
+    """The same, and every breakage in a file of its own."""
+    some(site, canary, sound)
     for number, text in enumerate(BREAKAGES.values()):
         broken = text.format(id=canary).encode("utf-8", errors="surrogateescape")
         (site / "inbox" / f"labs_broken{number}.csv").write_bytes(broken)
-    (site / "inbox" / "broken.hl7").write_text(MESSAGES.format(id=canary), encoding="utf-8")
     for number, line in enumerate(RESOURCES):
         text = f"{line.format(id=canary)}\n"
         (site / "inbox" / f"broken{number}.ndjson").write_text(text, encoding="utf-8")
-    resources = "".join(f"{line.format(id=canary)}\n" for line in RESOURCES)
-    (site / "inbox" / "broken.ndjson.gz").write_bytes(gzip.compress(resources.encode()))
 
 
 def test_broken_extracts_name_nobody_on_the_command_line(
@@ -113,7 +120,7 @@ def test_a_failing_audit_names_nobody(
 ) -> None:
     from b12screen import cli
 
-    delivered(site, canary, sound)
+    some(site, canary, sound)
     # A sheet that was changed between writing and auditing has to stop the night.
     real = flows.write
 
@@ -143,7 +150,7 @@ def test_the_flow_as_a_command_keeps_prefect_in_the_private_store(
     sound: dict[str, str],
     holding: Callable[[Path, str], list[str]],
 ) -> None:
-    delivered(site, canary, sound)
+    some(site, canary, sound)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PREFECT")
     }
