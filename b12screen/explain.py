@@ -389,8 +389,9 @@ def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         JOIN map.drug AS named
             ON named.code_system = medication.code_system
             AND CASE named.match
-                WHEN 'prefix' THEN starts_with(upper(medication.code), named.code)
-                ELSE upper(medication.code) = named.code
+                WHEN 'prefix'
+                    THEN starts_with(upper(replace(medication.code, '.', '')), named.code)
+                ELSE upper(replace(medication.code, '.', '')) = named.code
             END
         WHERE medication.patient_id = ?
             AND medication.started_on <= (SELECT as_of FROM run.night)

@@ -51,6 +51,7 @@ def maps_of(settings: Settings) -> Maps:
                     "exact",
                     each.substance,
                     "",
+                    None,
                     each.is_b12,
                     each.is_folic_acid,
                     False,

@@ -212,6 +212,9 @@ CREATE OR REPLACE MACRO distance_text(day) AS CASE
     ELSE CAST(as_of() - day AS VARCHAR) || ' days ago'
 END;
 
+-- "code T45.2X5A of 2026-10-02".
+CREATE OR REPLACE MACRO code_text(code, day) AS 'code ' || code || ' of ' || CAST(day AS VARCHAR);
+
 -- "3 of 6 doses" until the loading doses are full, then how many there are.
 CREATE OR REPLACE MACRO dose_text(n_doses) AS CASE
     WHEN n_doses < quantity('loading_doses')

@@ -119,6 +119,7 @@ _COLUMNS: dict[str, dict[str, pl.DataType]] = {
         "match": _TEXT,
         "substance": _TEXT,
         "form": _TEXT,
+        "strength_mg": _NUMBER,
         "is_b12": _FLAG,
         "is_folic_acid": _FLAG,
         "antidote": _FLAG,
@@ -133,6 +134,7 @@ _MAY_BE_BLANK = {
     ("unit", "high_as_sent"),
     ("condition", "tier"),
     ("drug", "form"),
+    ("drug", "strength_mg"),
 }
 _KEYS: dict[str, list[str]] = {
     "analyte": ["analyte"],

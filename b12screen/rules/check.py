@@ -45,6 +45,7 @@ TOKENS: Mapping[str, frozenset[str]] = {
     "doses": frozenset({"loading"}),
     "in_place": frozenset({"cyanocobalamin"}),
     "creatinine": frozenset({"kidney_check"}),
+    "kidney_form": frozenset(),
 }
 # Rows that put a cobalamin to the clinician name its form and the caution about folic acid.
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")

@@ -160,10 +160,12 @@ def _recommendations(ruleset: Ruleset) -> Iterator[str]:
         yield f"- `{{{token}}}`: {meaning}"
     yield ""
     yield "`{form}` is one of the forms, by renal dysfunction yes, no or unknown."
-    yield "`{check_treatment}` stands only where treatment is unknown, and `{missing}` is"
-    yield "`missing_none` where no test is missing. `{in_place}` is `in_place_reaction` after a"
-    yield "reaction to a cobalamin, and `{creatinine}` is `creatinine_renal` with renal"
-    yield "dysfunction; else they are the other one."
+    yield "`{check_treatment}` stands only where treatment is unknown, as `check_treatment_stale`"
+    yield "where nobody is known to be on treatment by a stale medications feed. `{missing}` is"
+    yield "`missing_none` where no test is missing. `{kidney_form}` stands only with renal"
+    yield "dysfunction. After a reaction to a cobalamin `{in_place}` is `in_place_reaction` and"
+    yield "`{creatinine}` is `creatinine_reaction`; else `{creatinine}` is `creatinine_renal` with"
+    yield "renal dysfunction."
     yield ""
     outside = [rule for rule in ruleset.rules.values() if rule.outside]
     for rule in outside:

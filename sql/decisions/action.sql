@@ -116,7 +116,12 @@ WITH reasoned AS (
                 THEN concat_ws('; ', evidence.mma_text, evidence.hcy_text, evidence.b12_text)
             WHEN proposed.action IN ('paediatric_review', 'specialist_review')
                 THEN concat_ws(
-                    '; ', evidence.mma_text, evidence.hcy_text, evidence.b12_text, evidence.neuro_text,
+                    '; ',
+                    CASE proposed.action WHEN 'specialist_review' THEN evidence.inborn_error_text END,
+                    evidence.mma_text,
+                    evidence.hcy_text,
+                    evidence.b12_text,
+                    evidence.neuro_text,
                     evidence.treatment_text
                 )
             ELSE concat_ws(
@@ -177,6 +182,13 @@ SELECT
     folding_rule.action,
     CASE review.folding WHEN 'reaction' THEN review.folding_rule_id ELSE review.best_rule_id END AS rule_id,
     review.priority,
-    folding_rule.reason || ': ' || review.findings AS why,
+    folding_rule.reason || ': '
+    || concat_ws(
+        '; ',
+        CASE review.folding WHEN 'reaction' THEN evidence.reaction_text END,
+        evidence.pregnancy_text,
+        review.findings
+    ) AS why,
 FROM review
 INNER JOIN rules.row AS folding_rule ON folding_rule.rule_id = review.folding_rule_id
+INNER JOIN decisions.evidence AS evidence ON evidence.patient_id = review.patient_id

@@ -47,7 +47,7 @@ worded AS (
             ELSE 'neurological involvement not known'
         END
         || coalesce(
-            ' (code ' || patient.neuro_code || ' of ' || CAST(patient.neuro_recorded_on AS VARCHAR) || ')', ''
+            ' (' || code_text(patient.neuro_code, patient.neuro_recorded_on) || ')', ''
         ) AS neuro_text,
         CASE patient.b12_treatment
             WHEN 'none' THEN 'no B12 treatment recorded'
@@ -96,6 +96,9 @@ worded AS (
                     END
             END
         ) AS missing_text,
+        'inborn error ' || recorded.inborn_error_text AS inborn_error_text,
+        CASE screening.route WHEN 'pregnant' THEN 'pregnancy ' || recorded.pregnancy_text END AS pregnancy_text,
+        recorded.reaction_text AS reaction_text,
         text.marker_text,
         text.mma_text,
         text.hcy_text,
@@ -104,6 +107,7 @@ worded AS (
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
+    INNER JOIN decisions.screening AS screening ON screening.patient_id = patient.patient_id
     INNER JOIN facts.medication_word AS medication ON medication.patient_id = patient.patient_id
     LEFT JOIN creatinine ON creatinine.patient_id = patient.patient_id
 )
@@ -125,4 +129,7 @@ SELECT
     worded.hb_text,
     worded.mcv_text,
     worded.missing_text,
+    worded.inborn_error_text,
+    worded.pregnancy_text,
+    worded.reaction_text,
 FROM worded

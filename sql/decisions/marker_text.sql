@@ -60,7 +60,10 @@ FROM (
                 WHEN 'unknown' THEN stand_text('unknown', 'egfr_reduced')
                 ELSE ''
             END,
-            'kidney function at the sample not known'
+            CASE
+                WHEN patient.mma_on IS NULL AND patient.hcy_on IS NULL THEN NULL
+                ELSE 'kidney function at the sample not known'
+            END
         ) AS gate_text,
         patient.basis,
     FROM facts.patient AS patient

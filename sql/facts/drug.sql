@@ -4,7 +4,7 @@ WITH sent_code AS (
     SELECT DISTINCT
         medication.code_system,
         medication.code,
-        upper(medication.code) AS plain_code,
+        upper(replace(medication.code, '.', '')) AS plain_code,
     FROM core.medication AS medication
 ),
 mapped_code AS (
@@ -12,6 +12,8 @@ mapped_code AS (
         sent.code_system,
         sent.code,
         mapped.substance,
+        mapped.form,
+        mapped.strength_mg,
         mapped.is_b12,
         mapped.is_folic_acid,
         mapped.antidote,
@@ -19,8 +21,8 @@ mapped_code AS (
     INNER JOIN map.drug AS mapped
         ON mapped.code_system = sent.code_system
         AND (
-            sent.plain_code = upper(mapped.code)
-            OR (mapped.match = 'prefix' AND starts_with(sent.plain_code, upper(mapped.code)))
+            sent.plain_code = mapped.code
+            OR (mapped.match = 'prefix' AND starts_with(sent.plain_code, mapped.code))
         )
     QUALIFY row_number() OVER (
         PARTITION BY sent.code_system, sent.code
@@ -37,15 +39,20 @@ SELECT
     mapped.is_b12,
     mapped.is_folic_acid,
     mapped.antidote,
-    CASE medication.dose_unit
-        WHEN 'g' THEN medication.dose * 1000
-        WHEN 'mg' THEN medication.dose
-        WHEN 'ug' THEN medication.dose / 1000
-        WHEN 'mcg' THEN medication.dose / 1000
-    END AS dose_mg,
+    -- What the record leaves out, its code may say: that of a product names its strength and form.
+    coalesce(
+        CASE medication.dose_unit
+            WHEN 'g' THEN medication.dose * 1000
+            WHEN 'mg' THEN medication.dose
+            WHEN 'ug' THEN medication.dose / 1000
+            WHEN 'mcg' THEN medication.dose / 1000
+        END,
+        mapped.strength_mg
+    ) AS dose_mg,
     CASE
-        WHEN medication.route IS NULL THEN mapped.substance = 'hydroxocobalamin'
-        ELSE medication.route IN ('im', 'iv', 'sc')
+        WHEN medication.route IS NOT NULL THEN medication.route IN ('im', 'iv', 'sc')
+        WHEN mapped.form <> '' THEN mapped.form = 'injection'
+        ELSE mapped.substance = 'hydroxocobalamin'
     END AS parenteral,
     -- A prescription that ends on the night has ended.
     medication.kind = 'prescription'

@@ -25,6 +25,19 @@ WITH coded AS (
         ) AS nitrous_oxide,
         max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'nitrous_oxide') AS nitrous_oxide_on,
         max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'irreversible_cause') AS cause_coded_on,
+        arg_max(
+            code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (
+            WHERE coded.condition_group = 'pregnancy'
+            AND coded.standing
+            AND coded.recorded_on >= before(as_of(), 'pregnancy')
+        ) AS pregnancy_text,
+        arg_min(
+            code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (WHERE coded.condition_group = 'inborn_error') AS inborn_error_text,
+        arg_max(
+            code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (WHERE coded.condition_group = 'cobalamin_reaction') AS reaction_text,
         bool_or(coded.condition_group = 'inborn_error') AS inborn_error,
         bool_or(coded.condition_group = 'cobalamin_reaction') AS cobalamin_reaction,
         bool_or(coded.condition_group = 'irreversible_cause') AS irreversible_cause,
@@ -42,6 +55,9 @@ SELECT
     coded.nephropathy_coded_on,
     coded.nitrous_oxide_on,
     coded.cause_coded_on,
+    coded.pregnancy_text,
+    coded.inborn_error_text,
+    coded.reaction_text,
     yes_or(coded.pregnant, coverage.pregnancy) AS pregnant,
     yes_or(coded.nitrous_oxide, coverage.nitrous_oxide) AS nitrous_oxide,
     yes_or(coded.inborn_error, coverage.inborn_error) AS inborn_error,

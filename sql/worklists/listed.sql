@@ -9,7 +9,8 @@ WITH row_of AS (
         action.priority,
         action.why,
         CASE action.action WHEN 'pregnancy_review' THEN review.text ELSE rule.text END AS text,
-        rule.source,
+        -- The text is the review's, and what it reviews the rule's.
+        said_once(concat_ws('; ', review.source, rule.source)) AS source,
     FROM decisions.action AS action
     INNER JOIN rules.row AS rule ON rule.rule_id = action.rule_id
     LEFT JOIN rules.row AS review ON review.action = action.action AND review.action = 'pregnancy_review'
@@ -60,8 +61,10 @@ filled AS (
                         fragment_text('folic_acid')
                     ),
                     '{check_treatment}',
-                    CASE patient.b12_treatment
-                        WHEN 'unknown' THEN fragment_text('check_treatment')
+                    CASE
+                        WHEN patient.b12_treatment = 'unknown' THEN fragment_text('check_treatment')
+                        WHEN patient.b12_treatment IN ('none', 'lapsed') AND night.medications_feed = 'stale'
+                            THEN fragment_text('check_treatment_stale')
                         ELSE ''
                     END
                 ),
@@ -99,6 +102,7 @@ filled AS (
     LEFT JOIN decisions.functional_status AS status ON status.patient_id = row_of.patient_id
     LEFT JOIN decisions.course_asked AS course ON course.patient_id = row_of.patient_id
     LEFT JOIN decisions.recheck_labelled AS recheck ON recheck.patient_id = row_of.patient_id
+    CROSS JOIN run.night AS night
 )
 SELECT
     filled.patient_id,
@@ -112,30 +116,35 @@ SELECT
                 replace(
                     replace(
                         replace(
-                            replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
-                            '{days}',
-                            CAST(filled.days_overdue AS VARCHAR)
+                            replace(
+                                replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
+                                '{days}',
+                                CAST(filled.days_overdue AS VARCHAR)
+                            ),
+                            '{when}',
+                            coalesce(distance_text(filled.due_on), '')
                         ),
-                        '{when}',
-                        coalesce(distance_text(filled.due_on), '')
+                        '{lapsed_since}',
+                        coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
                     ),
-                    '{lapsed_since}',
-                    coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
+                    '{doses}',
+                    coalesce(filled.dose_text || ' given', '')
                 ),
-                '{doses}',
-                coalesce(filled.dose_text || ' given', '')
+                '{in_place}',
+                CASE filled.cobalamin_reaction
+                    WHEN 'yes' THEN fragment_text('in_place_reaction')
+                    ELSE fragment_text('in_place_plain')
+                END
             ),
-            '{in_place}',
-            CASE filled.cobalamin_reaction
-                WHEN 'yes' THEN fragment_text('in_place_reaction')
-                ELSE fragment_text('in_place_plain')
+            '{creatinine}',
+            CASE
+                WHEN filled.cobalamin_reaction = 'yes' THEN fragment_text('creatinine_reaction')
+                WHEN filled.renal_dysfunction = 'yes' THEN fragment_text('creatinine_renal')
+                ELSE fragment_text('creatinine_open')
             END
         ),
-        '{creatinine}',
-        CASE filled.renal_dysfunction
-            WHEN 'yes' THEN fragment_text('creatinine_renal')
-            ELSE fragment_text('creatinine_open')
-        END
+        '{kidney_form}',
+        CASE filled.renal_dysfunction WHEN 'yes' THEN fragment_text('kidney_form') ELSE '' END
     ) AS recommendation,
     filled.why,
     filled.source,

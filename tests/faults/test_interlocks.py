@@ -419,7 +419,8 @@ def test_no_text_of_a_shipped_ruleset_is_a_false_alarm(ruleset: str) -> None:
         "{in_place}": fragments["in_place_plain"],
         "{creatinine}": fragments["creatinine_renal"],
         "{folic_acid}": fragments["folic_acid"],
-        "{check_treatment}": fragments["check_treatment"],
+        "{check_treatment}": fragments["check_treatment_stale"],
+        "{kidney_form}": fragments["kidney_form"],
     }
     for rule_id, text in texts["row"].select("rule_id", "text").iter_rows():
         for form, missing in product(

@@ -162,7 +162,7 @@ MISTAKES = {
         "rules.RG14: the text must not speak of stopping",
     ),
     "an order to a patient": (
-        "Consider potassium in",
+        "Consider measuring potassium in",
         "Consider this. Take potassium in",
         "rules.SF4: the text must not give an order",
     ),

@@ -26,7 +26,7 @@ CARRIES = {
     "RG2": (
         "1 mg IM on alternate days",
         "every 2 months",
-        "after blood is taken",
+        "taking blood first",
         "without waiting",
     ),
     "RG3": ("assessing neurological", "same 1 mg IM dose"),
@@ -38,14 +38,14 @@ CARRIES = {
     "RG8": ("folate", "B6", "thyroid", "kidney", "delay", "only with B12 covered"),
     "RG5": ("lapsed since {lapsed_since}", "irreversible"),
     "RG14": ("meant to end", "cause"),
-    "RG9": ("{due_on}", "{when}"),
+    "RG9": ("{due_on}", "{when}", "{kidney_form}"),
     "RG11": ("dose", "route", "adherence", "neurological involvement"),
-    "RG12": ("{doses}",),
+    "RG12": ("{doses}", "alternate days", "{kidney_form}"),
     "RG15": ("improve", "alternate days", "every 2 months"),
     "SF1": ("cover", "mask anaemia", "not be stopped", "pregnancy", "methotrexate"),
     "SF2": ("{in_place}", "precaution", "indirect"),
     "SF3": ("{creatinine}",),
-    "SF4": ("potassium", "48 hours"),
+    "SF4": ("measuring potassium", "48 hours"),
     "SF5": (
         "lost in dialysis",
         "K/DOQI",
@@ -118,6 +118,8 @@ def test_after_a_reaction_the_row_about_cyanocobalamin_names_no_other_cobalamin(
     after_reaction = ruleset.fragments["in_place_reaction"]
     assert "specialist" in after_reaction
     assert re.findall(r"\w+cobalamin", after_reaction) == ["cyanocobalamin"]
+    assert not re.findall(r"\w+cobalamin", ruleset.fragments["creatinine_reaction"].split(";")[0])
+    assert "specialist" in ruleset.fragments["creatinine_reaction"]
 
 
 def test_with_kidney_disease_recorded_the_row_about_creatinine_leaves_cyanocobalamin_out(

@@ -50,6 +50,11 @@ GIVEN = {
     "sublingual tablets": ("prescription", "sublingual"),
     "nasal spray": ("prescription", "nasal"),
 }
+# Codes of products, which say more than a substance.
+PRODUCTS = {
+    "cyanocobalamin 50 ug tablet": ("snomed", "327545000"),
+    "cyanocobalamin for injection": ("rxnorm", "309594"),
+}
 PATIENT_COLUMNS = ("birth date", "sex", "clinic", "opted out", "died", "in patients")
 RESULT_COLUMNS = ("on", "status", "reported", "id", "code", *TESTS)
 CONDITION_COLUMNS = ("code", "recorded", "resolved", "system")
@@ -368,14 +373,17 @@ def _medications(patient_id: str, cells: Row, as_of: date, n: int) -> Iterator[R
     dose, _, unit = cells.get("dose", "").partition(" ")
     ended = cells.get("to")
     for serial, start in enumerate(cells["from"].split(",")):
+        product = PRODUCTS.get(cells["drug"])
+        system, code = product or ("atc", DRUGS[cells["drug"]])
         row = _medication(
             patient_id,
             f"{patient_id}-{n + serial:03d}",
-            DRUGS[cells["drug"]],
+            code,
             kind,
             day(start.strip(), as_of).isoformat(),
         )
         yield row | {
+            "code_system": system,
             "ended_on": day(ended, as_of).isoformat() if ended else "",
             "dose": dose,
             "dose_unit": unit,

@@ -226,6 +226,53 @@ def test_a_person_without_a_clinic_goes_where_the_newest_result_came_from(decide
     assert night.listed("q", "start_b12")["clinic_id"] is None
 
 
+def test_a_stale_medications_feed_is_said_where_nobody_is_known_to_be_on_treatment(
+    decided: Decide,
+) -> None:
+    night = decided(
+        deficient("new"),
+        Person("lapsed").injection(ago(400), ago(200)).code("D51.0", ago(900)),
+        Person("due").injection(ago(95)),
+        medications_feed="stale",
+    )
+    said = "Check treatment first: no new record of medicines"
+    assert night.listed("new", "start_b12")["recommendation"].startswith(said)
+    assert night.listed("lapsed", "resume_b12")["recommendation"].startswith(said)
+    assert said not in night.listed("due", "maintenance_due")["recommendation"]
+
+
+def test_a_row_about_injections_names_their_form_with_kidney_disease(decided: Decide) -> None:
+    night = decided(
+        Person("dialysis").injection(ago(95), code="B03BA01").code("Z99.2", ago(300)),
+        Person("plain").injection(ago(95), code="B03BA01"),
+        Person("loading").injection(ago(20), code="B03BA01").code("N18.5", ago(300)),
+    )
+    form = "consider hydroxocobalamin or methylcobalamin, avoid cyanocobalamin; for clinician"
+    assert form in night.listed("dialysis", "maintenance_due")["recommendation"]
+    assert form in night.listed("loading", "loading_incomplete")["recommendation"]
+    assert "cobalamin" not in night.listed("plain", "maintenance_due")["recommendation"]
+
+
+def test_what_withholds_a_regimen_is_named_by_its_code_and_day(decided: Decide) -> None:
+    night = decided(
+        deficient("reaction").code("T45.2X5A", ago(700)).code("T45.2X5A", ago(900)),
+        deficient("inborn").code("E71.120", ago(900)),
+        deficient("pregnant").code("O09.9", ago(40)),
+        deficient("both").code("O09.9", ago(40)).code("T45.2X5A", ago(700)),
+    )
+    reaction, pregnancy = (
+        f"code T45.2X5A of {ago(700)}; ",
+        f"pregnancy code O09.9 of {ago(40)}; ",
+    )
+    assert f": {reaction}MMA" in night.listed("reaction", "specialist_review")["why"]
+    why = night.listed("inborn", "specialist_review")["why"]
+    assert f"inborn error code E71.120 of {ago(900)}" in why
+    row = night.listed("pregnant", "pregnancy_review")
+    assert f": {pregnancy}MMA" in row["why"]
+    assert row["source"] == "NG239; assumption; praxis"
+    assert f": {reaction}{pregnancy}MMA" in night.listed("both", "specialist_review")["why"]
+
+
 def test_without_a_medications_feed_a_start_says_to_check_treatment_first(decided: Decide) -> None:
     row = decided(deficient("p"), medications_feed="none").listed("p", "start_b12")
     assert row["recommendation"].startswith("Check treatment first")

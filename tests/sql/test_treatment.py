@@ -26,6 +26,15 @@ def night(decided: Decide) -> Decided:
         Person("new-episode").injection(ago(800)).injection(ago(434)),
         Person("same-episode").injection(ago(799)).injection(ago(434)),
         Person("same-day").injection(ago(20), ago(20)).medication("B03BA03", ago(20)),
+        Person("dotted").medication("B03.BA.03", ago(10), kind="administration", route="im"),
+        Person("small-tablet").medication("327545000", ago(50), code_system="snomed"),
+        Person("small-tablet-many").medication(
+            "327545000", ago(50), code_system="snomed", dose=1.0, dose_unit="mg", route="oral"
+        ),
+        Person("injection-by-code").medication("309594", ago(150), code_system="rxnorm"),
+        Person("injection-taken").medication(
+            "309594", ago(150), code_system="rxnorm", route="oral"
+        ),
         Person("route-missing").medication("B03BA01", ago(10), kind="administration"),
         Person("folic-small").medication("B03BB01", ago(10), dose=400.0, dose_unit="ug"),
         Person("folic").medication("B03BB01", ago(10), dose=5.0, dose_unit="mg"),
@@ -47,6 +56,13 @@ def night(decided: Decide) -> Decided:
         ("tablets-open", "active"),
         ("tablets-open-past", "lapsed"),
         ("new-episode", "lapsed"),
+        ("dotted", "active"),
+        # A product whose code names 50 micrograms, and how many of them nobody said.
+        ("small-tablet", "none"),
+        ("small-tablet-many", "active"),
+        # By mouth it would be a dose on every day of a year.
+        ("injection-by-code", "lapsed"),
+        ("injection-taken", "active"),
     ],
 )
 def test_treatment_is_active_until_the_interval_and_two_weeks_have_passed(
