@@ -6,6 +6,7 @@ ones say what was before. Written by ``unmapped --accept`` alone, never changed 
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def accepted_by(site: Path) -> tuple[Accepted, ...]:
         return ()
     path = files[-1][1]
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise SettingsInvalid(
             f"{FOLDER}/{path.name} cannot be read as a CSV file in UTF-8. Nothing was read or "
@@ -67,7 +68,8 @@ def write(site: Path, rows: list[Accepted]) -> Path:
     for row in sorted(rows, key=lambda row: row.key):
         cells = row.model_dump()
         writer.writerow([cells[name] for name in COLUMNS])
-    beside = path.with_name(f".{path.name}.new")
+    # Of this writer alone: another one may be at the same number.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o750, exist_ok=True)
         beside.write_text(text.getvalue(), encoding="utf-8")

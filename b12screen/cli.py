@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from b12screen.ingest import Again, Taking
     from b12screen.maps import Maps
     from b12screen.notify import Notice
-    from b12screen.settings import Settings
+    from b12screen.settings import Notify, Settings
     from b12screen.warehouse import Warehouse
 
 DONE = 0
@@ -497,20 +497,20 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
         from b12screen.night import run_night
         from b12screen.notify import Notice, found
         from b12screen.publish import Site
-        from b12screen.settings import load_settings
 
-    settings = load_settings(arguments.site)
+    settings = settings_or_told(arguments.site, arguments.as_of)
     started_at = now_at(settings)
     as_of = night_of(arguments.as_of, started_at)
     site = Site(arguments.site.resolve())
     name = site.root.name
-    before = site.committed()
+    before: str | None = None
     try:
+        before = site.committed()
         with shown_progress() as progress:
             result = run_night(arguments.site, as_of, started_at, progress, again)
     except Exception as error:
         code, message = ending(error)
-        tell(settings, Notice(name, as_of, code, (message,)))
+        tell(settings.notify, Notice(name, as_of, code, (message,)))
         raise
     except KeyboardInterrupt:
         message = broken_off(
@@ -519,12 +519,29 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
             else "the night had been published"
         )
         if Stop.came:
-            tell(settings, Notice(name, as_of, STOPPED, (message,)))
+            tell(settings.notify, Notice(name, as_of, STOPPED, (message,)))
         raise KeyboardInterrupt(message) from None
     print("\n".join(result.summary))
     if result.findings:
-        tell(settings, found(name, as_of, result.findings, result.summary))
+        tell(settings.notify, found(name, as_of, result.findings, result.summary))
     return result.exit_code
+
+
+def settings_or_told(site: Path, as_of: date | None) -> "Settings":
+    """The settings of a site; where they are wrong, whoever is told of its nights is told of that.
+
+    Every night would end so, and nobody need be looking.
+    """
+    from b12screen.errors import SettingsInvalid
+    from b12screen.notify import Notice
+    from b12screen.settings import load_settings, notify_of
+
+    try:
+        return load_settings(site)
+    except SettingsInvalid as error:
+        day = as_of or datetime.now(UTC).date()
+        tell(notify_of(site), Notice(site.resolve().name, day, error.exit_code, (str(error),)))
+        raise
 
 
 def nowhere() -> TextIO:
@@ -568,11 +585,11 @@ def heard_or_not(is_night: bool) -> Iterator[None]:
         yield
 
 
-def tell(settings: "Settings", notice: "Notice") -> None:
+def tell(ways: "Notify", notice: "Notice") -> None:
     """Send a notice where the settings say; that it did not arrive is said and changes nothing."""
     from b12screen.notify import notify
 
-    for complaint in notify(settings.notify, notice):
+    for complaint in notify(ways, notice):
         print(f"b12screen: {complaint}", file=sys.stderr)
 
 
@@ -961,11 +978,9 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def expect(arguments: argparse.Namespace) -> int:
     """Whether the night of today is there, asked after the hour by which it had to be."""
-    from b12screen.settings import load_settings
-
     if arguments.site is None:
         raise UsageError("--expect asks for the night of one site: name the SITE.")
-    settings = load_settings(arguments.site)
+    settings = settings_or_told(arguments.site, None)
     now = now_at(settings)
     from b12screen.doctor import expected
     from b12screen.notify import Notice
@@ -974,7 +989,7 @@ def expect(arguments: argparse.Namespace) -> int:
     print(line)
     if line.code:
         name = arguments.site.resolve().name
-        tell(settings, Notice(name, now.date(), line.code, (line.says,)))
+        tell(settings.notify, Notice(name, now.date(), line.code, (line.says,)))
     return line.code
 
 
@@ -995,6 +1010,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def rules(arguments: argparse.Namespace) -> int:
     from b12screen.maps import load_maps
+    from b12screen.replays import other_rules
     from b12screen.rules import load_ruleset
     from b12screen.rules.render import render
     from b12screen.site_maps import maps_of
@@ -1015,8 +1031,7 @@ def rules(arguments: argparse.Namespace) -> int:
         settings = load_settings(site)
         named = arguments.rules or settings.ruleset
         maps = maps_of(settings)
-    inside = site if site is not None and arguments.rules is None else None
-    ruleset = load_ruleset(named, inside)
+    ruleset = load_ruleset(named) if site is None else other_rules(named, site)
     if ask == "render":
         print(render(ruleset, maps), end="")
         return DONE

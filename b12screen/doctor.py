@@ -5,6 +5,7 @@ that a run would end with.
 """
 
 import fcntl
+import json
 import os
 import platform
 import shutil
@@ -225,6 +226,15 @@ def folder_lines(site: Site) -> list[Line]:
     return lines
 
 
+def findings_of(site: Site) -> list[str]:
+    """What the last night found, as its manifest tells it."""
+    try:
+        manifest = json.loads((site.current / "manifest.json").read_text(encoding="utf-8"))
+        return [str(finding) for finding in manifest["findings"]]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
 def lock_line(site: Site) -> Line:
     """Whether a run holds the site now. A lock left by a killed process does not exist."""
     path = site.store / "lock"
@@ -246,7 +256,7 @@ def leftover_lines(site: Site) -> list[Line]:
         return []
     # Without a need no lock is taken: a night that begins at this moment would be turned away.
     if not leftovers(site):
-        return [Line(OK, "leftovers", "no killed night has left anything")]
+        return [Line(OK, "leftovers", "nothing that was killed has left anything")]
     try:
         with held(site), writing("clearing up"):
             n = len(leftovers(site))
@@ -254,9 +264,11 @@ def leftover_lines(site: Site) -> list[Line]:
     except SiteLocked:
         return [Line(OK, "leftovers", "not looked for while a run holds the site")]
     except CannotWrite as error:
-        return [Line(error.exit_code, "leftovers", f"of a killed night cannot be removed: {error}")]
+        return [
+            Line(error.exit_code, "leftovers", f"of what was killed cannot be removed: {error}")
+        ]
     noun = "folder or link" if n == 1 else "folders and links"
-    says = f"{n} {noun} of a killed night removed, {freed / MEGABYTE:,.1f} MB freed"
+    says = f"{n} {noun} of what was killed removed, {freed / MEGABYTE:,.1f} MB freed"
     return [Line(OK, "leftovers", says)]
 
 
@@ -275,11 +287,16 @@ def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
     lines = [
         Line(LOOK if age > DAYS_WITHOUT_A_NIGHT or night["n_held"] else OK, "last night", accounts)
     ]
+    findings = findings_of(site)
+    if findings:
+        lines.append(Line(LOOK, "findings", f"{len(findings)} of that night; {findings[0]}"))
     for kind in KINDS:
         newest = night[f"{kind}_newest_on"]
         limit = getattr(settings.freshness, f"{kind}_days")
-        if newest is None:
+        if night[f"{kind}_feed"] == "none":
             lines.append(Line(LOOK, kind, "never delivered"))
+        elif newest is None:
+            lines.append(Line(LOOK, kind, "stale: no row of it was ever taken"))
         elif (today - newest).days > limit:
             lines.append(Line(LOOK, kind, f"stale: newest {newest}, limit {limit} days"))
         else:

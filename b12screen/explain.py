@@ -27,7 +27,7 @@ WAYS = {"im": "IM", "iv": "IV", "sc": "SC"}
 SENTENCES: dict[str, dict[str, str]] = {
     "basis": {
         "baseline": "Treatment has begun, so the results from before it decide.",
-        "current": "The results of the last year decide.",
+        "current": "The newest results within the look-back decide.",
     },
     "mma_raised": {
         "yes": "MMA is raised.",
@@ -236,7 +236,7 @@ def known_person(warehouse: Warehouse, patient_id: str) -> Person:
         recheck=row("SELECT * FROM decisions.recheck WHERE patient_id = ?"),
         response=row("SELECT * FROM decisions.response WHERE patient_id = ?"),
     )
-    if person.record is None and person.route is None:
+    if person.record is None and person.route is None and not person.items:
         raise UsageError(
             "The published night knows nobody of the identifier that was asked for. Nothing was "
             "changed. Identifiers are compared as text, leading zeros included."
@@ -246,7 +246,14 @@ def known_person(warehouse: Warehouse, patient_id: str) -> Person:
 
 def screening_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     if person.route is None:
-        yield "The person is in the patients extract and was not screened on this night."
+        yield (
+            "No record and no result of the person is left: what was listed rested on results that "
+            "are withdrawn or another person's."
+            if person.record is None
+            else "The person is in the patients extract and was not screened on this night."
+        )
+        if person.items:
+            yield from worklist_lines(warehouse, person)
         return
     route = person.route["route"]
     rule_id = person.route["rule_id"]
@@ -486,6 +493,8 @@ def worklist_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
 
 def list_of(item: Row) -> str:
     """Whose list an item is on."""
+    if item["action"] == "check_record":
+        return "data_quality"
     return f"clinic {item['clinic_id']}" if item["clinic_id"] else "unrouted"
 
 

@@ -24,7 +24,7 @@ from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
 from b12screen.disk import hold_room
-from b12screen.errors import NightTooEarly, NothingUsable, UsageError
+from b12screen.errors import NightTooEarly, NothingUsable, RulesInvalid, UsageError
 from b12screen.ingest import Again, FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
@@ -178,6 +178,7 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
                     f"SITE --as-of {as_of}`. If {as_of} is today, a clock was wrong: set it right"
                 )
             publishing.hold_state(site, previous)
+        rules_of(settings, site)
         run_id = publishing.next_run_id(site, as_of)
         night = Night(
             site=site,
@@ -197,7 +198,25 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
         try:
             yield night
         finally:
-            publishing.clear_leftovers(site)
+            try:
+                publishing.clear_leftovers(site)
+            except OSError:
+                # A night that counts is published, whatever could not be cleared up behind it: the
+                # next one clears up.
+                if site.committed() != run_id:
+                    raise
+
+
+def rules_of(settings: Settings, site: Site) -> Ruleset:
+    """The rules that the settings name; RulesInvalid says what to do."""
+    try:
+        return load_ruleset(settings.ruleset, site.root)
+    except RulesInvalid as error:
+        raise RulesInvalid(
+            f"{error}\nNothing was published, yesterday's files stand: mend the rules (`b12screen "
+            "rules check SITE` tells when they are right), or name others in the settings, and run "
+            "again"
+        ) from None
 
 
 def hold_near(as_of: date, started_at: datetime) -> None:
@@ -277,7 +296,7 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
 def decide(night: Night, taking: Taking, progress: Progress) -> None:
     """Derive every fact, decision and item in a copy of the state, from the rules of tonight."""
     progress("deciding")
-    ruleset = load_ruleset(night.settings.ruleset, night.site.root)
+    ruleset = rules_of(night.settings, night.site)
     with writing("building the night"), undamaged(*_the_store(night)):
         archive.keep_rules(night.archive, ruleset)
         shutil.copyfile(night.state / STATE, night.database)

@@ -550,16 +550,20 @@ class Settings(Section):
 
     @field_validator("laboratories")
     @classmethod
-    def facilities_are_one_laboratorys(
+    def senders_are_one_laboratorys(
         cls, laboratories: dict[str, Laboratory]
     ) -> dict[str, Laboratory]:
-        named = [
-            facility
-            for laboratory in laboratories.values()
-            for facility in {name.strip().lower() for name in laboratory.sending_facilities}
-        ]
-        if len(set(named)) < len(named):
-            raise ValueError("two of them have a sending facility in common")
+        for key, what in (
+            ("sending_facilities", "a sending facility"),
+            ("fhir_performers", "a FHIR performer"),
+        ):
+            named = [
+                name
+                for laboratory in laboratories.values()
+                for name in {name.strip().lower() for name in getattr(laboratory, key)}
+            ]
+            if len(set(named)) < len(named):
+                raise ValueError(f"two of them have {what} in common")
         return laboratories
 
 
@@ -573,7 +577,7 @@ timezone = "UTC"
 # folder, whole or based_on a shipped one. Try it first: b12screen compare SITE --rules R
 ruleset = "praxis-2025"
 
-# The day from which the medications extracts are complete. A treatment that starts within 120 days
+# The day from which the medications extracts are complete. A treatment that starts soon
 # after it may have started before, so it gets no loading rows and no baseline.
 # medications_complete_from = 2024-01-01
 
@@ -718,7 +722,8 @@ def load_settings(site: Path) -> Settings:
             f"{site} is not a folder. Nothing was read or published. `b12screen init` makes a site."
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors that mark a file as UTF-8 are not wrong.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SettingsInvalid(
             f"{site} holds no {SETTINGS_FILE}, so it is not a site. Nothing was read or published. "
@@ -753,6 +758,17 @@ def load_settings(site: Path) -> Settings:
         + "; ".join(findings)
         + ". Nothing was read or published. Mend the file and run again."
     )
+
+
+def notify_of(site: Path) -> Notify:
+    """Who is told of nights, also where the other settings are wrong; nobody where that is not
+    known.
+    """
+    try:
+        written = tomllib.loads((site / SETTINGS_FILE).read_text(encoding="utf-8-sig"))
+        return Notify.model_validate(written.get("notify", {}))
+    except (OSError, ValueError, RecursionError):
+        return Notify()
 
 
 def finding(problem: Mapping[str, Any]) -> str:

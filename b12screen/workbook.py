@@ -68,7 +68,7 @@ SELECT
     part.laboratory,
     part.code_system,
     part.code,
-    coalesce(part.unit, '') AS unit_as_sent,
+    coalesce(trim(part.unit), '') AS unit_as_sent,
     part.test_name,
     part.n,
     part.first_on,

@@ -13,15 +13,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from b12screen.errors import B12ScreenError
+from b12screen.errors import B12ScreenError, SettingsInvalid
 from b12screen.ingest import Taking
 from b12screen.notify import Notice, found, notify
-from b12screen.settings import Settings, load_settings
+from b12screen.settings import Notify, Settings, load_settings, notify_of
 from b12screen.traces import named
 from pipelines.environment import prepare
 
@@ -150,12 +150,12 @@ def broke_off(flow: "Flow[..., Any]", flow_run: FlowRun, state: "State[Any]") ->
         "yesterday's files stand and nothing of it counts: look at the log, and run it again"
     )
     notice = Notice(site.name, date.fromisoformat(str(day)), BUG, (text,))
-    tell(settings, notice, flow_run_logger(flow_run, flow).warning)
+    tell(settings.notify, notice, flow_run_logger(flow_run, flow).warning)
 
 
-def tell(settings: Settings, notice: Notice, say: Callable[[str], None]) -> None:
+def tell(ways: Notify, notice: Notice, say: Callable[[str], None]) -> None:
     """Send a notice; that it did not arrive is said and changes nothing."""
-    for complaint in notify(settings.notify, notice):
+    for complaint in notify(ways, notice):
         say(complaint)
 
 
@@ -185,6 +185,11 @@ def nightly(site: str, as_of: str | None = None) -> int:
         taking, result = one_night(root, day, started_at, log.info)
     except Exception as error:  # noqa: BLE001 - whatever it is, Prefect would store it
         failure = stopped(error)
+        if isinstance(error, SettingsInvalid):
+            # Who is told may be known where the rest of the settings is wrong.
+            today = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
+            notice = Notice(root.name, today, failure.exit_code, (str(failure),))
+            tell(notify_of(root), notice, log.warning)
     except (TerminationSignal, KeyboardInterrupt):
         # Told from here: the server, without which no hook runs, may be stopped as well. Whoever
         # stops a service sends more than one signal, and the next must not cut this short.
@@ -192,7 +197,9 @@ def nightly(site: str, as_of: str | None = None) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if known is not None:
             settings, day = known
-            tell(settings, Notice(root.name, day, STOPPED, (ENDED_FROM_OUTSIDE,)), log.warning)
+            tell(
+                settings.notify, Notice(root.name, day, STOPPED, (ENDED_FROM_OUTSIDE,)), log.warning
+            )
             told_of.add(site)
         raise
     else:
@@ -200,11 +207,15 @@ def nightly(site: str, as_of: str | None = None) -> int:
             log.warning(finding)
         show(taking, result)
         if result.findings:
-            tell(settings, found(root.name, day, result.findings, result.summary), log.warning)
+            tell(
+                settings.notify, found(root.name, day, result.findings, result.summary), log.warning
+            )
         return result.exit_code
     if known is not None:
         settings, day = known
-        tell(settings, Notice(root.name, day, failure.exit_code, (str(failure),)), log.warning)
+        tell(
+            settings.notify, Notice(root.name, day, failure.exit_code, (str(failure),)), log.warning
+        )
     raise failure
 
 

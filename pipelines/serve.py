@@ -78,9 +78,11 @@ def tell_of_a_killed_night(site: Path) -> None:
     settings, folders = load_settings(site), Site(site.resolve())
     for _ in range(LOCK_SECONDS):
         with contextlib.suppress(SiteLocked), held(folders):
-            if not leftovers(folders):
-                return
+            found = leftovers(folders)
             clear_leftovers(folders)
+            if found in ([], [folders.building]):
+                # Nothing, or what a comparison or a replay left.
+                return
             break
         time.sleep(1)
     else:

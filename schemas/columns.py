@@ -42,7 +42,7 @@ SHARED: dict[str, str] = {
     "b12_on": "Collection day of that total vitamin B12",
     "holotc_pmol_l": "Active vitamin B12 (holotranscobalamin) that decided, pmol/L",
     "holotc_on": "Collection day of that active vitamin B12",
-    "egfr_ml_min": "Latest eGFR of the last 365 days, mL/min/1.73 m2",
+    "egfr_ml_min": "Latest eGFR of the look-back, mL/min/1.73 m2",
     "egfr_on": "Collection day of that eGFR",
     "neuro": "What is recorded of neurological involvement",
     "kidney": "Kidney function on the night",

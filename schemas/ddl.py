@@ -53,13 +53,13 @@ def search_path(places: Iterable[str]) -> str:
     return f"SET search_path = {quoted_text(','.join(quoted_name(place) for place in places))}"
 
 
-def create_table(relation: Relation, name: str | None = None) -> str:
+def create_table(relation: Relation) -> str:
     """An empty table with the relation's columns, types and NOT NULLs."""
     columns = ", ".join(
         f"{quoted_name(column)} {sql_type(declared)}{'' if declared.nullable else ' NOT NULL'}"
         for column, declared in relation.columns.items()
     )
-    return f"CREATE TABLE {quoted_name(name or relation.name)} ({columns})"
+    return f"CREATE TABLE {quoted_name(relation.name)} ({columns})"
 
 
 def create_view(name: str, select: str) -> str:

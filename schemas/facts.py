@@ -111,10 +111,10 @@ class PatientFacts(pa.DataFrameModel):
     )
     neuro_code: str = column("The neurological code that speaks", nullable=True)
     neuro_recorded_on: pl.Date = column("The day it was recorded", nullable=True)
-    hb_g_l: float = column("Latest haemoglobin of the last 365 days, g/L", nullable=True)
+    hb_g_l: float = column("Latest haemoglobin of the look-back, g/L", nullable=True)
     hb_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     hb_on: pl.Date = column("Collection day of that haemoglobin", nullable=True)
-    mcv_fl: float = column("Latest mean cell volume of the last 365 days, fL", nullable=True)
+    mcv_fl: float = column("Latest mean cell volume of the look-back, fL", nullable=True)
     mcv_comparator: str = column("Comparator of that value", nullable=True, words=words.COMPARATORS)
     mcv_on: pl.Date = column("Collection day of that mean cell volume", nullable=True)
     episode_started_on: pl.Date = column(

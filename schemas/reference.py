@@ -53,7 +53,7 @@ COLUMNS = {
     "tier": "For neurological groups: definite, likely, weak or competing",
     "substance": "The substance by its INN",
     "form": "Of a limit: above, at_or_above, below, at_or_below; of a drug: its form, where known",
-    "strength_mg": "Of a product that its code names: mg in one; stands for a dose that is not sent",
+    "strength_mg": "Of a product that its code names: mg in one, for a dose that is not sent",
     "is_b12": "Whether it holds a cobalamin",
     "is_folic_acid": "Whether it holds folic acid",
     "antidote": "Whether it is the cyanide antidote",

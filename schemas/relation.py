@@ -17,12 +17,11 @@ RELATIONS: dict[str, "Relation"] = {}
 
 @dataclass(frozen=True)
 class Relation:
-    """A named table: its model, its key (unique, not null) and whether it is published."""
+    """A named table: its model and its key (unique, not null)."""
 
     name: str
     model: type[pa.DataFrameModel]
     key: tuple[str, ...]
-    private: bool = False
 
     @property
     def grain(self) -> str:
@@ -35,13 +34,13 @@ class Relation:
         return dict(self.model.to_schema().columns)
 
 
-def relation(name: str, key: Sequence[str] = (), private: bool = False) -> Callable[[M], M]:
+def relation(name: str, key: Sequence[str] = ()) -> Callable[[M], M]:
     """Register a model under its database name; a name is declared once."""
 
     def register(model: M) -> M:
         if name in RELATIONS:
             raise ValueError(f"relation {name} is declared twice")
-        RELATIONS[name] = Relation(name, model, tuple(key), private)
+        RELATIONS[name] = Relation(name, model, tuple(key))
         return model
 
     return register

@@ -193,6 +193,15 @@ SHAPES: dict[str, tuple[str | None, str, str]] = (
     {name: (None, name, reason) for name, reason in BROKEN_ROWS.items()} | MESSAGES | RESOURCES
 )
 
+DAY_FAULTS = (
+    "coll", "rep", "birth", "dead", "recd", "res", "start", "end", "decided", "until", "sheet",
+)  # fmt: skip
+# How a reason goes on, or begins, where it speaks of what is set for a sender's own files.
+HERE = "; here "
+NOR_OWN = ", nor one of those that the settings name"
+NO_OWN_DATE = "fits none of the date formats of the settings"
+NO_OWN_NUMBER = "the number is not written as the settings say"
+
 ASK = "ask the sender for the row again, mended, in a new file"
 WHEN_DUE = "`retry` takes it once its day has come nearer; where the day is wrong, " + ASK
 DECLARE = "where all rows of the laboratory look so, say it in its settings and `retake` the file"
@@ -227,8 +236,16 @@ MENDS: dict[str, str] = {
 OF_REASON = {(column, reason): fault for fault, (column, _, reason) in (CHECKS | SHAPES).items()}
 
 
+def fault_of(column: str | None, reason: str) -> str:
+    """The check behind a reason of ``core.reject``, in the words of a sender's own file as well."""
+    plain = reason.split(HERE)[0].removesuffix(NOR_OWN)
+    if column and plain.startswith(f"{column} {NO_OWN_DATE}"):
+        return next(fault for fault in DAY_FAULTS if CHECKS[fault][0] == column)
+    return "val_comma" if plain.startswith(NO_OWN_NUMBER) else OF_REASON.get((column, plain), "")
+
+
 def mend(kind: str, column: str | None, reason: str) -> str:
     """What mends the rows of a kind that were rejected for a reason of ``core.reject``."""
-    told = MENDS.get(OF_REASON.get((column, reason), ""), ASK)
+    told = MENDS.get(fault_of(column, reason), ASK)
     # The answers of a clinic are never taken again.
     return told.replace(DECLARE, ANSWER_ANEW) if kind == FEEDBACK else told

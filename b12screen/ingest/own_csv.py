@@ -13,7 +13,15 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.date_formats import ISO, ISO_PATTERN, MONTHS, date_pattern
-from b12screen.ingest.checks import CHECKS, SHAPES
+from b12screen.ingest.checks import (
+    CHECKS,
+    DAY_FAULTS,
+    HERE,
+    NO_OWN_DATE,
+    NO_OWN_NUMBER,
+    NOR_OWN,
+    SHAPES,
+)
 from b12screen.ingest.columnar import parquet_as_text, parquet_columns, parquet_kinds
 from b12screen.ingest.delimited import (
     BOM,
@@ -38,9 +46,6 @@ DAYS = (
     "started_on", "ended_on", "decided_on", "until", "as_of",
 )  # fmt: skip
 NUMBERS = ("value", "dose")
-DAY_FAULTS = (
-    "coll", "rep", "birth", "dead", "recd", "res", "start", "end", "decided", "until", "sheet",
-)  # fmt: skip
 NUMBER_FAULTS = ("val_comma", "val_text", "dose")
 # A cell that no scan reads as a day, in place of one that fits no format or two of them.
 NO_DAY = "?"
@@ -467,24 +472,21 @@ def own_checks(own: Own, kind: str) -> dict[str, tuple[str | None, str, str]]:
     if files.dates:
         for fault in DAY_FAULTS:
             reasons[fault] = (
-                f"{checks[fault][0]} fits none of the date formats of the settings "
+                f"{checks[fault][0]} {NO_OWN_DATE} "
                 f"({', '.join(files.dates)}), fits two of them as different days, or is no day"
             )
     if (files.decimal, files.thousands) != (".", ""):
         for fault in NUMBER_FAULTS:
             groups = f"thousands '{files.thousands}'" if files.thousands else "no thousands sign"
-            reasons[fault] = (
-                f"the number is not written as the settings say: decimal sign '{files.decimal}', "
-                + groups
-            )
+            reasons[fault] = f"{NO_OWN_NUMBER}: decimal sign '{files.decimal}', " + groups
     if files.encoding != "utf-8":
         reasons["encoding"] = f"the row holds what is no text in {files.encoding}; export it again"
     if "status" in files.words:
-        reasons["status"] += ", nor one of those that the settings name"
+        reasons["status"] += NOR_OWN
     named = {column: wanted_names(files, column) for column in extract_columns(kind)}
     told: dict[str, tuple[str | None, str, str]] = {}
     for fault, (column, check_name, _) in checks.items():
         own_names = named.get(column or "", ())
-        where = f'; here {column} is "{" and ".join(own_names)}"' if own_names else ""
+        where = f'{HERE}{column} is "{" and ".join(own_names)}"' if own_names else ""
         told[fault] = (column, check_name, reasons[fault] + where)
     return told

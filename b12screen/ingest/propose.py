@@ -288,7 +288,7 @@ def file_lines(
     date_lines, formats = lines_of_days(table, columns)
     lines += date_lines
     more["dates"] = formats
-    column_lines, named_columns = lines_of_columns(table, columns, kind)
+    column_lines, named_columns = lines_of_columns(table, columns)
     lines += column_lines
     more["columns"] = named_columns
     spelled: dict[str, dict[str, str]] = {}
@@ -435,7 +435,7 @@ def order_of(date_format: str) -> str:
 
 
 def lines_of_columns(
-    table: Table, columns: Mapping[str, int], kind: str
+    table: Table, columns: Mapping[str, int]
 ) -> tuple[list[str], dict[str, str | list[str]]]:
     """The names of the columns that are called otherwise than in the contract."""
     named: dict[str, str | list[str]] = {

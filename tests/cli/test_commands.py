@@ -22,6 +22,10 @@ from schemas.words import ACTIONS
 Deliver = Callable[[Path, dict[str, str]], None]
 Capture = pytest.CaptureFixture[str]
 
+LABS = """\
+result_id,patient_id,collected_at,code,value,unit
+r1,0001,2026-10-30,13964-2,900,nmol/L
+"""
 HEAVY = ("duckdb", "polars", "pandera", "pydantic", "prefect", "pyarrow")
 
 
@@ -135,6 +139,14 @@ def test_wrong_rules_end_with_11(site: Path, capsys: Capture) -> None:
     (site / SETTINGS_FILE).write_text('ruleset = "mine.toml"')
     assert cli.main(["rules", "check", str(site)]) == 11
     assert "finding" in capsys.readouterr().err
+    assert cli.main(["rules", "check", str(site), "--rules", "mine.toml"]) == 11
+    assert "finding" in capsys.readouterr().err
+    # Before anything is taken, which may be an hour's work.
+    (site / "inbox" / "labs_1.csv").write_text(LABS)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 11
+    said = capsys.readouterr().err
+    assert "Nothing was published, yesterday's files stand" in said
+    assert "taking extracts" not in said
 
 
 def test_an_empty_site_ends_with_12(site: Path, capsys: Capture) -> None:
@@ -405,6 +417,17 @@ def test_doctor_says_what_it_found(published: Path, capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "last night" in out
     assert "2026-11-01" in out
+
+
+def test_doctor_says_what_the_last_night_found(site: Path, capsys: Capture) -> None:
+    (site / "inbox" / "labs_1.csv").write_text(LABS)
+    (site / "inbox" / "labs_2.csv").write_text("result_id\nr1\n")
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 20
+    capsys.readouterr()
+    assert cli.main(["doctor", str(site)]) == 20
+    assert re.search(
+        r"look +findings +1 of that night; labs_2\.csv was rejected", capsys.readouterr().out
+    )
 
 
 def test_codes_without_a_map_are_listed_with_counts_and_days_and_nobody(

@@ -1,5 +1,6 @@
 """Why a person is or is not on a list, told in sentences."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,34 @@ def test_a_listed_person_is_explained_with_values_places_rules_and_recommendatio
     assert "On the worklist (clinic north): start B12 neuro, priority 1, rule RG1" in out
     assert "for clinician review" in out
     assert "creatinine or eGFR" in out
+
+
+def test_the_list_of_whoever_has_no_birth_date_is_named(
+    site: Path, extracts: dict[str, str], deliver: Callable[[Path, dict[str, str]], None],
+    capsys: Capture,
+) -> None:  # fmt: skip
+    extracts["patients_1.csv"] = extracts["patients_1.csv"].replace("1950-02-03", "")
+    deliver(site, extracts)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
+    capsys.readouterr()
+    assert "On the worklist (data_quality): check record" in told(site, "0001", capsys)
+
+
+def test_who_was_listed_by_a_result_of_somebody_else_is_still_explained(
+    site: Path, deliver: Callable[[Path, dict[str, str]], None], capsys: Capture
+) -> None:
+    header = "result_id,patient_id,collected_at,reported_at,code,value,unit,status\n"
+    row = "r1,{},2026-10-30,{},14685-2,100,pmol/L,{}\n"
+    people = "patient_id,birth_date,sex,clinic_id\n{},1950-02-03,female,north\n"
+    deliver(site, {"labs_1.csv": header + row.format("P9", "2026-10-31", "final")})
+    deliver(site, {"patients_1.csv": people.format("P8")})
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
+    deliver(site, {"labs_2.csv": header + row.format("P8", "2026-11-01", "corrected")})
+    assert cli.main(["run", str(site), "--as-of", "2026-11-02"]) in (0, 20)
+    capsys.readouterr()
+    out = told(site, "P9", capsys)
+    assert "No record and no result of the person is left" in out
+    assert "check record" in out
 
 
 def test_a_person_on_no_list_is_told_so_with_what_would_change_it(

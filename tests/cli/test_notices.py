@@ -106,6 +106,27 @@ def test_a_night_with_findings_is_told_to_the_command_and_the_address(
     assert "nobody was told" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["run"], ["doctor", "--expect", "23:59"]])
+def test_settings_that_are_wrong_are_told_as_well(
+    site: Path, pager: list[str], tmp_path: Path, command: list[str], capsys: Capture
+) -> None:
+    settle(site, command=pager)
+    settings = site / SETTINGS_FILE
+    settings.write_text('timezone = "UTX"\n' + settings.read_text())
+    assert cli.main([command[0], str(site), *command[1:]]) == 10
+    assert "timezone: is not a timezone" in (tmp_path / "input").read_text()
+    assert (tmp_path / "words").read_text().endswith("code 10")
+
+
+def test_a_link_that_names_no_night_is_told_as_well(
+    site: Path, pager: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    settle(site, command=pager)
+    (site / "published" / "current").mkdir(parents=True)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 13
+    assert (tmp_path / "words").read_text() == "site 2026-11-01 code 13"
+
+
 def test_a_night_without_findings_is_told_to_nobody(
     site: Path,
     extracts: dict[str, str],

@@ -96,6 +96,20 @@ def test_a_wrong_setting_is_named_with_its_key_and_reason(site: Path, text: str,
     assert "Nothing was read or published" in str(raised.value)
 
 
+def test_two_laboratories_have_no_sender_in_common(site: Path) -> None:
+    for key in ("sending_facilities", "fhir_performers"):
+        (site / SETTINGS_FILE).write_text(
+            f'[laboratories.a]\n{key} = ["Org/1"]\n[laboratories.b]\n{key} = ["org/1 "]\n'
+        )
+        with pytest.raises(SettingsInvalid, match="laboratories: two of them have a"):
+            load_settings(site)
+
+
+def test_settings_that_an_editor_marked_as_utf_8_are_read(site: Path) -> None:
+    (site / SETTINGS_FILE).write_text('timezone = "Europe/Berlin"\n', encoding="utf-8-sig")
+    assert load_settings(site).timezone == "Europe/Berlin"
+
+
 def test_every_wrong_setting_is_named_at_once(site: Path) -> None:
     (site / SETTINGS_FILE).write_text('timezone = "x"\n[limits]\nthreads = 0\nmemory = 1')
     with pytest.raises(SettingsInvalid, match="3 settings are wrong"):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from b12screen import cli
-from b12screen.settings import make_site
+from b12screen import accepted, cli
+from b12screen.errors import CannotWrite
+from b12screen.settings import Accepted, make_site
 
 Capture = pytest.CaptureFixture[str]
 Row = dict[str, str]
@@ -23,7 +24,10 @@ def labs(rows: list[str]) -> str:
 # A homocysteine under a local code, 30 times; a total B12 in a spelling of its own, and blank.
 FEED = labs(
     [
-        f"h{n},CANARY-{n:02},2026-10-{n % 20 + 1:02},HCYS,own,Homocystein,{10 + n},umol/L"
+        f"h{n},CANARY-{n:02},2026-10-{n % 20 + 1:02},HCYS,own,Homocystein,{10 + n},"
+        # Some come with a blank, which no spreadsheet gives back.
+        + " " * (n % 2)
+        + "umol/L"
         for n in range(30)
     ]
     + [
@@ -159,6 +163,29 @@ def test_an_accepted_unit_is_taken_by_retry(night: Path, tmp_path: Path, capsys:
         "302.0,pmol per litre",
         '333.0,""',
     ]
+
+
+def test_of_two_reviewers_at_once_the_second_is_told_and_changes_nothing(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(unit: str) -> list[Accepted]:
+        said = {"laboratory": "main", "code_system": "own", "code": "HCYS", "unit_as_sent": unit}
+        said |= {"analyte": "hcy", "unit": "umol/L", "specimen": "", "decision": "accept"}
+        return [Accepted.model_validate_strings(said | {"note": "", "accepted_on": "2026-11-01"})]
+
+    link = Path.hardlink_to
+
+    def meanwhile(path: Path, beside: Path) -> None:
+        monkeypatch.setattr(Path, "hardlink_to", link)
+        monkeypatch.setattr("b12screen.accepted.os.getpid", lambda: 1)
+        accepted.write(site, rows("second"))
+        link(path, beside)
+
+    monkeypatch.setattr(Path, "hardlink_to", meanwhile)
+    with pytest.raises(CannotWrite, match="Nothing was accepted"):
+        accepted.write(site, rows("first"))
+    assert [row.unit_as_sent for row in accepted.accepted_by(site)] == ["second"]
+    assert [path.name for path in (site / "maps").iterdir()] == ["tests.1.csv"]
 
 
 def test_what_is_accepted_is_written_as_numbered_files_that_stay(

@@ -117,6 +117,23 @@ def test_a_night_is_not_published_without_a_file_that_the_disk_had_no_room_for(
     accounted(site)
 
 
+def test_what_cannot_be_cleared_up_behind_a_published_night_is_left_to_the_next_one(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(site, MORE)
+    clear, asked = publishing.clear_leftovers, []
+
+    def forbidden(of: Site) -> int:
+        asked.append(of)
+        if len(asked) == 2:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return clear(of)
+
+    monkeypatch.setattr(publishing, "clear_leftovers", forbidden)
+    assert night(site, SECOND_NIGHT).run_id == "2026-11-02.1"
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize(
     "step",
     [

@@ -272,7 +272,7 @@ def test_doctor_clears_up_after_a_killed_night_and_says_what_it_freed(
         [line] = [line for line in capsys.readouterr().out.splitlines() if "leftovers" in line]
         return line
 
-    assert leftovers() == "ok    leftovers     no killed night has left anything"
+    assert leftovers() == "ok    leftovers     nothing that was killed has left anything"
     before = bytes_below(site)
     deliver(site, MORE)
     delivered = bytes_below(site / "inbox")
@@ -283,7 +283,7 @@ def test_doctor_clears_up_after_a_killed_night_and_says_what_it_freed(
         assert leftovers() == "ok    leftovers     not looked for while a run holds the site"
     assert bytes_below(site) == left
     told = re.fullmatch(
-        r"ok    leftovers     6 folders and links of a killed night removed, (\d+\.\d) MB freed",
+        r"ok    leftovers     6 folders and links of what was killed removed, (\d+\.\d) MB freed",
         leftovers(),
     )
     assert told is not None

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from b12screen.ingest import Again, check
+from b12screen.ingest.checks import NO_OWN_DATE, mend
 from b12screen.ingest.own_csv import reread
 from b12screen.ingest.recognise import Own
 from b12screen.maps import Maps
@@ -257,6 +258,7 @@ def test_a_number_with_other_signs_is_rejected_and_never_guessed(
     ):
         assert (column, check_name) == ("value", "number")
         assert 'here value is "ergebnis"' in str(reason)
+        assert "say it in its settings" in mend("labs", "value", str(reason))
         assert "decimal sign" in str(reason)
 
 
@@ -330,6 +332,12 @@ def test_days_are_read_in_the_listed_formats_and_what_is_ambiguous_is_rejected(
         assert refused.get(record) == (None if moment else "collected_at")
     reasons = {str(reason) for (reason,) in german.rows("SELECT reason FROM core.reject")}
     assert all('here collected_at is "abnahme"' in reason for reason in reasons)
+    # What mends it is said as of any other file.
+    assert all(
+        "say it in its settings" in mend("labs", "collected_at", why)
+        for why in reasons
+        if NO_OWN_DATE in why
+    )
 
 
 def test_two_digit_years_are_refused_for_birth_days(german: Box) -> None:

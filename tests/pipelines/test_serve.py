@@ -138,6 +138,11 @@ def test_a_night_that_was_killed_is_told_once_and_cleared_up(
     serve.serve_nightly(site, (2, 30), "UTC")
     assert not building.exists()
     assert told.read_text().count("exit code 137\na night was killed while it ran") == 2
+    # What a comparison left is cleared up, and no night.
+    (site / "replays" / ".building").mkdir(parents=True)
+    serve.serve_nightly(site, (2, 30), "UTC")
+    assert not (site / "replays" / ".building").exists()
+    assert told.read_text().count("exit code") == 2
     # What a night is still building is no killed one's.
     kill_a_night()
     monkeypatch.setattr(serve, "LOCK_SECONDS", 1)

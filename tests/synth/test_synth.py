@@ -18,7 +18,6 @@ from b12screen.synth import (
     deliver,
     demo_nights,
     synth,
-    write_extracts,
 )
 from b12screen.synth.extracts import (
     COLUMNS,
@@ -175,12 +174,12 @@ def test_a_handful_of_patients_over_thirty_nights_is_made(tmp_path: Path) -> Non
 
 def test_another_first_night_moves_every_day_with_it(tmp_path: Path) -> None:
     leap_night = date(2028, 2, 29)
-    write_extracts(tmp_path, patients=150, nights=2, seed=1, first_night=leap_night)
+    synth(tmp_path, 150, 2, 1, leap_night)
     assert (tmp_path / "labs_2028-03-01.csv").is_file()
 
 
 def test_the_bulk_extract_has_its_rows_its_columns_and_its_proportions(tmp_path: Path) -> None:
-    write_extracts(tmp_path, patients=0, nights=1, seed=7, bulk=60_000)
+    bulk_extract(tmp_path, 60_000, 7)
     labs = pl.read_csv(tmp_path / f"labs_{FIRST_NIGHT}.csv", infer_schema=False)
     patients = pl.read_csv(tmp_path / f"patients_{FIRST_NIGHT}.csv", infer_schema=False)
     assert labs.shape == (60_000, 9)
