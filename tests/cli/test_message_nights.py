@@ -129,6 +129,7 @@ def test_a_night_of_messages_gives_the_worklist_of_the_same_extracts(
     assert "Files: 1 taken, 0 held, 0 known already" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_corrected_result_of_a_second_file_takes_the_item_off_the_list(raised: Path) -> None:
     site = raised
     listed = {row["action"] for row in sheet(site)}

@@ -246,6 +246,7 @@ def test_people_keep_the_patients_feed_fresh_by_either_source(
     assert ask(site, query) == [("stale", "2026-12-20")]
 
 
+@pytest.mark.long
 def test_resources_without_people_do_not_hide_that_the_patients_extract_stopped(
     site: Path, deliver: Deliver
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_row_that_was_mended_is_listed_no_more(
     assert capsys.readouterr().out.split() == ["taken_by,n_accepted", "retry,1"]
 
 
+@pytest.mark.long
 def test_a_withdrawn_reading_leaves_the_list_with_that_reason(
     site: Path, extracts: dict[str, str], deliver: Deliver, capsys: Capture
 ) -> None:

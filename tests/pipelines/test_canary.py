@@ -144,6 +144,7 @@ def test_a_failing_audit_names_nobody(
     assert not (site / "published" / "current").exists()
 
 
+@pytest.mark.long
 def test_the_flow_as_a_command_keeps_prefect_in_the_private_store(
     site: Path,
     canary: str,
