@@ -503,14 +503,21 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
     as_of = night_of(arguments.as_of, started_at)
     site = Site(arguments.site.resolve())
     name = site.root.name
-    before: str | None = None
+
+    def failed(error: Exception) -> None:
+        code, message = ending(error)
+        tell(settings.notify, Notice(name, as_of, code, (message,)))
+
     try:
         before = site.committed()
+    except Exception as error:
+        failed(error)
+        raise
+    try:
         with shown_progress() as progress:
             result = run_night(arguments.site, as_of, started_at, progress, again)
     except Exception as error:
-        code, message = ending(error)
-        tell(settings.notify, Notice(name, as_of, code, (message,)))
+        failed(error)
         raise
     except KeyboardInterrupt:
         message = broken_off(
@@ -940,9 +947,11 @@ def published(site: Path, as_of: date | None) -> "Iterator[Warehouse]":
     # Resolved once: a night that is published meanwhile does not change what is being read.
     path = (site / "published" / name / "b12screen.duckdb").resolve()
     if not path.is_file():
-        which = "No night is" if as_of is None else f"The night of {as_of} is not"
         raise UsageError(
-            f"{which} published in {site}. Nothing was read. `b12screen run` makes a night."
+            f"No night is published in {site}. Nothing was read. `b12screen run` makes a night."
+            if as_of is None
+            else f"The night of {as_of} is not published in {site}. Nothing was read. What it was, "
+            f"`b12screen replay {site} --as-of {as_of}` makes."
         )
     from b12screen.warehouse import Warehouse
 

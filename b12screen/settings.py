@@ -553,16 +553,16 @@ class Settings(Section):
     def senders_are_one_laboratorys(
         cls, laboratories: dict[str, Laboratory]
     ) -> dict[str, Laboratory]:
-        for key, what in (
-            ("sending_facilities", "a sending facility"),
-            ("fhir_performers", "a FHIR performer"),
+        every = laboratories.values()
+        for what, senders in (
+            (
+                "a sending facility",
+                [{name.strip().lower() for name in each.sending_facilities} for each in every],
+            ),
+            # A reference means something else in other letters.
+            ("a FHIR performer", [set(each.fhir_performers) for each in every]),
         ):
-            named = [
-                name
-                for laboratory in laboratories.values()
-                for name in {name.strip().lower() for name in getattr(laboratory, key)}
-            ]
-            if len(set(named)) < len(named):
+            if len(set().union(*senders)) < sum(map(len, senders)):
                 raise ValueError(f"two of them have {what} in common")
         return laboratories
 

@@ -1,7 +1,8 @@
 """The declared contracts held against what the scan took: the same models, a second opinion.
 
-The scan rejects row by row; this is the proof that it let nothing through. A failure here is a
-fault of the pipeline and stops the night; it names rules and counts, never a row.
+The scan rejects row by row; this is the proof that it lets nothing through, made on the first
+million rows of a file: one statement judged them all. A failure here is a fault of the pipeline and
+stops the night; it names rules and counts, never a row.
 """
 
 import polars as pl
@@ -12,6 +13,7 @@ from schemas.relation import RELATIONS
 
 # Slices keep the frame beside the engine's own memory small.
 SLICE_ROWS = 250_000
+# Half a second a million rows; what the scan lets through by mistake it lets through everywhere.
 MOST_ROWS = 1_000_000
 
 

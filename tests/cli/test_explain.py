@@ -87,4 +87,6 @@ def test_a_night_that_was_not_published_is_a_mistake_of_usage(
     published: Path, capsys: Capture
 ) -> None:
     assert cli.main(["explain", str(published), "0001", "--as-of", "2026-10-01"]) == 2
-    assert "2026-10-01 is not published" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2026-10-01 is not published" in said
+    assert "replay" in said

@@ -97,9 +97,9 @@ def test_a_wrong_setting_is_named_with_its_key_and_reason(site: Path, text: str,
 
 
 def test_two_laboratories_have_no_sender_in_common(site: Path) -> None:
-    for key in ("sending_facilities", "fhir_performers"):
+    for key, other in (("sending_facilities", "org/1 "), ("fhir_performers", "Org/1")):
         (site / SETTINGS_FILE).write_text(
-            f'[laboratories.a]\n{key} = ["Org/1"]\n[laboratories.b]\n{key} = ["org/1 "]\n'
+            f'[laboratories.a]\n{key} = ["Org/1"]\n[laboratories.b]\n{key} = ["{other}"]\n'
         )
         with pytest.raises(SettingsInvalid, match="laboratories: two of them have a"):
             load_settings(site)
