@@ -8,6 +8,7 @@ standard output, and of those only `explain`, `query` and `rejects` speak about 
 import argparse
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import re
@@ -45,6 +46,7 @@ STOPPED = 143
 # The hour that the nights of a demo are said to have run at; their days are fixed too.
 DEMO_TIME = clock_time(2, 30)
 DEMO_MARKER = ".b12screen-demo"
+CHECK_FOLDER = "b12screen-check-"
 
 TOP_REASONS = 5
 MOST_ROWS_SHOWN = 20
@@ -534,6 +536,29 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
     return result.exit_code
 
 
+@contextlib.contextmanager
+def checking() -> Iterator[Path]:
+    """A private folder outside the site for the rows of a check; it is gone afterwards.
+
+    What a check left that was killed goes with the next one: nobody holds its lock.
+    """
+    import shutil
+    import tempfile
+
+    for left in Path(tempfile.gettempdir()).glob(f"{CHECK_FOLDER}*"):
+        with contextlib.suppress(OSError), (left / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left.lstat().st_uid == os.getuid():
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=CHECK_FOLDER) as folder:
+        taken = Path(folder) / "taken"
+        with taken.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Under its name it is held already.
+            taken.rename(taken.with_name("lock"))
+            yield taken.parent
+
+
 def settings_or_told(site: Path, as_of: date | None) -> "Settings":
     """The settings of a site; where they are wrong, whoever is told of its nights is told of that.
 
@@ -619,8 +644,6 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    import tempfile
-
     from b12screen.settings import load_settings
 
     settings = load_settings(arguments.site)
@@ -640,19 +663,16 @@ def check(arguments: argparse.Namespace) -> int:
     if absent:
         raise UsageError(f"{len(absent)} of {len(files)} files are not there. Nothing was checked.")
     listed = Site(arguments.site.resolve()).current / "b12screen.duckdb"
-    # The rows pass through a private folder outside the site, which is gone afterwards.
-    with tempfile.TemporaryDirectory(prefix="b12screen-") as scratch, shown_progress() as progress:
+    with checking() as scratch, shown_progress() as progress:
         maps = maps_of(settings)
-        taking = check_extracts(
-            files, settings, maps, as_of, Path(scratch), progress, listed, inbox
-        )
-        with Warehouse.open(Path(scratch) / "check.duckdb", read_only=True) as warehouse:
+        taking = check_extracts(files, settings, maps, as_of, scratch, progress, listed, inbox)
+        with Warehouse.open(scratch / "check.duckdb", read_only=True) as warehouse:
             reasons = warehouse.rows(REASONS)
         # Only for files that somebody asks about by name: it reads them a second time.
         proposed = [
             line
             for path in arguments.files
-            for line in proposals(path, inbox, taking, settings, maps, Path(scratch))
+            for line in proposals(path, inbox, taking, settings, maps, scratch)
         ]
     files_read = {account.file_name for account in taking.accounts}
     turned_away = {account.file_name for account in taking.accounts if account.reason}

@@ -419,6 +419,24 @@ def test_doctor_says_what_it_found(published: Path, capsys: Capture) -> None:
     assert "2026-11-01" in out
 
 
+def test_what_a_killed_check_left_goes_with_the_next_one(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (site / "inbox" / "labs_1.csv").write_text(LABS)
+    with cli.checking() as running:
+        left = tmp_path / "b12screen-check-killed"
+        left.mkdir()
+        (left / "lock").touch()
+        (left / "check.duckdb").touch()
+        another = tmp_path / "b12screen-check-unknown"
+        another.mkdir()
+        assert cli.main(["check", str(site), "--as-of", "2026-11-01"]) == 0
+        assert not left.exists()
+        assert running.exists() and another.exists()
+    assert not running.exists()
+
+
 def test_doctor_says_what_the_last_night_found(site: Path, capsys: Capture) -> None:
     (site / "inbox" / "labs_1.csv").write_text(LABS)
     (site / "inbox" / "labs_2.csv").write_text("result_id\nr1\n")
