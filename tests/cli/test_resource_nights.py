@@ -190,6 +190,7 @@ def test_results_entered_in_error_leave_the_list_with_that_reason(
     assert closed == [("result_withdrawn",)]
 
 
+@pytest.mark.long
 def test_nights_that_withdraw_what_was_dropped_are_replayed_as_they_were(
     site: Path, capsys: Capture
 ) -> None:

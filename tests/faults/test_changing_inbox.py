@@ -161,6 +161,7 @@ def test_a_file_that_is_replaced_all_the_time_is_taken_whole_or_not_at_all(
     assert whole(site) == "2026-11-07.1"
 
 
+@pytest.mark.long
 def test_a_clock_that_goes_back_publishes_nothing_and_says_how_to_go_on(
     site: Path, capsys: Capture
 ) -> None:

@@ -134,13 +134,8 @@ def test_what_cannot_be_cleared_up_behind_a_published_night_is_left_to_the_next_
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "retire",
-        *(pytest.param(step, marks=pytest.mark.long) for step in ("note", "retire_replays")),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["note", "retire", "retire_replays"])
 def test_a_disk_that_fills_behind_the_switch_is_a_finding_of_a_published_night(
     site: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

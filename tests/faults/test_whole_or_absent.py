@@ -76,7 +76,7 @@ STEPS = (
 )
 # What is killed at these has been switched to; each is an attempt of its own.
 AFTER_THE_SWITCH = ("note", "retire")
-FEW = ("half an archive", "switch", "note")
+FEW = ("half an archive", "note")
 CHILD = """
 import os, signal, sys
 from datetime import UTC, date, datetime
