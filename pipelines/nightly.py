@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from b12screen.errors import B12ScreenError, SettingsInvalid
+from b12screen.errors import B12ScreenError
 from b12screen.ingest import Taking
 from b12screen.notify import Notice, found, notify
 from b12screen.settings import Notify, Settings, load_settings, notify_of
@@ -185,11 +185,6 @@ def nightly(site: str, as_of: str | None = None) -> int:
         taking, result = one_night(root, day, started_at, log.info)
     except Exception as error:  # noqa: BLE001 - whatever it is, Prefect would store it
         failure = stopped(error)
-        if isinstance(error, SettingsInvalid):
-            # Who is told may be known where the rest of the settings is wrong.
-            today = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
-            notice = Notice(root.name, today, failure.exit_code, (str(failure),))
-            tell(notify_of(root), notice, log.warning)
     except (TerminationSignal, KeyboardInterrupt):
         # Told from here: the server, without which no hook runs, may be stopped as well. Whoever
         # stops a service sends more than one signal, and the next must not cut this short.
@@ -211,11 +206,10 @@ def nightly(site: str, as_of: str | None = None) -> int:
                 settings.notify, found(root.name, day, result.findings, result.summary), log.warning
             )
         return result.exit_code
-    if known is not None:
-        settings, day = known
-        tell(
-            settings.notify, Notice(root.name, day, failure.exit_code, (str(failure),)), log.warning
-        )
+    # Who is told may be known where the rest of the settings is wrong.
+    ways = notify_of(root) if known is None else known[0].notify
+    day = datetime.now(UTC).date() if known is None else known[1]
+    tell(ways, Notice(root.name, day, failure.exit_code, (str(failure),)), log.warning)
     raise failure
 
 

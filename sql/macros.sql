@@ -212,6 +212,9 @@ CREATE OR REPLACE MACRO distance_text(day) AS CASE
     ELSE CAST(as_of() - day AS VARCHAR) || ' days ago'
 END;
 
+-- A condition or drug code as the maps spell it.
+CREATE OR REPLACE MACRO plain_code(code) AS upper(replace(code, '.', ''));
+
 -- "code T45.2X5A of 2026-10-02".
 CREATE OR REPLACE MACRO code_text(code, day) AS 'code ' || code || ' of ' || CAST(day AS VARCHAR);
 

@@ -5,7 +5,7 @@ WITH sent_code AS (
     SELECT DISTINCT
         condition.code_system,
         condition.code,
-        upper(replace(condition.code, '.', '')) AS plain_code,
+        plain_code(condition.code) AS plain_code,
     FROM core.condition AS condition
 ),
 -- Exact rows speak before prefixes, longer prefixes before shorter ones, within one group.

@@ -4,7 +4,7 @@ WITH sent_code AS (
     SELECT DISTINCT
         medication.code_system,
         medication.code,
-        upper(replace(medication.code, '.', '')) AS plain_code,
+        plain_code(medication.code) AS plain_code,
     FROM core.medication AS medication
 ),
 mapped_code AS (

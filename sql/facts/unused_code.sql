@@ -20,7 +20,7 @@ counted AS (
         sent.kind,
         sent.code_system,
         sent.code,
-        upper(replace(sent.code, '.', '')) AS plain_code,
+        plain_code(sent.code) AS plain_code,
         count(*) AS n,
         min(sent.told_on) AS first_on,
         max(sent.told_on) AS last_on,

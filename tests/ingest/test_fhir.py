@@ -980,6 +980,14 @@ def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     feed.warehouse.close()
 
 
+def read_of(feed: Feed) -> dict[str, tuple[Any, ...]]:
+    """By kind, the rows that a reading gave and those that it could not, and what they are of."""
+    return {
+        kind: (feed.rows(kind), feed.broken(kind), counts.sent, feed.frame(kind, "whole"))
+        for kind, counts in feed.found.kinds.items()
+    }
+
+
 @examples(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(LINES, min_size=1, max_size=6))
 def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
@@ -989,15 +997,7 @@ def test_any_file_gives_every_line_its_row_and_both_readings_say_the_same(
     said = []
     for empty_site.how in (EAGERLY, BY_ITSELF):
         empty_site.read(content)
-        rows = {
-            kind: (
-                empty_site.rows(kind),
-                empty_site.broken(kind),
-                counts.sent,
-                empty_site.frame(kind, "whole"),
-            )
-            for kind, counts in empty_site.found.kinds.items()
-        }
+        rows = read_of(empty_site)
         said.append((rows, empty_site.found.notes))
         placed = {row["line"] for found in rows.values() for row in found[0] + found[1]}
         assert placed == {
@@ -1157,15 +1157,7 @@ def test_an_odd_line_among_plain_ones_is_read_as_it_is_by_itself(
     said = []
     for empty_site.how in (EAGERLY, replace(EAGERLY, block_bytes=900), BY_ITSELF):
         empty_site.read(content)
-        rows = {
-            kind: (
-                empty_site.rows(kind),
-                empty_site.broken(kind),
-                counts.sent,
-                empty_site.frame(kind, "whole"),
-            )
-            for kind, counts in empty_site.found.kinds.items()
-        }
+        rows = read_of(empty_site)
         said.append((rows, empty_site.found.notes))
     assert said[0] == said[1] == said[2]
 

@@ -113,6 +113,20 @@ def pager(site: Path, told: Path) -> None:
     (site / SETTINGS_FILE).write_text(f"[notify]\ncommand = {json.dumps([*command, str(told)])}\n")
 
 
+@pytest.mark.parametrize("wrong", ['timezone = "UTX"\n', '[publish]\ngroup = "no-such-group"\n'])
+def test_wrong_settings_are_told_once(
+    flows: ModuleType, site: Path, tmp_path: Path, wrong: str
+) -> None:
+    told = tmp_path / "told"
+    pager(site, told)
+    settings = site / SETTINGS_FILE
+    settings.write_text(wrong + settings.read_text())
+    with pytest.raises(flows.StageError) as raised:
+        flows.nightly(str(site), "2026-11-01")
+    assert raised.value.exit_code == 10
+    assert told.read_text().count("exit code 10\n") == 1
+
+
 def test_an_inbox_that_is_late_is_waited_for_and_nothing_else_is_tried_again(
     flows: ModuleType,
     site: Path,
