@@ -1,8 +1,8 @@
 """DuckDB, and nothing but DuckDB: open a file, run SQL, build relations in the order they need.
 
 The only module that imports duckdb. DuckDB's own error texts may quote cells, so none of them
-leaves this module: a full disk or a missing permission becomes :class:`CannotWrite`, everything
-else an error that names the statement and its kind.
+leaves this module: a full disk or a missing permission becomes :class:`CannotWrite`, too little
+memory :class:`NotEnoughMemory`, everything else an error that names the statement and its kind.
 """
 
 import graphlib
@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from b12screen.errors import B12ScreenError, CannotWrite, UsageError
+from b12screen.errors import B12ScreenError, CannotWrite, SettingsInvalid, UsageError
 from schemas import ddl
 from schemas.relation import RELATIONS
 
@@ -49,6 +49,10 @@ class Damaged(WarehouseError):
     """A database file cannot be read as it was written: it was cut off, or bytes of it changed."""
 
     exit_code = 13
+
+
+class NotEnoughMemory(SettingsInvalid):
+    """A statement needs more memory than the settings let the engine have."""
 
 
 class Warehouse:
@@ -406,5 +410,10 @@ def _translated(error: duckdb.Error, what: str) -> B12ScreenError:
         return Damaged(
             f"a database file is damaged ({what}): nothing was published, yesterday's files stand; "
             "bring the file back from its backup"
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return NotEnoughMemory(
+            f"limits.memory_mb is too little for what this site holds ({what}): nothing was "
+            "published, yesterday's files stand; double it and run again"
         )
     return WarehouseError(f"{type(error).__name__} in: {what}")

@@ -21,8 +21,13 @@ from b12screen.warehouse import Warehouse
 from schemas import ddl, fold, words
 from schemas.relation import RELATIONS
 
-# Bounds what finding repeated results holds in memory.
+# Bound what finding repeated results, dropping those that say nothing new, and ordering versions
+# of the others hold in memory, however many results arrive in a night.
 KEYS_AT_ONCE = 16_000_000
+ROWS_AT_ONCE = 4_000_000
+RESULTS_AT_ONCE = 1_000_000
+# Looking through the history for repeats pays where as many arrive as this part of it.
+MUCH_OF_HISTORY = 100
 VERSION = {kind: f"core/{kind.rstrip('s')}_version.sql" for kind in ("labs", words.FEEDBACK)}
 SAME_CONTENT = "UPDATE taking.night SET sha256 = ?"
 COPY_BROKEN = (
@@ -87,6 +92,20 @@ COUNT_BUCKETS = (
     "SELECT file.file_name, file.sha256, file.taken_by, version.bucket, count(*) "
     "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
     "WHERE version.origin = 'taken' GROUP BY ALL"
+)
+NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
+RESULTS_AT_HAND = (
+    "CREATE OR REPLACE TABLE taking.lab_at_hand AS SELECT repeated.key "
+    "FROM taking.lab_repeated AS repeated "
+    "WHERE mod(repeated.key, CAST(? AS UBIGINT)) = CAST(? AS UBIGINT)"
+)
+COUNT_REPEATS = (
+    "SELECT file.file_name, file.sha256, file.taken_by, 'duplicate', count(*) "
+    "FROM taking.lab_repeat JOIN core.lab_file AS file ON file.file_id = lab_repeat.file_id "
+    "GROUP BY ALL"
+)
+DROP_REPEATS = (
+    "DELETE FROM core.taken WHERE taken.rowid IN (SELECT lab_repeat.place FROM taking.lab_repeat)"
 )
 
 
@@ -244,12 +263,16 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     if "core.taken" not in warehouse.relations():
         return accounts
     name = STORED["labs"]
-    is_first = warehouse.scalar("SELECT count(*) FROM core.lab_row") == 0
+    n_known = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
+    is_first = n_known == 0
+    buckets: Counter[tuple[str, ...]] = Counter()
+    if not is_first and n_arrived(warehouse) * MUCH_OF_HISTORY > n_known:
+        buckets.update(repeats_dropped(warehouse))
     warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
-    warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION["labs"])))
-    buckets = {tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)}
+    order_versions(warehouse)
+    buckets.update({tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)})
     set_aside(site, "labs")
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
@@ -264,7 +287,7 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     return [
         account.with_versions(
             *(
-                buckets.get((account.file_name, account.sha256, account.taken_by, bucket), 0)
+                buckets[account.file_name, account.sha256, account.taken_by, bucket]
                 for bucket in ("duplicate", "superseded")
             )
         )
@@ -274,17 +297,58 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     ]
 
 
+def repeats_dropped(warehouse: Warehouse) -> dict[tuple[str, ...], int]:
+    """Drop arriving results that say what the history says already; how many of each file.
+
+    A laboratory that sends everything every night sends little else: ordering their versions would
+    cost fifty times as much. On a night that takes a file again a row may also take another one
+    back, so that all are ordered.
+    """
+    if warehouse.scalar("SELECT count(*) FROM taking.retaken"):
+        return {}
+    warehouse.execute(NO_REPEATS)
+    for part in parts(n_arrived(warehouse), ROWS_AT_ONCE):
+        warehouse.execute(
+            ddl.insert_by_name("taking.lab_repeat", sql_text("core/lab_repeat.sql")), part
+        )
+    dropped = {tuple(key): n for *key, n in warehouse.rows(COUNT_REPEATS)}
+    warehouse.execute(DROP_REPEATS)
+    return dropped
+
+
 def repeated_keys(warehouse: Warehouse) -> pl.DataFrame:
     """The keys of results that arrived more than once.
 
     Sorted here, as one column of integers: the engine's own grouping costs three times as much.
     """
-    n_part = warehouse.scalar("SELECT count(*) FROM core.taken") // KEYS_AT_ONCE + 1
-    parts = []
-    for part in range(n_part):
-        keys = warehouse.frame(sql_text("core/lab_key.sql"), (n_part, part))["key"].sort()
-        parts.append(keys.filter(keys == keys.shift(1)).unique())
-    return pl.DataFrame({"key": pl.concat(parts)})
+    repeated = []
+    for part in parts(n_arrived(warehouse), KEYS_AT_ONCE):
+        keys = warehouse.frame(sql_text("core/lab_key.sql"), part)["key"].sort()
+        repeated.append(keys.filter(keys == keys.shift(1)).unique())
+    return pl.DataFrame({"key": pl.concat(repeated)})
+
+
+def order_versions(warehouse: Warehouse) -> None:
+    """All versions of the results in ``taking.lab_repeated``, in their order."""
+    n_key = int(warehouse.scalar("SELECT count(*) FROM taking.lab_repeated"))
+    select = sql_text(VERSION["labs"])
+    for part in parts(n_key, RESULTS_AT_ONCE):
+        warehouse.execute(RESULTS_AT_HAND, part)
+        if part[1] == 0:
+            warehouse.execute(ddl.create_table_as("taking.version", select))
+        else:
+            warehouse.execute(ddl.insert_by_name("taking.version", select))
+
+
+def n_arrived(warehouse: Warehouse) -> int:
+    """How many results arrived and are not dropped."""
+    return int(warehouse.scalar("SELECT count(*) FROM core.taken"))
+
+
+def parts(n_all: int, at_once: int) -> list[tuple[int, int]]:
+    """How many parts there are and the number of each, so that none has much more than that."""
+    n_part = n_all // at_once + 1
+    return [(n_part, part) for part in range(n_part)]
 
 
 def set_aside(site: Site, kind: str) -> None:

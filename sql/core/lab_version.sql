@@ -1,4 +1,4 @@
--- One row per version of the results in taking.lab_repeated: its bucket, and whether it is the
+-- One row per version of the results in taking.lab_at_hand: its bucket, and whether it is the
 -- current version. The order of versions is reported_at (none first), night taken, file, record; a
 -- withdrawal that does not say when it was reported stands behind all that was sent before it.
 -- A version is superseded when one that arrived before it comes after it in that order.
@@ -21,7 +21,7 @@ WITH repeated AS (
         stored.file_id,
         stored.record
     FROM core.lab_row AS stored
-    WHERE hash(stored.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(stored.result_id) IN (SELECT key FROM taking.lab_at_hand)
     UNION ALL
     SELECT
         'taken' AS origin,
@@ -38,10 +38,10 @@ WITH repeated AS (
         taken.file_id,
         taken.record
     FROM core.taken
-    WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_at_hand)
 ),
 
-version AS (
+worded AS (
     SELECT
         repeated.origin,
         repeated.place,
@@ -101,67 +101,59 @@ version AS (
         NULL AS taken_by,
         FALSE AS is_former
     FROM private.lab_result AS older
-    WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_repeated)
+    WHERE hash(older.result_id) IN (SELECT key FROM taking.lab_at_hand)
 ),
 
--- The same content again is a duplicate, however old the version it repeats. A blank unit was once stored as
--- none.
+-- What versions are told apart by, as numbers, so that the windows below carry no texts. A blank unit was once
+-- stored as none.
+version AS MATERIALIZED (
+    SELECT
+        worded.*,
+        dense_rank() OVER (ORDER BY worded.laboratory, worded.result_id) AS result_number,
+        dense_rank() OVER (
+            ORDER BY
+                worded.laboratory,
+                worded.result_id,
+                worded.patient_id,
+                worded.analyte,
+                worded.code,
+                worded.comparator,
+                worded.value,
+                worded.unit,
+                worded.status,
+                worded.collected_at,
+                worded.reported_at,
+                worded.value_as_sent,
+                coalesce(worded.unit_as_sent, ''),
+                worded.clinic_id
+        ) AS content_number
+    FROM worded
+),
+
+-- The same content again is a duplicate, however old the version it repeats.
 arrived AS (
     SELECT
-        version.*,
+        version.origin,
+        version.place,
+        version.result_number,
+        version.status,
+        version.reported_at,
+        version.file_name,
+        version.record,
+        version.taken_for,
+        version.sent_for,
+        version.file_id,
         row_number() OVER (
-            PARTITION BY
-                version.laboratory,
-                version.result_id,
-                version.patient_id,
-                version.analyte,
-                version.code,
-                version.comparator,
-                version.value,
-                version.unit,
-                version.status,
-                version.collected_at,
-                version.reported_at,
-                version.value_as_sent,
-                coalesce(version.unit_as_sent, ''),
-                version.clinic_id
+            PARTITION BY version.content_number
             ORDER BY version.origin = 'taken', version.file_id, version.file_name, version.record
         ) > 1 AS is_known,
         row_number() OVER (
-            PARTITION BY
-                version.origin = 'taken',
-                version.laboratory,
-                version.result_id,
-                version.patient_id,
-                version.analyte,
-                version.code,
-                version.comparator,
-                version.value,
-                version.unit,
-                version.status,
-                version.collected_at,
-                version.reported_at,
-                version.value_as_sent,
-                coalesce(version.unit_as_sent, ''),
-                version.clinic_id
+            PARTITION BY version.content_number, version.origin = 'taken'
             ORDER BY version.file_id, version.file_name, version.record
         ) > 1 AS is_told_twice,
-        version.is_former AND count(*) FILTER (WHERE version.taken_by = 'retake' AND version.origin = 'taken') OVER (
-            PARTITION BY
-                version.laboratory,
-                version.result_id,
-                version.patient_id,
-                version.analyte,
-                version.code,
-                version.comparator,
-                version.value,
-                version.unit,
-                version.status,
-                version.collected_at,
-                version.reported_at,
-                version.value_as_sent,
-                coalesce(version.unit_as_sent, ''),
-                version.clinic_id
+        version.is_former
+        AND count(*) FILTER (WHERE version.taken_by = 'retake' AND version.origin = 'taken') OVER (
+            PARTITION BY version.content_number
         ) = 0 AS is_taken_back
     FROM version
 ),
@@ -172,7 +164,7 @@ settled AS (
         arrived.*,
         CASE
             WHEN arrived.origin = 'taken'
-                AND bool_or(arrived.is_taken_back) OVER (PARTITION BY arrived.laboratory, arrived.result_id)
+                AND bool_or(arrived.is_taken_back) OVER (PARTITION BY arrived.result_number)
                 THEN arrived.is_told_twice
             ELSE arrived.is_known
         END AS is_repeat,
@@ -184,7 +176,7 @@ dated AS (
     SELECT
         settled.*,
         row_number() OVER (
-            PARTITION BY settled.laboratory, settled.result_id, settled.is_repeat
+            PARTITION BY settled.result_number, settled.is_repeat
             ORDER BY
                 coalesce(settled.sent_for, settled.taken_for),
                 settled.file_name,
@@ -200,7 +192,7 @@ ordered AS (
     SELECT
         weighed.*,
         row_number() OVER (
-            PARTITION BY weighed.laboratory, weighed.result_id, weighed.is_repeat
+            PARTITION BY weighed.result_number, weighed.is_repeat
             ORDER BY NOT weighed.is_past, weighed.counts_from NULLS FIRST, weighed.nth_sent
         ) AS nth
     FROM (
@@ -209,7 +201,7 @@ ordered AS (
             CASE
                 WHEN dated.reported_at IS NULL AND dated.status IN ('cancelled', 'entered-in-error')
                     THEN max(dated.reported_at) OVER (
-                        PARTITION BY dated.laboratory, dated.result_id, dated.is_repeat
+                        PARTITION BY dated.result_number, dated.is_repeat
                         ORDER BY dated.nth_sent
                         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                     )
@@ -217,43 +209,55 @@ ordered AS (
             END AS counts_from
         FROM dated
     ) AS weighed
+),
+
+judged AS (
+    SELECT
+        ordered.origin,
+        ordered.place,
+        CASE
+            WHEN ordered.origin <> 'taken' THEN 'known'
+            WHEN ordered.is_repeat THEN 'duplicate'
+            WHEN ordered.nth < max(ordered.nth) OVER (
+                PARTITION BY ordered.result_number, ordered.is_repeat
+                ORDER BY ordered.origin = 'taken', ordered.file_id, ordered.record, ordered.nth
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            )
+                THEN 'superseded'
+            ELSE 'accepted'
+        END AS bucket,
+        NOT ordered.is_repeat AND NOT ordered.is_past AND ordered.nth = count(*) OVER (
+            PARTITION BY ordered.result_number, ordered.is_repeat
+        ) AS is_current
+    FROM ordered
 )
 
 SELECT
-    ordered.origin,
-    ordered.place,
-    ordered.result_id,
-    ordered.laboratory,
-    ordered.patient_id,
-    ordered.analyte,
-    ordered.code,
-    ordered.comparator,
-    ordered.value,
-    ordered.unit,
-    ordered.status,
-    ordered.collected_at,
-    ordered.collected_on,
-    ordered.reported_at,
-    ordered.value_as_sent,
-    ordered.unit_as_sent,
-    ordered.clinic_id,
-    ordered.file_name,
-    ordered.record,
-    ordered.taken_for,
-    ordered.sent_for,
-    ordered.file_id,
-    CASE
-        WHEN ordered.origin <> 'taken' THEN 'known'
-        WHEN ordered.is_repeat THEN 'duplicate'
-        WHEN ordered.nth < max(ordered.nth) OVER (
-            PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
-            ORDER BY ordered.origin = 'taken', ordered.file_id, ordered.record, ordered.nth
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        )
-            THEN 'superseded'
-        ELSE 'accepted'
-    END AS bucket,
-    NOT ordered.is_repeat AND NOT ordered.is_past AND ordered.nth = count(*) OVER (
-        PARTITION BY ordered.laboratory, ordered.result_id, ordered.is_repeat
-    ) AS is_current
-FROM ordered
+    version.origin,
+    version.place,
+    version.result_id,
+    version.laboratory,
+    version.patient_id,
+    version.analyte,
+    version.code,
+    version.comparator,
+    version.value,
+    version.unit,
+    version.status,
+    version.collected_at,
+    version.collected_on,
+    version.reported_at,
+    version.value_as_sent,
+    version.unit_as_sent,
+    version.clinic_id,
+    version.file_name,
+    version.record,
+    version.taken_for,
+    version.sent_for,
+    version.file_id,
+    judged.bucket,
+    judged.is_current
+FROM version
+INNER JOIN judged
+    ON judged.origin = version.origin
+    AND judged.place = version.place

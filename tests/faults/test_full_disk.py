@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from b12screen import cli
 from b12screen import publish as publishing
 from b12screen.errors import CannotWrite
 from b12screen.ingest.columnar import parquet_as_text
@@ -179,3 +180,23 @@ def test_what_is_closed_lies_in_its_file_alone(tmp_path: Path) -> None:
     shutil.copyfile(tmp_path / "other.duckdb", tmp_path / "copy.duckdb")
     with Warehouse.open(tmp_path / "copy.duckdb", read_only=True) as copied:
         assert copied.rows("SELECT n FROM second") == [(2,)]
+
+
+def test_a_night_that_needs_more_memory_than_it_may_have_names_the_setting(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bytes_below(site / "published")
+    # What is held in lists cannot lie on the disk instead.
+    greedy = "SELECT len(list(n)) FROM range(20000000) AS t(n)"
+
+    def narrow(self: Warehouse, *_: object) -> list[str]:
+        self.execute("SET memory_limit = '50MB'")
+        self.execute(greedy)
+        return []
+
+    monkeypatch.setattr(Warehouse, "build", narrow)
+    assert cli.main(["run", str(site), "--as-of", str(SECOND_NIGHT)]) == 10
+    error = capsys.readouterr().err
+    assert "limits.memory_mb is too little" in error
+    assert "nothing was published, yesterday's files stand" in error
+    assert bytes_below(site / "published") == before

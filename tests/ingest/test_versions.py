@@ -1,11 +1,13 @@
 """Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from b12screen.ingest import Again, take
+from b12screen.ingest import Again, keeping, take
+from b12screen.maps import Maps
 from b12screen.settings import Laboratory, Settings
 from schemas import ddl
 from schemas.relation import RELATIONS
@@ -424,3 +426,51 @@ def test_a_file_turned_away_before_its_scan_takes_no_other_files_rows_along(
         ("labs_b.csv", True),
     ]
     assert box.rows("SELECT result_id FROM core.lab_result") == [("R1",)]
+
+
+def told_and_kept(box: Box, nights: list[tuple[date, list[list[str]]]]) -> list[object]:
+    """The accounts of each night's files, and at the end every version that is kept."""
+    told: list[object] = []
+    for night, files in nights:
+        for number, rows in enumerate(files):
+            box.labs(*rows, name=f"labs_{night}_{number}.csv")
+        told += [(account.file_name, *buckets(account)) for account in box.take(night).accounts]
+    columns = ddl.column_list(RELATIONS["core.lab_result"])
+    told += box.rows(f"SELECT {columns} FROM core.lab_result ORDER BY ALL")
+    told += box.rows(f"SELECT {columns}, replaced_on FROM private.lab_result ORDER BY ALL")
+    return told
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_however_a_night_is_compared_with_the_history_it_comes_out_alike(
+    tmp_path: Path, maps: Maps, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = Random(seed)
+    known: list[str] = []
+    nights = []
+    for days in range(4):
+        files = []
+        for _ in range(2):
+            new = [
+                version(
+                    chance.choice(["200", "300", "<50"]),
+                    chance.choice(["", "2026-11-02", "2026-11-03"]),
+                    chance.choice(["final", "corrected", "cancelled"]),
+                    f"R{chance.randrange(12)}",
+                )
+                for _ in range(5)
+            ]
+            known += new
+            # Everything that was sent before comes again, as from a laboratory that sends it all.
+            files.append(chance.sample(known, len(known)))
+        nights.append((NIGHT + timedelta(days), files))
+    found = []
+    for name, much, at_once in (("dropped", 100, 1000), ("ordered", 0, 1000), ("parts", 100, 3)):
+        monkeypatch.setattr(keeping, "MUCH_OF_HISTORY", much)
+        monkeypatch.setattr(keeping, "ROWS_AT_ONCE", at_once)
+        monkeypatch.setattr(keeping, "RESULTS_AT_ONCE", at_once)
+        box = Box(tmp_path / name, maps)
+        found.append(told_and_kept(box, nights))
+        box.warehouse.close()
+    assert found[0] == found[1] == found[2]
+    assert sum(row[3] for row in found[0] if isinstance(row, tuple) and len(row) == 7) > 100
