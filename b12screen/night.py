@@ -51,6 +51,9 @@ ANSWERS = ("core.feedback", "core.deferral")
 COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope", "n_rejected")
 # Not core.duckdb: DuckDB names the catalog after the file, and core is a schema.
 STATE = "state.duckdb"
+# From here on the room that a taking gave up in the store is worth writing it anew; the working
+# rows of an ordinary night never reach the disk.
+FREE_BLOCKS, FREE_SHARE = 16, 0.05
 PRIVATE = "private.duckdb"
 STORE = (STATE, PRIVATE)
 LAYERS = ("facts", "decisions", "worklists")
@@ -277,6 +280,10 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
+        n_free, share = warehouse.free_room()
+    if n_free >= FREE_BLOCKS and share > FREE_SHARE:
+        with writing("packing the store"):
+            _pack(night, night.state / STATE)
     for remark in taking.notes:
         progress(remark)
     if taking.left_alone:
@@ -291,6 +298,18 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
             "look with `b12screen check`"
         )
     return taking
+
+
+def _pack(night: Night, path: Path) -> None:
+    """Write the store anew, without the room that the taking gave up.
+
+    What is published is a copy of it, and rows that were turned away lie in that room as they were
+    sent until something else is written over them.
+    """
+    packed = path.with_name("packed.duckdb")
+    with night.open(packed) as store:
+        store.take_over(path)
+    os.replace(packed, path)
 
 
 def decide(night: Night, taking: Taking, progress: Progress) -> None:

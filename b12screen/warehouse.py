@@ -29,6 +29,10 @@ _OWN_FILES = (
     "SELECT database_name FROM duckdb_databases() "
     "WHERE path IS NOT NULL AND NOT readonly AND NOT internal ORDER BY database_name"
 )
+_FREE_ROOM = (
+    "SELECT size.total_blocks, size.free_blocks FROM pragma_database_size() AS size "
+    "WHERE size.database_name = current_database()"
+)
 ONE_QUERY = "the query was not run: only one SELECT at a time is run, and nothing that could write"
 # A statement behind what does nothing, and what may stand between EXPLAIN and what it explains.
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(?P<first>\w*)(?P<rest>.*)", re.DOTALL)
@@ -231,6 +235,20 @@ class Warehouse:
                 "WHERE database_name = current_database() AND NOT internal"
             )
         }
+
+    def free_room(self) -> tuple[int, float]:
+        """The blocks that were given up, where what was deleted can be read; their share."""
+        self._fold_in()
+        ((n_all, n_free),) = self.rows(_FREE_ROOM)
+        return int(n_free), n_free / max(n_all, 1)
+
+    def take_over(self, path: Path) -> None:
+        """Everything of another database file into this empty one, in its order."""
+        self.attach(path, "other", read_only=True)
+        self.execute("SET preserve_insertion_order = true")
+        self.execute(ddl.copy_database("other", self.scalar("SELECT current_database()")))
+        self.execute("SET preserve_insertion_order = false")
+        self.detach("other")
 
     def comment(self) -> None:
         """Write the declared comments on every table and view of the file that is declared."""

@@ -111,6 +111,11 @@ def checkpoint(database: str) -> str:
     return f'CHECKPOINT "{name}"'
 
 
+def copy_database(source: str, target: str) -> str:
+    """Write everything of one attached database into another, which is empty."""
+    return f"COPY FROM DATABASE {quoted_name(source)} TO {quoted_name(target)}"
+
+
 def incoming_csv(
     path: str,
     columns: Sequence[str],

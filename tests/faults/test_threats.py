@@ -185,3 +185,20 @@ def test_no_text_of_a_rejected_result_is_left_in_the_bytes_of_the_published_file
         assert b"CANARY" not in published.read_bytes()
     private = max((site / "store" / "generations").glob("*/private.duckdb"))
     assert b"CANARY UNIT" in private.read_bytes()
+
+
+def test_nothing_of_a_file_of_rejected_rows_is_left_in_the_published_file(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    # More than the engine keeps in memory until the end: such rows were on the disk for a while.
+    rows = [f"r{n},P{n % 40},2026-10-01,14685-2,CANARY {n},pmol/L,final,C" for n in range(260_000)]
+    header = "result_id,patient_id,collected_at,code,value,unit,status,clinic_id"
+    deliver(site, {"labs_1.csv": "\n".join([header, *rows])})
+    deliver(
+        site, {"patients_1.csv": "patient_id,birth_date,sex,clinic_id\nP1,1950-01-01,female,C\n"}
+    )
+    night(site, FIRST_NIGHT)
+    published = site / "published" / "current" / "b12screen.duckdb"
+    state = max((site / "store" / "generations").glob("*/state.duckdb"))
+    assert published.stat().st_size < 20_000_000
+    assert b"CANARY" not in published.read_bytes() + state.read_bytes()
