@@ -282,6 +282,7 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
         )
         n_free, share = warehouse.free_room()
     if n_free >= FREE_BLOCKS and share > FREE_SHARE:
+        progress("packing the store")
         with writing("packing the store"):
             _pack(night, night.state / STATE)
     for remark in taking.notes:
