@@ -292,11 +292,13 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
     # A night's inputs are all its takings, by whichever attempt.
     taking = replace(taking, accounts=tuple(FileAccount(**row) for row in accounts))
     if not usable:
+        n_file = len({file.file_name for file in taking.files})
+        found = "".join(f"{finding}. " for finding in taking.findings[:1])
+        more = f"({len(taking.findings) - 1} more like this.) " if len(taking.findings) > 1 else ""
         raise NothingUsable(
-            f"nothing usable in the inbox ({len({file.file_name for file in taking.files})} files "
-            "seen) nor in the store: nothing was published; drop labs*, patients*, conditions*, "
-            "medications* extracts, *.hl7 messages or *.ndjson resources into the inbox, and "
-            "look with `b12screen check`"
+            f"nothing usable in the inbox ({n_file} files seen) nor in the store: nothing was "
+            f"published. {found}{more}Drop labs*, patients*, conditions*, medications* extracts, "
+            "*.hl7 messages or *.ndjson resources into the inbox, and look with `b12screen check`"
         )
     return taking
 

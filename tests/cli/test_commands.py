@@ -154,6 +154,17 @@ def test_an_empty_site_ends_with_12(site: Path, capsys: Capture) -> None:
     assert "inbox" in capsys.readouterr().err
 
 
+def test_a_first_file_that_is_held_is_said_with_the_reason(site: Path, capsys: Capture) -> None:
+    rows = "".join(f"r{n},P1,2026-10-01,14685-2,{n},miles,final\n" for n in range(30))
+    header = "result_id,patient_id,collected_at,code,value,unit,status\n"
+    (site / "inbox" / "labs_1.csv").write_text(header + rows, encoding="utf-8")
+    (site / "inbox" / "labs_2.csv").write_text("result_id\n1\n", encoding="utf-8")
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 12
+    error = capsys.readouterr().err
+    assert "labs_1.csv was held: 30 of 30 rows were rejected" in error
+    assert "(1 more like this.)" in error
+
+
 def test_a_held_site_ends_with_14(site: Path, capsys: Capture) -> None:
     import fcntl
 
