@@ -51,11 +51,10 @@ ANSWERS = ("core.feedback", "core.deferral")
 COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope", "n_rejected")
 # Not core.duckdb: DuckDB names the catalog after the file, and core is a schema.
 STATE = "state.duckdb"
-# From here on the room that a taking gave up in the store is worth writing it anew; the working
-# rows of an ordinary night never reach the disk.
-FREE_BLOCKS, FREE_SHARE = 16, 0.05
 PRIVATE = "private.duckdb"
 STORE = (STATE, PRIVATE)
+# From both on it is worth writing the store anew to lose the room that a taking gave up in it.
+FREE_BLOCKS, FREE_SHARE = 16, 0.05
 LAYERS = ("facts", "decisions", "worklists")
 # A night is a moving reference for everything after it: a mistyped year would refuse every real
 # night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
@@ -281,10 +280,6 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
         n_free, share = warehouse.free_room()
-    if n_free >= FREE_BLOCKS and share > FREE_SHARE:
-        progress("packing the store")
-        with writing("packing the store"):
-            _pack(night, night.state / STATE)
     for remark in taking.notes:
         progress(remark)
     if taking.left_alone:
@@ -294,12 +289,16 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
     if not usable:
         n_file = len({file.file_name for file in taking.files})
         found = "".join(f"{finding}. " for finding in taking.findings[:1])
-        more = f"({len(taking.findings) - 1} more like this.) " if len(taking.findings) > 1 else ""
+        more = f"(And {len(taking.findings) - 1} more.) " if len(taking.findings) > 1 else ""
         raise NothingUsable(
             f"nothing usable in the inbox ({n_file} files seen) nor in the store: nothing was "
             f"published. {found}{more}Drop labs*, patients*, conditions*, medications* extracts, "
             "*.hl7 messages or *.ndjson resources into the inbox, and look with `b12screen check`"
         )
+    if n_free >= FREE_BLOCKS and share > FREE_SHARE:
+        progress("packing the store")
+        with writing("packing the store"):
+            _pack(night, night.state / STATE)
     return taking
 
 

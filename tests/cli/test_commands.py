@@ -162,7 +162,7 @@ def test_a_first_file_that_is_held_is_said_with_the_reason(site: Path, capsys: C
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) == 12
     error = capsys.readouterr().err
     assert "labs_1.csv was held: 30 of 30 rows were rejected" in error
-    assert "(1 more like this.)" in error
+    assert "(And 1 more.)" in error
 
 
 def test_a_held_site_ends_with_14(site: Path, capsys: Capture) -> None:
