@@ -110,6 +110,9 @@ CREATE OR REPLACE MACRO in_set(set_id, rule_id) AS CASE
     ELSE coalesce(list_contains(getvariable('rule_set')[set_id], rule_id), FALSE)
 END;
 
+-- Whether the current version of a result tells a value: not one that is preliminary or was taken back.
+CREATE OR REPLACE MACRO speaks(status) AS status IN ('final', 'amended', 'corrected');
+
 -- A word that a LEFT JOIN did not find: what absence means depends on what the feed could have said.
 CREATE OR REPLACE MACRO yes_or(found, absent) AS CASE WHEN found THEN 'yes' ELSE absent END;
 

@@ -23,7 +23,7 @@ WITH recent AS (
         FROM run.alarm AS alarm
     ) AS days
     WHERE stored.value > 0
-        AND word.status IN ('final', 'amended', 'corrected')
+        AND speaks(word.status)
         AND stored.collected_at >= CAST(night.as_of - CAST(days.recent + days.past AS INTEGER) AS TIMESTAMP)
         AND stored.collected_at < CAST(night.as_of + 1 AS TIMESTAMP)
 )

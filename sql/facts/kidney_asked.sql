@@ -12,7 +12,7 @@ FROM core.lab_result AS result
 LEFT JOIN facts.kidney_history AS history ON history.patient_id = result.patient_id
 WHERE
     result.analyte IN ('creatinine', 'egfr')
-    AND result.status IN ('final', 'amended', 'corrected')
+    AND speaks(result.status)
     AND result.value IS NOT NULL
     AND result.collected_on <= as_of()
     AND result.collected_on >= least(

@@ -23,7 +23,7 @@ WITH reading AS (
     INNER JOIN facts.person AS person ON person.patient_id = result.patient_id
     WHERE
         result.analyte IN ('creatinine', 'egfr')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND result.collected_on <= as_of()
 ),
 extreme AS (

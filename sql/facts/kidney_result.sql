@@ -26,7 +26,7 @@ WITH ordered AS (
         AND tied.collected_at = result.collected_at
     WHERE
         result.analyte IN ('creatinine', 'egfr')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND result.value IS NOT NULL
         AND result.collected_on <= as_of()
 )

@@ -17,7 +17,7 @@ WITH ordered AS (
         AND tied.collected_at = result.collected_at
     WHERE
         result.analyte IN ('mma', 'hcy', 'b12', 'holotc', 'hb', 'mcv')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND result.value IS NOT NULL
         AND result.collected_on <= as_of()
         AND result.collected_on >= before(as_of(), 'look_back')

@@ -13,7 +13,7 @@ WITH newest AS (
     FROM core.lab_result AS result
     WHERE
         result.analyte IN ('mma', 'hcy', 'b12', 'holotc', 'hb', 'mcv')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND result.value IS NOT NULL
         AND result.collected_on <= as_of()
         AND result.collected_on >= before(as_of(), 'look_back')

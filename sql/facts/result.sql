@@ -14,7 +14,7 @@ SELECT
 FROM core.lab_result AS result
 INNER JOIN facts.b12_episode AS episode ON episode.patient_id = result.patient_id
 WHERE
-    result.status IN ('final', 'amended', 'corrected')
+    speaks(result.status)
     AND result.value IS NOT NULL
     AND result.collected_on <= as_of()
     AND result.collected_on

@@ -142,7 +142,7 @@ known_marker AS (
     FROM treated
     INNER JOIN core.lab_result AS result ON result.patient_id = treated.patient_id
     WHERE result.analyte IN ('mma', 'hcy')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND result.value IS NOT NULL
         AND greatest(result.taken_for, result.collected_on) <= treated.seen_on
     GROUP BY treated.item_id, treated.given_by, result.analyte
@@ -167,7 +167,7 @@ newer AS (
         AND result.collected_at = latest.collected_at
         AND result.value = latest.value
     WHERE latest.analyte IN ('mma', 'hcy')
-        AND result.status IN ('final', 'amended', 'corrected')
+        AND speaks(result.status)
         AND greatest(result.taken_for, result.collected_on) > treated.seen_on
 ),
 named_marker AS (
@@ -231,7 +231,7 @@ recorded AS (
             result.collected_on AS recorded_on,
         FROM core.lab_result AS result
         SEMI JOIN proposed ON proposed.patient_id = result.patient_id AND proposed.effect = 'done'
-        WHERE result.status IN ('final', 'amended', 'corrected') AND result.collected_on <= as_of()
+        WHERE speaks(result.status) AND result.collected_on <= as_of()
         UNION ALL
         SELECT
             episode.patient_id,

@@ -33,5 +33,5 @@ INNER JOIN core.lab_result AS result
     ON result.patient_id = patient.patient_id
     AND result.analyte = 'hb'
     AND result.collected_on = patient.hb_on
-WHERE patient.severe_anaemia = 'yes' AND result.status IN ('final', 'amended', 'corrected')
+WHERE patient.severe_anaemia = 'yes' AND speaks(result.status)
 GROUP BY patient.patient_id

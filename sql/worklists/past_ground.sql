@@ -48,7 +48,7 @@ found AS (
         ON result.patient_id = past.patient_id
         AND result.analyte = past.analyte
         AND result.collected_on = past.collected_on
-    WHERE result.status IN ('final', 'amended', 'corrected') AND past.analyte <> 'egfr'
+    WHERE speaks(result.status) AND past.analyte <> 'egfr'
     GROUP BY past.patient_id, past.analyte, past.collected_on, past.value_text
     HAVING bool_or(value_text(result.value, result.comparator) = past.value_text)
     UNION ALL
@@ -68,7 +68,7 @@ kidney_day AS (
         result.patient_id,
         result.collected_on,
         max(result.taken_for) AS taken_for,
-        bool_or(result.status IN ('final', 'amended', 'corrected')) AS speaks,
+        bool_or(speaks(result.status)) AS speaks,
     FROM core.lab_result AS result
     SEMI JOIN past ON past.patient_id = result.patient_id AND past.analyte = 'egfr'
     WHERE result.analyte IN ('creatinine', 'egfr')
