@@ -29,7 +29,7 @@ from b12screen.night import PRIVATE
 from b12screen.publish import (
     Site,
     clear_leftovers,
-    has_group,
+    group_trouble,
     held,
     hold_state,
     leftovers,
@@ -163,11 +163,10 @@ def expected(root: Path, now: datetime, by: time) -> Line:
 
 
 def settings_lines(settings: Settings, root: Path) -> list[Line]:
-    """A group that is not there; who else could change the settings, or read their address."""
-    group = settings.publish.group
-    if group is not None and not has_group(group):
-        says = f"publish.group: this machine has no group {group}: make it, or name another one"
-        return [Line(SettingsInvalid.exit_code, "settings", says)]
+    """A group that no file can be given to; who else could change the settings, or read them."""
+    trouble = group_trouble(settings.publish.group)
+    if trouble is not None:
+        return [Line(SettingsInvalid.exit_code, "settings", trouble)]
     rights = (root / SETTINGS_FILE).stat().st_mode
     if rights & 0o022:
         says = f"{SETTINGS_FILE} may be written by other users, who could name a command: chmod 640"

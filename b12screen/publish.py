@@ -297,13 +297,11 @@ def make_folders(site: Site, group: str | None) -> None:
     """The folders of the site, never more open than they may be, whatever the umask was.
 
     A group that may read the nights has to be able to walk to them. A folder that somebody closed
-    further stays closed. SettingsInvalid where this machine has no such group.
+    further stays closed. SettingsInvalid where files cannot be given to the group.
     """
-    if group is not None and not has_group(group):
-        raise SettingsInvalid(
-            f"publish.group: this machine has no group {group}: nothing was published, yesterday's "
-            "files stand; make the group, or name another one"
-        )
+    trouble = group_trouble(group)
+    if trouble is not None:
+        raise SettingsInvalid(f"{trouble}. Nothing was published, yesterday's files stand")
     published = (site.published, site.generation(""))
     private = (
         *(site.store, site.state(""), site.archive("")),
@@ -323,13 +321,20 @@ def make_folders(site: Site, group: str | None) -> None:
             shutil.chown(folder, group=group)
 
 
-def has_group(group: str) -> bool:
-    """Whether this machine has a group of that name."""
+def group_trouble(group: str | None) -> str | None:
+    """Why files cannot be given to ``publish.group``, and what to do; None where they can."""
+    if group is None:
+        return None
     try:
-        grp.getgrnam(group)
+        number = grp.getgrnam(group).gr_gid
     except KeyError:
-        return False
-    return True
+        return f"publish.group: this machine has no group {group}: make it, or name another one"
+    if os.geteuid() == 0 or number in (os.getegid(), *os.getgroups()):
+        return None
+    return (
+        f"publish.group: the running user is no member of {group}, and cannot give files to it: "
+        "make it one (that counts from its next login), or name another group"
+    )
 
 
 def seal(folder: Path, group: str | None) -> None:

@@ -582,7 +582,8 @@ ruleset = "praxis-2025"
 # medications_complete_from = 2024-01-01
 
 [publish]
-# The group that may read published/. Without it nobody but the running user may.
+# The group that may read published/; the running user has to be in it. Without one nobody else
+# may.
 # group = "b12-readers"
 # keep_nights = 30
 # For how many nights store/ keeps what `b12screen replay` needs beside the takings.

@@ -1,6 +1,7 @@
 """The command line: exit codes, what it says on which stream, and what it does not import."""
 
 import csv
+import grp
 import io
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from b12screen import cli
+from b12screen import cli, publish
 from b12screen.errors import B12ScreenError
 from b12screen.maps import load_maps
 from b12screen.rules import load_ruleset, render
@@ -127,6 +128,29 @@ def test_a_group_that_is_not_there_ends_with_10(
             "publish.group: this machine has no group no-such-group" in captured.err + captured.out
         )
     assert not list((site / "published").glob("generations/*"))
+
+
+STRANGER = """
+import os, sys
+from b12screen.publish import group_trouble
+
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(65534)
+print(group_trouble(sys.argv[1]))
+"""
+
+
+def test_a_group_that_the_running_user_is_not_in_is_said_before_the_night() -> None:
+    mine = {0, 65534, os.getegid(), *os.getgroups()}
+    other = next(group.gr_name for group in grp.getgrall() if group.gr_gid not in mine)
+    run = subprocess.run(
+        [sys.executable, "-c", STRANGER, other], capture_output=True, text=True, check=True
+    )
+    assert f"the running user is no member of {other}" in run.stdout
+    own = grp.getgrgid(os.getegid()).gr_name
+    assert publish.group_trouble(own) is None
 
 
 def test_a_folder_that_is_no_site_ends_with_10(tmp_path: Path, capsys: Capture) -> None:
