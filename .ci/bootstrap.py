@@ -103,7 +103,8 @@ def main():
         return
     started = time.monotonic()
     python = os.path.join(VENV, "bin", "python")
-    pip = (python, "-m", "pip", "install", "-qq")
+    # Of most packages only a few modules are ever used: each is compiled when it first is.
+    pip = (python, "-m", "pip", "install", "-qq", "--no-compile")
 
     if old_packages != packages:
         shutil.rmtree(VENV, ignore_errors=True)
