@@ -131,6 +131,7 @@ def test_it_names_who_would_join_leave_and_change(night: Path) -> None:
     }
 
 
+@pytest.mark.long
 def test_what_an_answer_keeps_off_the_lists_neither_leaves_nor_joins_them(
     night: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_night_of_another_version_is_told(
     assert "decided again by version 9.9" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_site_chooses_the_second_ruleset_and_then_sees_what_was_told(
     night: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_the_list_of_whoever_has_no_birth_date_is_named(
     assert "On the worklist (data_quality): check record" in told(site, "0001", capsys)
 
 
+@pytest.mark.long
 def test_who_was_listed_by_a_result_of_somebody_else_is_still_explained(
     site: Path, deliver: Callable[[Path, dict[str, str]], None], capsys: Capture
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_corrected_result_of_a_second_file_takes_the_item_off_the_list(raised:
     assert reasons and None not in {reason for (reason,) in reasons}
 
 
+@pytest.mark.long
 def test_a_cancelled_result_is_withdrawn_and_its_item_leaves_with_that_reason(raised: Path) -> None:
     site = raised
     listed = {row["action"] for row in sheet(site)}
@@ -186,6 +187,7 @@ def test_extracts_and_messages_of_one_person_stand_together(
     assert ask(site, "SELECT n_files FROM run.night") == [(5,)]
 
 
+@pytest.mark.long
 def test_messages_do_not_hide_that_the_patients_extract_stopped(
     site: Path, deliver: Deliver, extracts: dict[str, str]
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_link_that_names_no_night_is_told_as_well(
     assert (tmp_path / "words").read_text() == "site 2026-11-01 code 13"
 
 
+@pytest.mark.long
 def test_a_night_without_findings_is_told_to_nobody(
     site: Path,
     extracts: dict[str, str],

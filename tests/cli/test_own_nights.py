@@ -71,6 +71,7 @@ def items(site: Path) -> list[tuple[str, str, str, str]]:
         ]
 
 
+@pytest.mark.long
 def test_a_result_of_a_laboratorys_own_file_is_listed_and_cancelled_in_its_own_words(
     site: Path, deliver: Deliver, extracts: dict[str, str]
 ) -> None:

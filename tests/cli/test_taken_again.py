@@ -29,6 +29,7 @@ def test_rejects_says_what_is_rejected_where_the_store_may_not_be_read(
     assert "Only places" in captured.err
 
 
+@pytest.mark.long
 def test_a_row_that_was_mended_is_listed_no_more(
     published: Path, deliver: Deliver, capsys: Capture
 ) -> None:

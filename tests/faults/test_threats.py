@@ -78,6 +78,7 @@ def test_no_name_of_a_clinic_leaves_its_folder_or_meets_another(tmp_path: Path) 
     )
 
 
+@pytest.mark.long
 def test_a_site_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
     site = tmp_path / "it's a*b [1]; rm -rf x" / "\u00fcber uns"
     site.parent.mkdir()

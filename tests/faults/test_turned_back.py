@@ -46,6 +46,7 @@ def turn_back(site: Path) -> None:
     current.symlink_to(FIRST_NIGHT.isoformat())
 
 
+@pytest.mark.long
 def test_a_link_turned_back_to_an_older_night_loses_nothing(
     two_nights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

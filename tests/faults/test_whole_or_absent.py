@@ -223,6 +223,7 @@ def test_a_night_killed_at_any_step_leaves_the_old_files_or_the_new_ones(
         assert replayed.differing == []
 
 
+@pytest.mark.long
 def test_a_night_run_again_and_killed_before_its_link_leaves_the_first_attempt(site: Path) -> None:
     yesterday = seen(site)
     with child(site, "2026-11-01", "switch") as run:
@@ -445,6 +446,7 @@ def test_a_night_without_its_inbox_is_not_published(site: Path) -> None:
     assert whole(site) == "2026-11-02.1"
 
 
+@pytest.mark.long
 def test_a_replay_that_fills_the_disk_leaves_nothing_half_and_no_night_the_worse(
     first_night: Path, small_disk: Callable[[int], Path]
 ) -> None:

@@ -591,6 +591,7 @@ def test_a_sheet_of_ours_that_a_spreadsheet_saved_its_own_way_comes_back(
     assert asked(site, "SELECT n_read FROM run.night") == [(len(rows),)]
 
 
+@pytest.mark.long
 def test_a_site_of_before_answers_could_be_taken_goes_on(site: Path) -> None:
     item = next(row["item_id"] for row in read_sheet(north(site)))
     (state,) = (site / "store" / "generations").iterdir()

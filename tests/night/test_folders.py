@@ -49,6 +49,7 @@ def test_folders_have_their_modes_under_any_umask(site: Path, umask: int) -> Non
     assert stat.S_IMODE((site / "store" / "generations").stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 def test_a_night_run_again_tells_the_takings_of_every_attempt(site: Path) -> None:
     for _ in range(2):
         result = run_night(site, NIGHT, datetime(2026, 11, 22), lambda line: None)

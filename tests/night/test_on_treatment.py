@@ -22,6 +22,9 @@ PEOPLE = ("risen", "less", "unanswered", "anaemic")
 ANAEMIC = ("anaemic", "718-7")
 ON_TREATMENT = ("review_response", "review_treatment")
 
+# Short: the scenarios of the way back in tests/spec.
+pytestmark = pytest.mark.long
+
 Rows = list[dict[str, str]]
 
 

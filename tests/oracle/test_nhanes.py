@@ -245,15 +245,9 @@ def write_parquet(site: Path) -> None:
         frame.write_parquet(site / "inbox" / f"{kind}.parquet")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "write",
-    [
-        write_resources,
-        *(
-            pytest.param(write, marks=pytest.mark.long)
-            for write in (write_messages, write_own_tables, write_parquet)
-        ),
-    ],
+    "write", [write_resources, write_messages, write_own_tables, write_parquet]
 )
 def test_the_survey_written_in_another_form_gives_the_same_worklists(
     published: Path, tmp_path: Path, write: Callable[[Path], None]

@@ -110,6 +110,7 @@ def test_broken_extracts_name_nobody_in_prefect(
     assert prefect_knows(canary) == []
 
 
+@pytest.mark.long
 def test_a_failing_audit_names_nobody(
     flows: ModuleType,
     site: Path,

@@ -1,8 +1,12 @@
 """The flow: the order of its stages, and nothing published when one of them fails."""
 
+import base64
 import json
+import os
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -64,6 +68,32 @@ def test_each_stage_is_one_task_that_keeps_and_repeats_nothing(
     assert options["cache_policy"] is flows.NO_CACHE
     assert flows.nightly.persist_result is False
     assert flows.nightly.retries == 0
+
+
+def test_nobody_else_on_the_machine_may_start_a_night(flows: ModuleType, site: Path) -> None:
+    """The server of the scheduler is asked as another account would ask it, and with the key."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    with pytest.raises(flows.StageError):
+        flows.nightly(str(site), "2026-11-01")
+    (server,) = SubprocessASGIServer._instances.values()
+    keys = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
+
+    def status(headers: dict[str, str]) -> int:
+        request = urllib.request.Request(
+            f"{server.api_url}/flow_runs/filter",
+            data=b"{}",
+            headers={"Content-Type": "application/json", **headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    assert status({}) == 401
+    assert status({"Authorization": "Basic " + base64.b64encode(b"b12screen:").decode()}) == 401
+    assert status({"Authorization": f"Basic {keys}"}) == 200
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,8 @@
 """The schedule: when the night runs, what it is given, and that Prefect may not call out."""
 
-import base64
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -60,32 +57,6 @@ def test_a_store_that_is_missing_is_told_before_prefect_starts(
     monkeypatch.delenv("PREFECT_HOME", raising=False)
     with pytest.raises(CannotWrite, match="Nothing was published"):
         environment.prepare(tmp_path)
-
-
-def test_nobody_else_on_the_machine_may_start_a_night(flows: ModuleType, site: Path) -> None:
-    """The server of the scheduler is asked as another account would ask it, and with the key."""
-    from prefect.server.api.server import SubprocessASGIServer
-
-    with pytest.raises(flows.StageError):
-        flows.nightly(str(site), "2026-11-01")
-    (server,) = SubprocessASGIServer._instances.values()
-    keys = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
-
-    def status(headers: dict[str, str]) -> int:
-        request = urllib.request.Request(
-            f"{server.api_url}/flow_runs/filter",
-            data=b"{}",
-            headers={"Content-Type": "application/json", **headers},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as refused:
-            return refused.code
-
-    assert status({}) == 401
-    assert status({"Authorization": "Basic " + base64.b64encode(b"b12screen:").decode()}) == 401
-    assert status({"Authorization": f"Basic {keys}"}) == 200
 
 
 def test_the_night_is_served_at_its_time_in_the_timezone_of_the_site(
