@@ -231,7 +231,7 @@ def known_person(warehouse: Warehouse, patient_id: str) -> Person:
             "ON item.item_id = answer.item_id AND item.patient_id = ? "
             "ORDER BY answer.item_id, answer.given_by"
         )
-        if "worklists.answer" in warehouse.relations()
+        if warehouse.has("worklists.answer")
         else [],
         recheck=row("SELECT * FROM decisions.recheck WHERE patient_id = ?"),
         response=row("SELECT * FROM decisions.response WHERE patient_id = ?"),

@@ -284,7 +284,7 @@ def differs(n_part: int, n: int, n_usual_part: int, n_usual: int) -> bool:
 
 def alarming(warehouse: Warehouse) -> list[Health]:
     """The measures of a finished night that alarm."""
-    if "run.feed_health" not in warehouse.relations():
+    if not warehouse.has("run.feed_health"):
         return []
     return [Health(*row) for row in warehouse.rows(ALARMING)]
 

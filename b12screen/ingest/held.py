@@ -7,7 +7,7 @@ from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.own_csv import own_checks
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.scan import Scanned
-from b12screen.ingest.store import Site
+from b12screen.ingest.store import Intake
 
 COMMONEST = 3
 STANDS = "what was taken of it before stands as it is"
@@ -18,12 +18,14 @@ COUNT_LABORATORIES = (
 )
 
 
-def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str]) -> str | None:
+def too_many(
+    intake: Intake, extract: Extract, scanned: Scanned, faults: Counter[str]
+) -> str | None:
     """Why the file at hand is held, or None where its rejected rows are within its limit."""
     failures = Counter({fault: n for fault, n in faults.items() if fault != "scope"})
-    if failures.total() < site.settings.limits.reject_rows:
+    if failures.total() < intake.settings.limits.reject_rows:
         return None
-    allowed = rejects_allowed(site, extract, scanned)
+    allowed = rejects_allowed(intake, extract, scanned)
     # 29 % of 100 rows are 29, though binary arithmetic makes it less by a hair.
     if round(failures.total() - allowed, 6) <= 0:
         return None
@@ -32,13 +34,13 @@ def too_many(site: Site, extract: Extract, scanned: Scanned, faults: Counter[str
     return hold_reason(n_read, allowed, failures, checks, is_new)
 
 
-def rejects_allowed(site: Site, extract: Extract, scanned: Scanned) -> float:
+def rejects_allowed(intake: Intake, extract: Extract, scanned: Scanned) -> float:
     """How many rejected rows a file may have: the share of each laboratory of its own rows."""
-    share = site.settings.limits.reject_share
+    share = intake.settings.limits.reject_share
     allowed = share * (scanned.n_row + scanned.n_broken)
     if extract.kind == "labs":
-        for name, n in site.warehouse.rows(COUNT_LABORATORIES):
-            laboratory = site.settings.laboratories.get(name)
+        for name, n in intake.warehouse.rows(COUNT_LABORATORIES):
+            laboratory = intake.settings.laboratories.get(name)
             if laboratory is not None and laboratory.reject_share is not None:
                 allowed += (laboratory.reject_share - share) * n
     return allowed

@@ -15,7 +15,7 @@ from b12screen.ingest import contracts, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.scan import Scanned, rows_of
-from b12screen.ingest.store import FOLDS, RELATION, STORED, Site
+from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl, fold, words
@@ -94,6 +94,7 @@ COUNT_BUCKETS = (
     "WHERE version.origin = 'taken' GROUP BY ALL"
 )
 NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
+COUNT_KEYS = "SELECT count(*) FROM taking.lab_repeated"
 RESULTS_AT_HAND = (
     "CREATE OR REPLACE TABLE taking.lab_at_hand AS SELECT repeated.key "
     "FROM taking.lab_repeated AS repeated "
@@ -117,7 +118,7 @@ def told_late(n_late: int, what: str) -> list[str]:
 
 
 def kept(
-    site: Site,
+    intake: Intake,
     extract: Extract,
     account: FileAccount,
     scanned: Scanned,
@@ -126,22 +127,22 @@ def kept(
     findings: list[str],
 ) -> FileAccount:
     """Move the failed rows out and keep the rest; the file's account."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     if extract.taken_by == "retake":
-        taking_again.replace_rejects(warehouse, extract, site.as_of)
+        taking_again.replace_rejects(warehouse, extract, intake.as_of)
     warehouse.execute(SAME_CONTENT, (account.sha256,))
-    move_out(site, extract)
+    move_out(intake, extract)
     account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
-    hold_rows(account, rows_of(site))
-    hold_contract(site, extract, extract.name)
+    hold_rows(account, rows_of(intake))
+    hold_contract(intake, extract, extract.name)
     if extract.taken_by == "retake":
-        take_back(site, extract, notes, findings)
+        take_back(intake, extract, notes, findings)
     if extract.kind == "medications":
-        n_late = withdrawn.withdraw_medications(warehouse, site.as_of)
+        n_late = withdrawn.withdraw_medications(warehouse, intake.as_of)
         notes += told_late(n_late, "medications")
     if extract.kind == "labs":
         return account
-    (account,) = versions(site, extract.kind, [account])
+    (account,) = versions(intake, extract.kind, [account])
     return account
 
 
@@ -168,11 +169,11 @@ def hold_rows(account: FileAccount, n_left: int) -> None:
         )
 
 
-def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str]) -> None:
+def take_back(intake: Intake, extract: Extract, notes: list[str], findings: list[str]) -> None:
     """Withdraw what the file gave before and does not give now, and say how much that is."""
-    n_gone, n_left = taking_again.withdraw(site.warehouse, extract)
+    n_gone, n_left = taking_again.withdraw(intake.warehouse, extract)
     if n_gone:
-        site.warehouse.execute("INSERT INTO taking.taken_back VALUES (?)", (n_gone,))
+        intake.warehouse.execute("INSERT INTO taking.taken_back VALUES (?)", (n_gone,))
         notes.append(
             f"{extract.name}: {n_gone} rows of {extract.kind} that it gave before are withdrawn, "
             "as today's map does not read them"
@@ -184,17 +185,17 @@ def take_back(site: Site, extract: Extract, notes: list[str], findings: list[str
         )
 
 
-def move_out(site: Site, extract: Extract) -> None:
+def move_out(intake: Intake, extract: Extract) -> None:
     """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes.
 
     From here on the files at hand, all of the extract's kind, are taken.
     """
-    warehouse, kind = site.warehouse, extract.kind
+    warehouse, kind = intake.warehouse, extract.kind
     for statement in (COPY_BROKEN, KEEP_BROKEN, COPY_REJECTS, KEEP_REJECTS, NEW_CONTENT):
         warehouse.execute(statement, (kind,))
     if kind == "labs":
         if extract.taken_by == "retake":
-            warehouse.execute(UNMAPPED_BEFORE, (site.as_of, extract.sha256))
+            warehouse.execute(UNMAPPED_BEFORE, (intake.as_of, extract.sha256))
         warehouse.execute(
             ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
         )
@@ -205,9 +206,9 @@ def move_out(site: Site, extract: Extract) -> None:
     warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
 
-def hold_contract(site: Site, extract: Extract, name: str) -> None:
+def hold_contract(intake: Intake, extract: Extract, name: str) -> None:
     """The declared contract against the rows just taken, in slices; ``name`` says of what."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     relation = RELATION[extract.kind]
     ((first, last),) = warehouse.rows(FIRST_AND_LAST)
     if first is None:
@@ -224,9 +225,9 @@ def hold_contract(site: Site, extract: Extract, name: str) -> None:
         contracts.hold(relation, frame, name)
 
 
-def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
+def versions(intake: Intake, kind: str, accounts: Sequence[FileAccount]) -> list[FileAccount]:
     """Bring files of any kind but labs into their table; older rows aside."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     name = RELATION[kind]
     folded = FOLDS.get(kind)
     if folded:
@@ -237,7 +238,7 @@ def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[Fil
         warehouse.execute(ddl.create_table_as("taking.version", sql_text(VERSION[kind])))
     counted = fold.BUCKETS if folded else together.BUCKETS
     buckets = {tuple(key): n for *key, n in warehouse.rows(counted)}
-    set_aside(site, kind)
+    set_aside(intake, kind)
     if folded:
         for statement in (fold.insert_current(folded), *fold.keep_told(folded)):
             warehouse.execute(statement)
@@ -257,10 +258,10 @@ def versions(site: Site, kind: str, accounts: Sequence[FileAccount]) -> list[Fil
     ]
 
 
-def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
+def lab_versions(intake: Intake, accounts: list[FileAccount]) -> list[FileAccount]:
     """Compare the results taken with each other and with what was known; make them the history."""
-    warehouse = site.warehouse
-    if "core.taken" not in warehouse.relations():
+    warehouse = intake.warehouse
+    if not warehouse.has("core.taken"):
         return accounts
     name = STORED["labs"]
     n_known = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
@@ -271,9 +272,11 @@ def lab_versions(site: Site, accounts: list[FileAccount]) -> list[FileAccount]:
     warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
-    order_versions(warehouse)
-    buckets.update({tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)})
-    set_aside(site, "labs")
+    # Most nights bring nothing twice: then there is no order to find.
+    if n_key := int(warehouse.scalar(COUNT_KEYS)):
+        order_versions(warehouse, n_key)
+        buckets.update({tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)})
+        set_aside(intake, "labs")
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
         warehouse.execute("DROP TABLE core.lab_row")
@@ -328,9 +331,8 @@ def repeated_keys(warehouse: Warehouse) -> pl.DataFrame:
     return pl.DataFrame({"key": pl.concat(repeated)})
 
 
-def order_versions(warehouse: Warehouse) -> None:
-    """All versions of the results in ``taking.lab_repeated``, in their order."""
-    n_key = int(warehouse.scalar("SELECT count(*) FROM taking.lab_repeated"))
+def order_versions(warehouse: Warehouse, n_key: int) -> None:
+    """All versions of the ``n_key`` results in ``taking.lab_repeated``, in their order."""
     select = sql_text(VERSION["labs"])
     for part in parts(n_key, RESULTS_AT_ONCE):
         warehouse.execute(RESULTS_AT_HAND, part)
@@ -351,13 +353,13 @@ def parts(n_all: int, at_once: int) -> list[tuple[int, int]]:
     return [(n_part, part) for part in range(n_part)]
 
 
-def set_aside(site: Site, kind: str) -> None:
+def set_aside(intake: Intake, kind: str) -> None:
     """Older versions to the private store, with the night that replaced them; repeats dropped."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     name = RELATION[kind]
     table = name.split(".")[1]
     warehouse.execute(
-        ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (site.as_of,)
+        ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (intake.as_of,)
     )
     for origin, target in (("core", STORED[kind]), ("taken", "core.taken")):
         warehouse.execute(ddl.delete_versions(target, "taking.version"), (origin,))

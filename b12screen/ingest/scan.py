@@ -32,7 +32,7 @@ from b12screen.ingest.own_csv import (
     own_rows,
 )
 from b12screen.ingest.recognise import Extract, Own, shown
-from b12screen.ingest.store import FOLDS, RELATION, STORED, Site, fault_table
+from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake, fault_table
 from b12screen.resources import sql_text
 from b12screen.settings import Limits
 from b12screen.warehouse import WarehouseError
@@ -99,19 +99,21 @@ class ParquetRows:
     n_broken: int
 
 
-def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> tuple[Scanned, str]:
+def scan(
+    intake: Intake, extract: Extract, shape: Measures | None, folder: Path
+) -> tuple[Scanned, str]:
     """The file's rows into ``core.taken``; also the names of columns that no contract knows."""
-    limits = site.settings.limits
+    limits = intake.settings.limits
     contract = extract_columns(extract.kind)
     wanted = tuple(contract)
     path = extract.path
-    set_night(site, extract)
+    set_night(intake, extract)
     if extract.own:
-        return scan_own(site, extract, folder)
+        return scan_own(intake, extract, folder)
     if extract.form == "parquet":
         rows = apart(parquet_rows, path, extract.kind, limits, folder)
         extra = unused(list(rows.names), extract.kind)
-        return exactly(site, extract, rows.sent, rows.n_row, rows.n_broken, folder), extra
+        return exactly(intake, extract, rows.sent, rows.n_row, rows.n_broken, folder), extra
     if extract.packing:
         path = folder / "unpacked.csv"
         most = int(limits.max_decompressed_gb * GIGABYTE)
@@ -127,16 +129,16 @@ def scan(site: Site, extract: Extract, shape: Measures | None, folder: Path) -> 
         bound_rows(limits.max_rows, shape.n_line - 1)
     sent = columns_of(extract.kind, list(top.columns))
     extra = unused(list(top.columns), extract.kind)
-    scanned = quickly(site, extract, path, top, shape, wanted, folder)
+    scanned = quickly(intake, extract, path, top, shape, wanted, folder)
     if scanned is None:
-        site.progress(f"{extract.name}: some rows are broken, splitting it row by row")
+        intake.progress(f"{extract.name}: some rows are broken, splitting it row by row")
         n_row, n_broken = rows_as_parquet(
             path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder,
             # Spreadsheets leave off the separators of a block of rows that end in blank cells, and
             # many write their own code page: the sign for micro stands in the reason of a row.
             from_spreadsheet=extract.kind == words.FEEDBACK,
         )  # fmt: skip
-        scanned = exactly(site, extract, tuple(sent), n_row, n_broken, folder)
+        scanned = exactly(intake, extract, tuple(sent), n_row, n_broken, folder)
     return scanned, extra
 
 
@@ -168,9 +170,9 @@ def bound_rows(most: int, n_row: int) -> None:
         )
 
 
-def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
+def scan_own(intake: Intake, extract: Extract, folder: Path) -> tuple[Scanned, str]:
     """The same of a file that is written a laboratory's own way."""
-    limits = site.settings.limits
+    limits = intake.settings.limits
     if len(extract.own) > 1:
         named = ", ".join(sorted({own.laboratory for own in extract.own}))
         raise FileRefused(
@@ -179,7 +181,7 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
         )
     (own,) = extract.own
     faults = fault_table(own_checks(own, extract.kind))
-    site.warehouse.write("taking.fault", faults)
+    intake.warehouse.write("taking.fault", faults)
     if extract.form == "parquet":
         rows = apart(own_parquet, extract.path, own, extract.kind, limits, folder)
     else:
@@ -193,8 +195,8 @@ def scan_own(site: Site, extract: Extract, folder: Path) -> tuple[Scanned, str]:
         if shape.n_newline == 0 and shape.n_return > 0:
             path = with_line_feeds(path, folder / "lines.csv", b"\r")
         rows = own_rows(path, own, extract.kind, limits.max_cell_bytes, folder)
-    scanned = exactly(site, extract, rows.columns, rows.n_row, rows.n_broken, folder)
-    site.warehouse.execute(ddl.places_as_sent(str(folder / "sent" / "rows-*.parquet"), rows.sent))
+    scanned = exactly(intake, extract, rows.columns, rows.n_row, rows.n_broken, folder)
+    intake.warehouse.execute(ddl.places_as_sent(str(folder / "sent" / "rows-*.parquet"), rows.sent))
     return scanned, unused(list(rows.extra), extract.kind)
 
 
@@ -217,28 +219,28 @@ def unused(names: list[str], kind: str) -> str:
     return ", ".join(shown(name) or "(no name)" for name in names if name not in known)
 
 
-def set_night(site: Site, *extracts: Extract) -> None:
+def set_night(intake: Intake, *extracts: Extract) -> None:
     """The parameters as rows: a scan reads one, of one file; what comes behind it may be of many.
 
     A file that is new gets its content's hash once it is taken.
     """
-    latest = site.as_of + timedelta(days=DAYS_AHEAD + 1)
-    first_id = site.warehouse.scalar("SELECT coalesce(max(file_id), 0) + 1 FROM core.lab_file")
-    site.warehouse.write(
+    latest = intake.as_of + timedelta(days=DAYS_AHEAD + 1)
+    first_id = intake.warehouse.scalar("SELECT coalesce(max(file_id), 0) + 1 FROM core.lab_file")
+    intake.warehouse.write(
         "taking.night",
         pl.DataFrame(
             {
-                "as_of": site.as_of,
+                "as_of": intake.as_of,
                 "earliest": datetime.combine(EARLIEST_EVENT, time()),
                 "latest": datetime.combine(latest, time()),
                 "born_earliest": EARLIEST_BIRTH,
                 "no_end": NO_END,
-                "timezone": site.settings.timezone,
-                "laboratory": next(iter(site.settings.laboratories)),
+                "timezone": intake.settings.timezone,
+                "laboratory": next(iter(intake.settings.laboratories)),
                 "file_name": [extract.name for extract in extracts],
                 "file_id": list(range(first_id, first_id + len(extracts))),
                 "in_messages": [extract.holds_messages for extract in extracts],
-                "date_order": site.settings.feedback.date_order or "",
+                "date_order": intake.settings.feedback.date_order or "",
                 "sent_for": [extract.sent_for for extract in extracts],
                 "taken_by": [extract.taken_by for extract in extracts],
                 "sha256": [extract.sha256 for extract in extracts],
@@ -249,7 +251,7 @@ def set_night(site: Site, *extracts: Extract) -> None:
 
 
 def quickly(
-    site: Site,
+    intake: Intake,
     extract: Extract,
     path: Path,
     top: Header,
@@ -266,36 +268,36 @@ def quickly(
         # By a name of ours: in that of a sender the engine would read [1] or * as a pattern.
         path = folder / "sent.csv"
         path.symlink_to(extract.path.absolute())
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     warehouse.execute(
         ddl.incoming_csv(
             str(path),
             top.columns,
             wanted,
             top.separator,
-            site.settings.limits.max_cell_bytes,
+            intake.settings.limits.max_cell_bytes,
         )
     )
     warehouse.execute(NOTHING_BROKEN)
     warehouse.execute(NO_PLACES)
     try:
-        insert_scan(site, extract.kind, "test_name" in top.columns)
+        insert_scan(intake, extract.kind, "test_name" in top.columns)
         n_stumbled = warehouse.scalar("SELECT count(*) FROM reject_errors")
     except WarehouseError:
         n_stumbled = 1
     warehouse.execute("DROP TABLE IF EXISTS reject_errors")
     warehouse.execute("DROP TABLE IF EXISTS reject_scans")
-    n_row = rows_of(site)
+    n_row = rows_of(intake)
     # A quoted cell may hold line ends; where CRLF was replaced it would have lost its own.
     may_span = shape.n_quote > 0 and shape.n_crlf == 0
     if n_stumbled == 0 and (n_row == shape.n_line - 1 or may_span):
         return Scanned(n_row, 0)
-    drop_rows(site, extract)
+    drop_rows(intake, extract)
     return None
 
 
 def exactly(
-    site: Site,
+    intake: Intake,
     extract: Extract,
     sent: tuple[str, ...],
     n_row: int,
@@ -303,7 +305,7 @@ def exactly(
     folder: Path,
 ) -> Scanned:
     """The same scan over rows that were split or cast beforehand."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     wanted = tuple(extract_columns(extract.kind))
     rows = str(folder / "rows-*.parquet")
     # Cells of rejected rows are kept as those of messages are: with their places, and absent ones.
@@ -311,8 +313,8 @@ def exactly(
     warehouse.execute(ddl.incoming_parquet(rows, sent, wanted, keeps_absent=in_full))
     warehouse.execute(ddl.broken_parquet(str(folder / "broken-*.parquet"), in_full))
     warehouse.execute(ddl.places_parquet(rows) if in_full else NO_PLACES)
-    insert_scan(site, extract.kind, "test_name" in sent)
-    n_scanned = rows_of(site)
+    insert_scan(intake, extract.kind, "test_name" in sent)
+    n_scanned = rows_of(intake)
     if n_scanned != n_row:
         raise AuditFailed(
             f"{n_row} rows of {extract.name} were split but {n_scanned} arrived. Nothing was "
@@ -321,16 +323,16 @@ def exactly(
     return Scanned(n_row, n_broken)
 
 
-def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
+def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
     """Run the one scan of ``taking.incoming`` into ``core.taken``, sorted for the history."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     if has_test_name:
         warehouse.execute("DROP TABLE taking.contradiction")
         warehouse.execute(
             ddl.create_table_as("taking.contradiction", sql_text("core/contradiction.sql"))
         )
     relation = RELATIONS[STORED[kind]]
-    if "core.taken" not in warehouse.relations():
+    if not warehouse.has("core.taken"):
         extra = SCAN_COLUMNS | OWN_SCAN_COLUMNS.get(kind, {})
         warehouse.execute(ddl.working_table(relation, "core.taken", extra, BULKY))
     # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
@@ -344,25 +346,25 @@ def insert_scan(site: Site, kind: str, has_test_name: bool) -> None:
         warehouse.execute("SET preserve_insertion_order = false")
 
 
-def rows_of(site: Site) -> int:
+def rows_of(intake: Intake) -> int:
     """How many rows of the file at hand lie in ``core.taken``."""
-    if "core.taken" not in site.warehouse.relations():
+    if not intake.warehouse.has("core.taken"):
         return 0
-    return int(site.warehouse.scalar(COUNT_ROWS))
+    return int(intake.warehouse.scalar(COUNT_ROWS))
 
 
-def drop_rows(site: Site, extract: Extract) -> None:
+def drop_rows(intake: Intake, extract: Extract) -> None:
     """Take the rows of this file out of ``core.taken`` again, where its scan had begun.
 
     Before that the file at hand is still the one before it, whose rows stay.
     """
-    if rows_of(site) and site.warehouse.scalar(IS_AT_HAND, (extract.name, extract.taken_by)):
-        site.warehouse.execute(DROP_ROWS)
+    if rows_of(intake) and intake.warehouse.scalar(IS_AT_HAND, (extract.name, extract.taken_by)):
+        intake.warehouse.execute(DROP_ROWS)
 
 
-def faults_of(site: Site) -> Counter[str]:
+def faults_of(intake: Intake) -> Counter[str]:
     """How many rows of the file at hand fail which check; ``scope`` is no failure."""
-    warehouse = site.warehouse
+    warehouse = intake.warehouse
     faults: Counter[str] = Counter(dict(warehouse.rows(COUNT_FAULTS)))
     faults.update(
         dict(warehouse.rows("SELECT check_name, count(*) FROM taking.broken GROUP BY check_name"))

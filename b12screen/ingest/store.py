@@ -3,7 +3,7 @@
 What lies there of before is brought to the present shape here, and nowhere else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -139,9 +139,33 @@ HELD_NOTHING = (
 )
 
 
+# The closed words of the other kinds, as their scans look them up.
+WORDS_OF = {
+    "patients": {
+        "sex": pl.DataFrame(
+            [(word, word) for word in words.SEXES]
+            + [("f", "female"), ("m", "male"), ("", "unknown")],
+            schema=["spelling", "sex"],
+            orient="row",
+        )
+    },
+    "conditions": {"condition_system": pl.DataFrame({"code_system": words.CONDITION_SYSTEMS})},
+    "medications": {
+        "drug_system": pl.DataFrame({"code_system": words.DRUG_SYSTEMS}),
+        "medication_kind": pl.DataFrame({"kind": words.MEDICATION_KINDS}),
+        "dose_unit": pl.DataFrame({"dose_unit": words.DOSE_UNITS}),
+        "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
+    },
+    words.FEEDBACK: {
+        "decision": pl.DataFrame({"decision": words.DECISIONS}),
+        "known_item": pl.DataFrame(schema={"item_id": pl.String}),
+    },
+}
+
+
 @dataclass(frozen=True)
-class Site:
-    """What every step of a taking needs."""
+class Intake:
+    """What every step of a taking needs: the open store, and what the site says."""
 
     warehouse: Warehouse
     settings: Settings
@@ -153,15 +177,15 @@ class Site:
     listed: Path | None = None
 
 
-def attempt_of(site: Site, account: FileAccount) -> int:
+def attempt_of(intake: Intake, account: FileAccount) -> int:
     """The number of this taking of the same content, by the same command, for the same night."""
     key = (account.file_name, account.kind, account.sha256, account.taken_for, account.taken_by)
-    return int(site.warehouse.scalar(TAKEN_ALREADY, key)) + 1
+    return int(intake.warehouse.scalar(TAKEN_ALREADY, key)) + 1
 
 
-def prepare(site: Site) -> None:
-    """The working schema ``taking``: parameters and look-ups as rows; the store's tables."""
-    warehouse, settings, maps = site.warehouse, site.settings, site.maps
+def prepare(intake: Intake) -> None:
+    """The store's tables, and the working schema ``taking`` with what files of any kind need."""
+    warehouse = intake.warehouse
     # Each statement by itself would wait for the disk; one transaction writes to one file only.
     with warehouse.together():
         warehouse.create(
@@ -182,7 +206,7 @@ def prepare(site: Site) -> None:
         for statement in (*PRIVATE_TABLES, *map(fold.create_told, FOLDS.values())):
             warehouse.execute(statement)
         warehouse.execute(GONE_OF_BEFORE)
-    withdrawn.prepare(warehouse, site.as_of)
+    withdrawn.prepare(warehouse, intake.as_of)
     if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
         with warehouse.together():
             for statement in KEY_BY_CONTENT_AND_KIND:
@@ -192,45 +216,52 @@ def prepare(site: Site) -> None:
     warehouse.execute("DROP TABLE IF EXISTS core.taken")
     warehouse.execute("DROP SCHEMA IF EXISTS taking CASCADE")
     warehouse.define(sql_text("core/grammar.sql"))
+    with warehouse.together():
+        warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
+        warehouse.execute(NO_PERSONS)
+        for statement in taking_again.NOTHING_RETAKEN:
+            warehouse.execute(statement)
+
+
+def look_up(intake: Intake, kinds: Collection[str]) -> None:
+    """What the scans of these kinds join, as tables of ``taking``."""
+    warehouse = intake.warehouse
+    frames: dict[str, pl.DataFrame] = {}
+    if "labs" in kinds:
+        frames |= lab_frames(intake)
+    for kind in sorted(WORDS_OF.keys() & kinds):
+        frames |= WORDS_OF[kind]
+    with warehouse.together():
+        for name, frame in frames.items():
+            warehouse.write(f"taking.{name}", frame)
+        if "labs" in kinds:
+            warehouse.execute(NEW_WORDS)
+    if words.FEEDBACK in kinds:
+        warehouse.define(sql_text("core/sheet_grammar.sql"))
+        know_items(intake)
+
+
+def lab_frames(intake: Intake) -> dict[str, pl.DataFrame]:
+    """What codes, units, specimens and statuses mean at this site."""
+    settings, maps = intake.settings, intake.maps
     tests = lookups.numbered_tests(
-        lookups.known_tests(settings, maps), warehouse.frame("SELECT * FROM core.lab_word")
+        lookups.known_tests(settings, maps), intake.warehouse.frame("SELECT * FROM core.lab_word")
     )
-    warehouse.write("taking.lab_word", lookups.lab_words(tests))
-    warehouse.execute(NEW_WORDS)
-    frames = {
+    return {
+        "lab_word": lookups.lab_words(tests),
         "reading": lookups.readings(tests, maps, settings),
         "test": tests,
         "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
         "status": lookups.statuses(),
         "specimen": maps.specimen.select("analyte", "specimen"),
         "name_pattern": maps.test_name.select("pattern", "analyte", "verdict"),
-        "sex": pl.DataFrame(
-            [(word, word) for word in words.SEXES]
-            + [("f", "female"), ("m", "male"), ("", "unknown")],
-            schema=["spelling", "sex"],
-            orient="row",
-        ),
-        "condition_system": pl.DataFrame({"code_system": words.CONDITION_SYSTEMS}),
-        "drug_system": pl.DataFrame({"code_system": words.DRUG_SYSTEMS}),
-        "medication_kind": pl.DataFrame({"kind": words.MEDICATION_KINDS}),
-        "dose_unit": pl.DataFrame({"dose_unit": words.DOSE_UNITS}),
-        "route": pl.DataFrame({"route": words.ROUTES_OF_ADMINISTRATION}),
-        "decision": pl.DataFrame({"decision": words.DECISIONS}),
-        "known_item": pl.DataFrame(schema={"item_id": pl.String}),
-        "fault": fault_table(CHECKS | SHAPES),
         "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
     }
-    with warehouse.together():
-        for name, frame in frames.items():
-            warehouse.write(f"taking.{name}", frame)
-        warehouse.execute(NO_PERSONS)
-        for statement in taking_again.NOTHING_RETAKEN:
-            warehouse.execute(statement)
 
 
-def other_clock(site: Site) -> list[str]:
+def other_clock(intake: Intake) -> list[str]:
     """A finding on the night from which the site's timezone is another; it is remembered."""
-    warehouse, zone = site.warehouse, site.settings.timezone
+    warehouse, zone = intake.warehouse, intake.settings.timezone
     before = [str(name) for (name,) in warehouse.rows("SELECT timezone FROM private.clock")]
     if before == [zone]:
         return []
@@ -246,14 +277,14 @@ def other_clock(site: Site) -> list[str]:
     ]
 
 
-def know_items(site: Site) -> None:
+def know_items(intake: Intake) -> None:
     """Every item that a clinic may answer: what was listed up to the last published night."""
-    if site.listed is None or not site.listed.exists():
+    if intake.listed is None or not intake.listed.exists():
         return
-    with undamaged(*last_night(site.listed.resolve())):
-        site.warehouse.attach(site.listed, "last", read_only=True)
-        site.warehouse.execute(KNOWN_ITEMS)
-        site.warehouse.detach("last")
+    with undamaged(*last_night(intake.listed.resolve())):
+        intake.warehouse.attach(intake.listed, "last", read_only=True)
+        intake.warehouse.execute(KNOWN_ITEMS)
+        intake.warehouse.detach("last")
 
 
 def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFrame:
@@ -265,9 +296,9 @@ def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFra
     )
 
 
-def seen_hash(site: Site, extract: Extract, at: Stamp) -> str | None:
+def seen_hash(intake: Intake, extract: Extract, at: Stamp) -> str | None:
     """The hash of a file that lies there as on an earlier night."""
-    found_rows = site.warehouse.rows(
+    found_rows = intake.warehouse.rows(
         "SELECT sha256 FROM private.seen_file WHERE file_name = ? AND size = ? "
         "AND mtime_ns = ? AND inode = ? AND ctime_ns = ?",
         (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns),
@@ -275,12 +306,12 @@ def seen_hash(site: Site, extract: Extract, at: Stamp) -> str | None:
     return str(found_rows[0][0]) if found_rows else None
 
 
-def was_taken(site: Site, extract: Extract, sha256: str) -> str | None:
+def was_taken(intake: Intake, extract: Extract, sha256: str) -> str | None:
     """The name under which this content was taken, if it was.
 
     A file that is written a laboratory's own way may hold several kinds, each taken by itself.
     """
-    rows = site.warehouse.rows(
+    rows = intake.warehouse.rows(
         "SELECT file_name FROM private.taken_file WHERE sha256 = ? AND (kind = ? OR NOT ?) "
         "ORDER BY file_name",
         (sha256, extract.kind, bool(extract.own)),
@@ -288,14 +319,14 @@ def was_taken(site: Site, extract: Extract, sha256: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def held_nothing(site: Site, extract: Extract, sha256: str) -> bool:
+def held_nothing(intake: Intake, extract: Extract, sha256: str) -> bool:
     """Whether this content is a header alone: sent anew it is another delivery of nothing."""
-    return bool(site.warehouse.scalar(HELD_NOTHING, (sha256, extract.kind)))
+    return bool(intake.warehouse.scalar(HELD_NOTHING, (sha256, extract.kind)))
 
 
-def remember(site: Site, extract: Extract, at: Stamp, sha256: str) -> None:
+def remember(intake: Intake, extract: Extract, at: Stamp, sha256: str) -> None:
     """Spare the next night the reading of a file that lies unchanged."""
-    site.warehouse.execute(
+    intake.warehouse.execute(
         "INSERT OR REPLACE INTO private.seen_file VALUES (?, ?, ?, ?, ?, ?)",
         (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns, sha256),
     )

@@ -63,11 +63,11 @@ from b12screen.ingest.scan import (
 )
 from b12screen.ingest.store import (
     PERSONS,
-    Site,
+    Intake,
     attempt_of,
     fault_table,
     held_nothing,
-    know_items,
+    look_up,
     other_clock,
     prepare,
     remember,
@@ -128,20 +128,20 @@ def take(
     is taken again beside what is new. Raises AuditFailed when rows do not add up; what was taken is
     then not to be kept. UsageError where there is no such file to take again.
     """
-    site = Site(
+    intake = Intake(
         warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
     )
     owns = own_files(settings)
     extracts, left_alone, findings = found(inbox, owns)
-    prepare(site)
-    findings += other_clock(site)
+    prepare(intake)
+    findings += other_clock(intake)
     if again is None:
-        return taken_in(site, extracts, left_alone, findings)
+        return taken_in(intake, extracts, left_alone, findings)
     n_waiting, n_rejected = taking_again.waiting_rows(warehouse)
     repeated = taking_again.taken_contents(warehouse, inbox, again.files, owns)
     if again.rejected:
         repeated += taking_again.waiting(warehouse, owns)
-    taking = taken_in(site, [*repeated, *extracts], left_alone, findings)
+    taking = taken_in(intake, [*repeated, *extracts], left_alone, findings)
     return replace(taking, again=told_again(taking, again, n_waiting, n_rejected))
 
 
@@ -201,11 +201,11 @@ def check(
         timezone=settings.timezone,
     ) as warehouse:
         warehouse.attach(scratch / "check-private.duckdb", "private")
-        site = Site(
+        intake = Intake(
             warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
         )
-        prepare(site)
-        return taken_in(site, extracts, left_alone, findings)
+        prepare(intake)
+        return taken_in(intake, extracts, left_alone, findings)
 
 
 def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract]:
@@ -220,34 +220,33 @@ def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract
 
 
 def taken_in(
-    site: Site, extracts: list[Extract], left_alone: list[str], findings: list[str]
+    intake: Intake, extracts: list[Extract], left_alone: list[str], findings: list[str]
 ) -> Taking:
     """Take the extracts kind by kind, in file order; account for each."""
-    warehouse = site.warehouse
-    if any(extract.kind == words.FEEDBACK for extract in extracts):
-        know_items(site)
+    warehouse = intake.warehouse
+    look_up(intake, {extract.kind for extract in extracts})
     accounts: list[FileAccount] = []
     known: set[str] = set()
     notes: list[str] = []
     parsed: dict[tuple[str, Path], Parsed] = {}
-    shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
+    shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
         of_kind = [extract for extract in extracts if extract.kind == kind]
-        for extract, account in taken_in_turn(site, of_kind, parsed, notes, findings):
+        for extract, account in taken_in_turn(intake, of_kind, parsed, notes, findings):
             if account is None and extract.taken_by == "retry":
                 continue
             key = (extract.taken_by, extract.path)
             turned_away = account is not None and account.reason is not None
             if extract.holds_messages and (turned_away or key not in parsed):
-                parsed[key] = Parsed(account, site.scratch, {}, {})
+                parsed[key] = Parsed(account, intake.scratch, {}, {})
             if account is None:
                 # A file of messages that holds none of this kind has no account of it.
                 if key not in parsed or parsed[key].account is None:
                     known.add(extract.name)
                 continue
-            site.progress(told(account))
+            intake.progress(told(account))
             accounts.append(account)
             verdict = "held" if account.held else "rejected"
             finding = f"{account.file_name} was {verdict}: {account.reason}"
@@ -258,26 +257,26 @@ def taken_in(
                     f"{account.file_name}: none of its {account.n_read} answers could be taken, so "
                     "the clinic is not heard; see `b12screen rejects`, and have it sent again"
                 )
-    shutil.rmtree(site.scratch / MESSAGES, ignore_errors=True)
-    if "core.taken" in warehouse.relations():
-        n_late, n_dropped = withdrawn.withdraw_labs(warehouse, site.as_of)
+    shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
+    if warehouse.has("core.taken"):
+        n_late, n_dropped = withdrawn.withdraw_labs(warehouse, intake.as_of)
         notes += told_late(n_late, "results")
         if n_dropped:
             notes.append(
                 f"{n_dropped} results are withdrawn, as a later version of their observation does "
                 "not have them any more"
             )
-    accounts = lab_versions(site, accounts)
+    accounts = lab_versions(intake, accounts)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
         warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))
-        if n_near := near_duplicates(warehouse, site.as_of):
+        if n_near := near_duplicates(warehouse, intake.as_of):
             notes.append(
                 f"{n_near} results look like another of the same person (same test and value, "
                 "collected within a day, another result_id); all were taken, see "
                 "core.near_duplicate"
             )
-    accounts = [replace(account, attempt=attempt_of(site, account)) for account in accounts]
+    accounts = [replace(account, attempt=attempt_of(intake, account)) for account in accounts]
     accounts.sort(
         key=lambda account: (
             os.fsencode(account.file_name), account.kind, account.taken_by, account.sha256,
@@ -301,7 +300,7 @@ def taken_in(
 
 
 def taken_in_turn(
-    site: Site,
+    intake: Intake,
     extracts: Sequence[Extract],
     parsed: dict[tuple[str, Path], Parsed],
     notes: list[str],
@@ -315,17 +314,17 @@ def taken_in_turn(
     told: list[tuple[Extract, FileAccount | None]] = []
 
     def take_waiting() -> None:
-        told.extend(taken_together(site, waiting, notes, findings))
+        told.extend(taken_together(intake, waiting, notes, findings))
         waiting.clear()
 
     def later(
-        site: Site, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
+        intake: Intake, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
     ) -> FileAccount | None:
         if is_small(extract, file):
             waiting.append((extract, file))
             return None
         take_waiting()
-        return taken_part(site, extract, file, notes, findings)
+        return taken_part(intake, extract, file, notes, findings)
 
     for extract in extracts:
         n_row = sum(file.written[each.kind].n_row for each, file in waiting)
@@ -337,16 +336,16 @@ def taken_in_turn(
             take_waiting()
         key = (extract.taken_by, extract.path)
         if extract.taken_by == "retry":
-            account = taken_rejects(site, extract)
+            account = taken_rejects(intake, extract)
         elif key in parsed:
-            account = later(site, extract, parsed[key], notes, findings)
+            account = later(intake, extract, parsed[key], notes, findings)
         else:
-            account = taken_file(site, extract, parsed, notes, findings, later)
+            account = taken_file(intake, extract, parsed, notes, findings, later)
         yield from told
         told.clear()
         if not waiting or waiting[-1][0] is not extract:
             yield extract, account
-    yield from taken_together(site, waiting, notes, findings)
+    yield from taken_together(intake, waiting, notes, findings)
 
 
 def is_small(extract: Extract, file: Parsed) -> bool:
@@ -360,7 +359,7 @@ def is_small(extract: Extract, file: Parsed) -> bool:
 
 
 def taken_together(
-    site: Site,
+    intake: Intake,
     waiting: Sequence[tuple[Extract, Parsed]],
     notes: list[str],
     findings: list[str],
@@ -371,12 +370,13 @@ def taken_together(
     first, file = waiting[0]
     if len(waiting) == 1:
         return [
-            (extract, taken_part(site, extract, file, notes, findings)) for extract, file in waiting
+            (extract, taken_part(intake, extract, file, notes, findings))
+            for extract, file in waiting
         ]
-    warehouse, kind = site.warehouse, first.kind
-    folder = site.scratch / MESSAGES / "together"
+    warehouse, kind = intake.warehouse, first.kind
+    folder = intake.scratch / MESSAGES / "together"
     try:
-        set_night(site, first)
+        set_night(intake, first)
         first_id = int(warehouse.scalar("SELECT night.file_id FROM taking.night"))
         rows = together.combined(
             [file.folder / kind for _, file in waiting],
@@ -384,17 +384,17 @@ def taken_together(
             first_id,
             folder,
         )
-        exactly(site, first, file.columns[kind], rows.n_row, rows.broken.height, folder)
+        exactly(intake, first, file.columns[kind], rows.n_row, rows.broken.height, folder)
         together.told_apart(warehouse, kind, first_id, rows)
         set_night(
-            site,
+            intake,
             *(
                 replace(extract, sha256="" if file.account is None else file.account.sha256)
                 for extract, file in waiting
             ),
         )
         faults = together.faults_by_file(warehouse)
-        move_out(site, first)
+        move_out(intake, first)
         accounts = [
             with_faults(
                 replace(account, kind=kind),
@@ -407,9 +407,9 @@ def taken_together(
         left = dict(warehouse.rows(together.ROWS))
         for file_id, account in enumerate(accounts, start=first_id):
             hold_rows(account, left.get(file_id, 0))
-        hold_contract(site, first, f"{first.name} and {len(waiting) - 1} more")
+        hold_contract(intake, first, f"{first.name} and {len(waiting) - 1} more")
         if kind != "labs":
-            accounts = versions(site, kind, accounts)
+            accounts = versions(intake, kind, accounts)
         return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]
     finally:
         for path in [folder, *(file.folder / kind for _, file in waiting)]:
@@ -417,12 +417,12 @@ def taken_together(
 
 
 def taken_file(
-    site: Site,
+    intake: Intake,
     extract: Extract,
     parsed: dict[tuple[str, Path], Parsed],
     notes: list[str],
     findings: list[str],
-    part: Callable[[Site, Extract, Parsed, list[str], list[str]], FileAccount | None],
+    part: Callable[[Intake, Extract, Parsed, list[str], list[str]], FileAccount | None],
 ) -> FileAccount | None:
     """Take one file, of messages the first kind; None where its content was taken before.
 
@@ -430,17 +430,17 @@ def taken_file(
     remarks go to notes and findings.
     """
     account = FileAccount(
-        extract.name, extract.kind, extract.sha256, 0, site.as_of, taken_by=extract.taken_by
+        extract.name, extract.kind, extract.sha256, 0, intake.as_of, taken_by=extract.taken_by
     )
     is_new = extract.taken_by == "run"
-    folder = site.scratch / "extract"
+    folder = intake.scratch / "extract"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         before = stamp(extract.path)
         account = replace(account, size_bytes=before.size)
-        sha256 = seen_hash(site, extract, before)
-        if is_new and sha256 is not None and was_taken(site, extract, sha256) is not None:
+        sha256 = seen_hash(intake, extract, before)
+        if is_new and sha256 is not None and was_taken(intake, extract, sha256) is not None:
             return None
         shape = None
         if extract.form == "csv" and not extract.packing:
@@ -452,56 +452,56 @@ def taken_file(
             raise FileChanged
         account = replace(account, sha256=sha256)
         if is_new:
-            remember(site, extract, before, sha256)
-        taken = was_taken(site, extract, sha256) or was_parsed(parsed, sha256)
-        if is_new and taken is not None and not held_nothing(site, extract, sha256):
+            remember(intake, extract, before, sha256)
+        taken = was_taken(intake, extract, sha256) or was_parsed(parsed, sha256)
+        if is_new and taken is not None and not held_nothing(intake, extract, sha256):
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
             )
             return None
         if extract.holds_messages:
-            file = parse(site, extract, account, len(parsed), notes, findings)
+            file = parse(intake, extract, account, len(parsed), notes, findings)
             unchanged(extract, before)
             bound_rows(
-                site.settings.limits.max_rows,
+                intake.settings.limits.max_rows,
                 sum(kind.n_row + kind.n_broken for kind in file.written.values()),
             )
             parsed[extract.taken_by, extract.path] = file
-            if (reason := too_many_of_any(site, extract, file)) is not None:
+            if (reason := too_many_of_any(intake, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
-            return part(site, extract, file, notes, findings)
-        scanned, extra = scan(site, extract, shape, folder)
-        bound_rows(site.settings.limits.max_rows, scanned.n_row + scanned.n_broken)
+            return part(intake, extract, file, notes, findings)
+        scanned, extra = scan(intake, extract, shape, folder)
+        bound_rows(intake.settings.limits.max_rows, scanned.n_row + scanned.n_broken)
         if extra:
             use = f"used for {extract.kind}" if extract.own else "used"
             notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
         unchanged(extract, before)
-        faults = faults_of(site)
-        if (reason := too_many(site, extract, scanned, faults)) is not None:
-            drop_rows(site, extract)
+        faults = faults_of(intake)
+        if (reason := too_many(intake, extract, scanned, faults)) is not None:
+            drop_rows(intake, extract)
             return account.turned_away(reason, held=True)
-        if extract.kind == words.FEEDBACK and (n := site.warehouse.scalar(UNDECIDED)):
+        if extract.kind == words.FEEDBACK and (n := intake.warehouse.scalar(UNDECIDED)):
             notes.append(
                 f"{extract.name}: {n} rows hold a remark or a day but no decision, so they say "
                 "nothing; the clinic fills in the decision"
             )
-        return kept(site, extract, account, scanned, faults, notes, findings)
+        return kept(intake, extract, account, scanned, faults, notes, findings)
     except FileChanged:
-        drop_rows(site, extract)
+        drop_rows(intake, extract)
         return account.turned_away(
             "changed while it was read; "
             + ("it is tried again on the next night" if is_new else STANDS),
             held=True,
         )
     except FileRefused as refused:
-        drop_rows(site, extract)
+        drop_rows(intake, extract)
         return account.turned_away(str(refused), held=False)
     except OSError as error:
         # Two names: it was a link to the file that could not be made, which is not its fault.
         paths = [name for name in (error.filename, error.filename2) if name is not None]
         if [Path(name) for name in paths] != [extract.path]:
             raise
-        drop_rows(site, extract)
+        drop_rows(intake, extract)
         return account.turned_away(
             f"cannot be read ({error.strerror}): let the running user read it; it is tried again "
             "on the next night",
@@ -510,14 +510,14 @@ def taken_file(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if extract.own:
-            site.warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
+            intake.warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
         if extract.kind != "labs":
             # What was turned away leaves no working table of its shape to the next kind.
-            site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
+            intake.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def parse(
-    site: Site,
+    intake: Intake,
     extract: Extract,
     account: FileAccount,
     number: int,
@@ -525,27 +525,27 @@ def parse(
     findings: list[str],
 ) -> Parsed:
     """Parse a file of messages once, for all its kinds; what it is worth to know of it."""
-    folder = site.scratch / MESSAGES / str(number)
+    folder = intake.scratch / MESSAGES / str(number)
     if extract.form == "ndjson":
-        return parse_resources(site, extract, account, folder, notes)
-    written, remarks, complaints = messages_as_parquet(extract.path, site.dialect, folder)
+        return parse_resources(intake, extract, account, folder, notes)
+    written, remarks, complaints = messages_as_parquet(extract.path, intake.dialect, folder)
     notes += [f"{extract.name}: {remark}" for remark in remarks]
     findings += [f"{extract.name}: {complaint}" for complaint in complaints]
     return Parsed(account, folder, written, MESSAGE_COLUMNS)
 
 
 def parse_resources(
-    site: Site, extract: Extract, account: FileAccount, folder: Path, notes: list[str]
+    intake: Intake, extract: Extract, account: FileAccount, folder: Path, notes: list[str]
 ) -> Parsed:
     """Parse a file of FHIR resources once; it has the kinds that its rows are of."""
     path = extract.path
     if extract.packing:
         folder.mkdir(parents=True)
         path = folder / "unpacked.ndjson"
-        most = int(site.settings.limits.max_decompressed_gb * GIGABYTE)
+        most = int(intake.settings.limits.max_decompressed_gb * GIGABYTE)
         unpacked(extract.path, extract.packing, path, most)
-    first_night = extract.sent_for or site.as_of
-    file = fhir_rows(path, site.settings, site.maps, first_night, folder)
+    first_night = extract.sent_for or intake.as_of
+    file = fhir_rows(path, intake.settings, intake.maps, first_night, folder)
     if extract.packing:
         path.unlink()
     notes += [f"{extract.name}: {note}" for note in file.notes]
@@ -553,34 +553,34 @@ def parse_resources(
     return Parsed(account, folder, file.kinds, columns, file)
 
 
-def too_many_of_any(site: Site, extract: Extract, file: Parsed) -> str | None:
+def too_many_of_any(intake: Intake, extract: Extract, file: Parsed) -> str | None:
     """Why a file of messages is held, or None: too many rejected rows of one kind hold the others.
 
     All kinds are scanned for it before the first is taken.
     """
     for kind, written in file.written.items():
-        if written.n_row + written.n_broken < site.settings.limits.reject_rows:
+        if written.n_row + written.n_broken < intake.settings.limits.reject_rows:
             continue
         part = replace(extract, kind=kind)
-        scanned = scan_part(site, part, file)
-        reason = too_many(site, part, scanned, faults_of(site))
-        site.warehouse.execute("DROP TABLE core.taken")
+        scanned = scan_part(intake, part, file)
+        reason = too_many(intake, part, scanned, faults_of(intake))
+        intake.warehouse.execute("DROP TABLE core.taken")
         if reason is not None:
             return f"of its {kind}, {reason}"
     return None
 
 
-def scan_part(site: Site, extract: Extract, file: Parsed) -> Scanned:
+def scan_part(intake: Intake, extract: Extract, file: Parsed) -> Scanned:
     """The rows of one kind of a file of messages into ``core.taken``."""
-    set_night(site, extract)
+    set_night(intake, extract)
     written = file.written[extract.kind]
     columns = file.columns[extract.kind]
     folder = file.folder / extract.kind
-    return exactly(site, extract, columns, written.n_row, written.n_broken, folder)
+    return exactly(intake, extract, columns, written.n_row, written.n_broken, folder)
 
 
 def taken_part(
-    site: Site, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
+    intake: Intake, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
 ) -> FileAccount | None:
     """Take one kind of a file of messages that was parsed; its account.
 
@@ -595,21 +595,21 @@ def taken_part(
         return None
     try:
         if file.resources is not None:
-            remarks = file.resources.look_for_withdrawn(site.warehouse, extract.kind)
+            remarks = file.resources.look_for_withdrawn(intake.warehouse, extract.kind)
             notes += [f"{extract.name}: {remark}" for remark in remarks]
             if remarks and extract.taken_by == "run":
                 withdrawn.keep_waiting(
-                    site.warehouse, extract.kind, extract.name, account.sha256, site.as_of
+                    intake.warehouse, extract.kind, extract.name, account.sha256, intake.as_of
                 )
-        scanned = scan_part(site, extract, file)
+        scanned = scan_part(intake, extract, file)
         if file.resources is not None and extract.kind == "labs":
             withdrawn.keep_panels(
-                site.warehouse,
+                intake.warehouse,
                 file.folder / extract.kind,
                 extract.name,
-                extract.sent_for or site.as_of,
+                extract.sent_for or intake.as_of,
             )
-        return kept(site, extract, account, scanned, faults_of(site), notes, findings)
+        return kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
     finally:
         shutil.rmtree(file.folder / extract.kind)
 
@@ -628,34 +628,34 @@ def was_parsed(parsed: Mapping[tuple[str, Path], Parsed], sha256: str) -> str | 
     return None
 
 
-def taken_rejects(site: Site, extract: Extract) -> FileAccount | None:
+def taken_rejects(intake: Intake, extract: Extract) -> FileAccount | None:
     """Try the rejected rows of a file again; the account of those that are taken now, if any.
 
     Those that still fail stay where they are and are not counted a second time.
     """
-    folder = site.scratch / "extract"
+    folder = intake.scratch / "extract"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        set_night(site, extract)
-        n_row = taking_again.rejected_as_parquet(site.warehouse, extract, folder)
-        exactly(site, extract, tuple(extract_columns(extract.kind)), n_row, 0, folder)
-        faults = faults_of(site)
-        n_mended = taking_again.mended(site.warehouse, extract, site.as_of)
+        set_night(intake, extract)
+        n_row = taking_again.rejected_as_parquet(intake.warehouse, extract, folder)
+        exactly(intake, extract, tuple(extract_columns(extract.kind)), n_row, 0, folder)
+        faults = faults_of(intake)
+        n_mended = taking_again.mended(intake.warehouse, extract, intake.as_of)
         if not n_mended:
             return None
         account = FileAccount(
-            extract.name, extract.kind, extract.sha256, 0, site.as_of, taken_by=extract.taken_by
+            extract.name, extract.kind, extract.sha256, 0, intake.as_of, taken_by=extract.taken_by
         )
         scope = Counter({"scope": faults["scope"]})
-        return kept(site, extract, account, Scanned(n_mended, 0), scope, [], [])
+        return kept(intake, extract, account, Scanned(n_mended, 0), scope, [], [])
     except FileRefused:
         # The settings now ask for a column that was not kept of these rows; their file has it.
         return None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if extract.kind != "labs":
-            site.warehouse.execute("DROP TABLE IF EXISTS core.taken")
+            intake.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def told(account: FileAccount) -> str:

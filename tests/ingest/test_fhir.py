@@ -25,7 +25,7 @@ from b12screen.ingest.hl7v2_cells import dialect
 from b12screen.ingest.keeping import kept
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.scan import exactly, faults_of, set_night
-from b12screen.ingest.store import PERSONS, Site, prepare
+from b12screen.ingest.store import PERSONS, Intake, look_up, prepare
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -54,7 +54,7 @@ class Feed:
             folder / "history.duckdb", temp_dir=folder / "spill", timezone=self.settings.timezone
         )
         self.warehouse.attach(folder / "private.duckdb", "private")
-        self.site = Site(
+        self.intake = Intake(
             self.warehouse,
             self.settings,
             NIGHT,
@@ -63,7 +63,8 @@ class Feed:
             dialect(self.settings, maps),
             maps,
         )
-        prepare(self.site)
+        prepare(self.intake)
+        look_up(self.intake, ("labs", "patients", "conditions", "medications"))
         self.n_file = 0
 
     def read(self, content: bytes) -> FhirFile:
@@ -117,18 +118,18 @@ class Feed:
         self._turn_of(kind, extract)
         counts = self.found.kinds[kind]
         scanned = exactly(
-            self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
+            self.intake, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
         )
         # A content hash is known once; here every kind has its own.
         content_hash = f"{self.n_file}-{kind}"
         account = accounts.FileAccount(extract.name, kind, content_hash, 1, NIGHT)
-        account = kept(self.site, extract, account, scanned, faults_of(self.site), [], [])
+        account = kept(self.intake, extract, account, scanned, faults_of(self.intake), [], [])
         accounts.audit(account)
         return account
 
     def _turn_of(self, kind: str, extract: Extract) -> None:
         """What a taking does before the scan of a file."""
-        set_night(self.site, extract)
+        set_night(self.intake, extract)
         if kind == "labs":
             self.warehouse.execute("DROP TABLE IF EXISTS taking.person")
             self.warehouse.execute(PERSONS)
@@ -138,7 +139,7 @@ class Feed:
         extract = Extract(self.path, self.path.name, "labs", "ndjson", "")
         self._turn_of("labs", extract)
         counts = self.found.kinds["labs"]
-        exactly(self.site, extract, counts.sent, counts.n_row, counts.n_broken, self.out / "labs")
+        exactly(self.intake, extract, counts.sent, counts.n_row, counts.n_broken, self.out / "labs")
         return self.warehouse.rows("SELECT record, fault FROM core.taken ORDER BY record")
 
 
@@ -152,7 +153,7 @@ def feed(tmp_path: Path, maps: Maps) -> Iterator[Feed]:
 def other(feed: Feed, settings: Settings) -> Feed:
     """The same feed at a site that is set otherwise."""
     feed.settings = settings
-    feed.site = replace(feed.site, settings=settings)
+    feed.intake = replace(feed.intake, settings=settings)
     return feed
 
 
