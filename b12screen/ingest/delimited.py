@@ -17,8 +17,6 @@ from typing import IO, Any, NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from b12screen.ingest.recognise import shown
-
 CHUNK = 1024 * 1024
 BATCH_ROWS = 50_000
 BATCH_BYTES = 64 * 1024 * 1024
@@ -178,9 +176,16 @@ def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
     text, n_bytes = header_text(path, most_bytes)
     separator, columns = header_cells(text, known, SEPARATORS)
     # Stray cells beside a table give columns without a name; several are just extra ones.
-    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
-    if repeated:
-        listed = ", ".join(shown(name) for name in repeated[:5])
+    repeated = {name for name in columns if name and columns.count(name) > 1}
+    # A file without a header begins with a person: what is no column of ours is told by its place,
+    # and where none is, that is what is said of the file.
+    if repeated and not known.isdisjoint(columns):
+        told = [
+            name if name in known else f"number {place}"
+            for place, name in enumerate(columns, start=1)
+            if name in repeated and (name not in known or columns.index(name) == place - 1)
+        ]
+        listed = ", ".join(told[:10])
         raise FileRefused(f"its header names a column twice: {listed}; keep one of them")
     return Header(separator, columns, n_bytes)
 

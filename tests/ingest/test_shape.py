@@ -447,3 +447,24 @@ def test_a_file_that_mostly_fails_is_held_and_says_why(box: Box) -> None:
 def test_nineteen_rejected_rows_never_hold_a_file(box: Box) -> None:
     box.labs(*(f"B{n},P1,2026-11-01,,14685-2,x,pmol/L,final" for n in range(19)))
     assert buckets(box.account()) == (19, 0, 0, 0, 0, 19)
+
+
+@pytest.mark.parametrize(
+    "first", ["12345678,12345678,2026-10-30,13964-2,412,nmol/L", "JOHN SMITH,JOHN SMITH,1950-02-03"]
+)
+def test_a_file_without_a_header_is_told_without_a_word_of_its_first_row(
+    box: Box, first: str
+) -> None:
+    box.put("labs.csv", f"{first}\n{first}\n")
+    account = box.account()
+    assert account.reason is not None
+    assert "lacks the required columns" in account.reason
+    said = " ".join([account.reason, *box.lines]).lower()
+    assert not {"12345678", "john", "412"} & set(said.replace(",", " ").replace(";", " ").split())
+
+
+def test_a_column_that_is_there_twice_is_named_where_it_is_one_of_ours(box: Box) -> None:
+    box.put("labs.csv", f"{LAB_HEADER},value,remark,remark\n{ROW},1,a,b\n")
+    reason = box.account().reason
+    assert reason is not None
+    assert "names a column twice: value, number 10, number 11; keep" in reason
