@@ -65,7 +65,7 @@ SENTENCES: dict[str, dict[str, str]] = {
     "neuro": {
         "recorded": "A neurological sign that counts is recorded.",
         "possible": "A neurological sign is recorded that may have another cause.",
-        "none_recorded": "No neurological sign is recorded.",
+        "none_recorded": "No neurological sign that counts is recorded.",
         "unknown": "Whether there are neurological signs is not known.",
     },
     "b12_treatment": {

@@ -171,6 +171,10 @@ class Neuro(pa.DataFrameModel):
     neuro_definite: str = column("Whether a definite neurological code stands", words=words.YES_NO)
     neuro_code: str = column("The neurological code that speaks", nullable=True)
     neuro_recorded_on: pl.Date = column("The day it was recorded", nullable=True)
+    old_neuro_code: str = column(
+        "Where none speaks, the newest one that is not resolved and too old to", nullable=True
+    )
+    old_neuro_recorded_on: pl.Date = column("The day that one was recorded", nullable=True)
 
     class Config:
         strict = True

@@ -23,7 +23,8 @@ WITH reasoned AS (
                     evidence.cause_text,
                     evidence.neuro_text,
                     evidence.marker_text,
-                    evidence.nephropathy_text
+                    evidence.nephropathy_text,
+                    evidence.severe_text
                 )
             WHEN proposed.action = 'maintenance_due'
                 THEN 'last injection ' || CAST(course.last_parenteral_dose_on AS VARCHAR)
@@ -49,7 +50,7 @@ WITH reasoned AS (
             WHEN proposed.action = 'folic_acid_without_b12'
                 THEN concat_ws(
                     '; ', evidence.folic_acid_text, evidence.treatment_text, evidence.mma_text,
-                    evidence.hcy_text, evidence.b12_text
+                    evidence.hcy_text, evidence.b12_text, evidence.neuro_text, evidence.severe_text
                 )
             WHEN proposed.action = 'cyanocobalamin_in_renal'
                 THEN concat_ws('; ', evidence.cyanocobalamin_text, evidence.renal_text)
@@ -58,7 +59,7 @@ WITH reasoned AS (
             WHEN proposed.action = 'dialysis_vitamins'
                 THEN concat_ws('; ', evidence.kidney_text, evidence.treatment_text)
             WHEN proposed.action = 'check_potassium'
-                THEN evidence.hb_text || stand_text('yes', 'hb_severe')
+                THEN evidence.severe_text
             WHEN proposed.action IN ('recheck_overdue', 'recheck_due')
                 THEN 'treatment since ' || CAST(course.started_on AS VARCHAR) || '; recheck at '
                 || recheck.milestone || ' due on ' || CAST(recheck.due_on AS VARCHAR) || '; missing '
@@ -113,7 +114,9 @@ WITH reasoned AS (
             WHEN proposed.action = 'review_anaemia'
                 THEN concat_ws('; ', evidence.treatment_text, evidence.hb_text, evidence.mcv_text)
             WHEN proposed.action = 'check_record'
-                THEN concat_ws('; ', evidence.mma_text, evidence.hcy_text, evidence.b12_text)
+                THEN concat_ws(
+                    '; ', evidence.mma_text, evidence.hcy_text, evidence.b12_text, evidence.neuro_text
+                )
             WHEN proposed.action IN ('paediatric_review', 'specialist_review')
                 THEN concat_ws(
                     '; ',
@@ -122,7 +125,8 @@ WITH reasoned AS (
                     evidence.hcy_text,
                     evidence.b12_text,
                     evidence.neuro_text,
-                    evidence.treatment_text
+                    evidence.treatment_text,
+                    evidence.severe_text
                 )
             ELSE concat_ws(
                 '; ',

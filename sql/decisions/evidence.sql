@@ -43,11 +43,20 @@ worded AS (
         CASE patient.neuro
             WHEN 'recorded' THEN 'neurological involvement recorded'
             WHEN 'possible' THEN 'neurological involvement possible'
-            WHEN 'none_recorded' THEN 'no neurological code recorded'
+            WHEN 'none_recorded'
+                THEN CASE
+                    WHEN neuro.old_neuro_code IS NULL THEN 'no neurological code recorded'
+                    ELSE 'no recent neurological code recorded, only an older one'
+                END
             ELSE 'neurological involvement not known'
         END
         || coalesce(
-            ' (' || code_text(patient.neuro_code, patient.neuro_recorded_on) || ')', ''
+            ' (' || code_text(patient.neuro_code, patient.neuro_recorded_on) || ')',
+            CASE
+                WHEN patient.neuro = 'none_recorded'
+                    THEN ' (' || code_text(neuro.old_neuro_code, neuro.old_neuro_recorded_on) || ')'
+            END,
+            ''
         ) AS neuro_text,
         CASE patient.b12_treatment
             WHEN 'none' THEN 'no B12 treatment recorded'
@@ -56,7 +65,8 @@ worded AS (
             ELSE 'B12 treatment lapsed'
         END
         || coalesce(
-            ' (since ' || CAST(patient.episode_started_on AS VARCHAR) || ', last dose '
+            CASE patient.b12_treatment WHEN 'lapsed' THEN ' (begun ' ELSE ' (since ' END
+            || CAST(patient.episode_started_on AS VARCHAR) || ', last dose '
             || CAST(patient.last_dose_on AS VARCHAR) || ')',
             ''
         )
@@ -64,6 +74,11 @@ worded AS (
         'cyanocobalamin taken since ' || CAST(medication.cyanocobalamin_on AS VARCHAR) AS cyanocobalamin_text,
         'folic acid taken since ' || CAST(medication.folic_acid_on AS VARCHAR) AS folic_acid_text,
         result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on) AS hb_text,
+        CASE
+            WHEN patient.severe_anaemia = 'yes'
+                THEN result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on)
+                || stand_text('yes', 'hb_severe')
+        END AS severe_text,
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
         -- Exactly what is missing; a value that cannot be placed is to be repeated.
         concat_ws(
@@ -107,6 +122,7 @@ worded AS (
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
+    INNER JOIN facts.neuro AS neuro ON neuro.patient_id = patient.patient_id
     INNER JOIN decisions.screening AS screening ON screening.patient_id = patient.patient_id
     INNER JOIN facts.medication_word AS medication ON medication.patient_id = patient.patient_id
     LEFT JOIN creatinine ON creatinine.patient_id = patient.patient_id
@@ -127,6 +143,7 @@ SELECT
     worded.cyanocobalamin_text,
     worded.folic_acid_text,
     worded.hb_text,
+    worded.severe_text,
     worded.mcv_text,
     worded.missing_text,
     worded.inborn_error_text,

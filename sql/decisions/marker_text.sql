@@ -45,7 +45,11 @@ FROM (
             )
             || CASE
                 WHEN patient.b12_level = 'unknown' THEN ' (level not known)'
-                WHEN patient.b12_level = 'adequate' AND 'yes' IN (patient.mma_raised, patient.hcy_raised)
+                WHEN patient.b12_level = 'adequate'
+                    AND (
+                        'yes' IN (patient.mma_raised, patient.hcy_raised, patient.nitrous_oxide, patient.pregnant)
+                        OR patient.neuro = 'recorded'
+                    )
                     THEN ' (' || fragment_text('b12_adequate_raised') || ')'
                 ELSE ' (' || patient.b12_level || ')'
             END,

@@ -24,6 +24,10 @@ WITH coded AS (
             OR coded.competing_neuropathy
             OR (coded.tier IN ('likely', 'weak') AND coded.recorded_on >= before(as_of(), 'neuro_recent'))
         ) AS leading,
+        arg_max(
+            {'code': coded.code, 'recorded_on': coded.recorded_on},
+            row(coded.recorded_on, coded.code, coded.code_system)
+        ) FILTER (WHERE coded.recorded_on < before(as_of(), 'neuro_recent')) AS old,
     FROM facts.coded_condition AS coded
     WHERE coded.standing AND coded.tier <> ''
     GROUP BY coded.patient_id
@@ -39,6 +43,8 @@ SELECT
     CASE WHEN coded.definite THEN 'yes' ELSE 'no' END AS neuro_definite,
     coded.leading.code AS neuro_code,
     coded.leading.recorded_on AS neuro_recorded_on,
+    CASE WHEN coded.leading IS NULL THEN coded.old.code END AS old_neuro_code,
+    CASE WHEN coded.leading IS NULL THEN coded.old.recorded_on END AS old_neuro_recorded_on,
 FROM facts.person AS person
 LEFT JOIN coded ON coded.patient_id = person.patient_id
 CROSS JOIN facts.condition_coverage AS coverage
