@@ -3,8 +3,10 @@
 What lies there of before is brought to the present shape here, and nowhere else.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -12,10 +14,9 @@ import polars as pl
 
 from b12screen.ingest import again as taking_again
 from b12screen.ingest import lookups, withdrawn
-from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.hl7v2_cells import Dialect
-from b12screen.ingest.recognise import Extract, Stamp
+from b12screen.ingest.recognise import Extract, Stamp, stamp
 from b12screen.maps import Maps
 from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
@@ -116,8 +117,33 @@ KNOWN_ITEMS = (
     "UNION SELECT item.item_id FROM last.history.item AS item"
 )
 TAKEN_ALREADY = (
-    "SELECT count(*) FROM run.source_file AS file WHERE file.file_name = ? AND file.kind = ? "
-    "AND file.sha256 = ? AND file.taken_for = ? AND file.taken_by = ?"
+    "SELECT file.file_name, file.kind, file.sha256, file.taken_by, count(*) "
+    "FROM run.source_file AS file WHERE file.taken_for = ? GROUP BY ALL"
+)
+SEEN = {
+    "file_name": pl.String,
+    "size": pl.Int64,
+    "mtime_ns": pl.Int64,
+    "inode": pl.UInt64,
+    "ctime_ns": pl.Int64,
+    "sha256": pl.String,
+}
+LYING = {
+    "file_name": pl.String,
+    "kind": pl.String,
+    "is_own": pl.Boolean,
+    "size": pl.Int64,
+    "mtime_ns": pl.Int64,
+    "inode": pl.UInt64,
+    "ctime_ns": pl.Int64,
+}
+LYING_AS_TAKEN = (
+    "SELECT lying.file_name, lying.kind FROM taking.lying "
+    "INNER JOIN private.seen_file AS seen ON seen.file_name = lying.file_name "
+    "AND seen.size = lying.size AND seen.mtime_ns = lying.mtime_ns "
+    "AND seen.inode = lying.inode AND seen.ctime_ns = lying.ctime_ns "
+    "SEMI JOIN private.taken_file AS taken ON taken.sha256 = seen.sha256 "
+    "AND (taken.kind = lying.kind OR NOT lying.is_own)"
 )
 # Stores of before kept a condition that was taken back with the day before the earliest.
 GONE_OF_BEFORE = (
@@ -177,10 +203,10 @@ class Intake:
     listed: Path | None = None
 
 
-def attempt_of(intake: Intake, account: FileAccount) -> int:
-    """The number of this taking of the same content, by the same command, for the same night."""
-    key = (account.file_name, account.kind, account.sha256, account.taken_for, account.taken_by)
-    return int(intake.warehouse.scalar(TAKEN_ALREADY, key)) + 1
+def attempts(intake: Intake) -> Counter[tuple[str, ...]]:
+    """How often each content was taken for this night before, by which command."""
+    rows = intake.warehouse.rows(TAKEN_ALREADY, (intake.as_of,))
+    return Counter({tuple(map(str, key)): int(n) for *key, n in rows})
 
 
 def prepare(intake: Intake) -> None:
@@ -296,14 +322,20 @@ def fault_table(checks: Mapping[str, tuple[str | None, str, str]]) -> pl.DataFra
     )
 
 
-def seen_hash(intake: Intake, extract: Extract, at: Stamp) -> str | None:
-    """The hash of a file that lies there as on an earlier night."""
-    found_rows = intake.warehouse.rows(
-        "SELECT sha256 FROM private.seen_file WHERE file_name = ? AND size = ? "
-        "AND mtime_ns = ? AND inode = ? AND ctime_ns = ?",
-        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns),
-    )
-    return str(found_rows[0][0]) if found_rows else None
+def lying_as_taken(intake: Intake, extracts: Sequence[Extract]) -> set[tuple[str, str]]:
+    """Name and kind of every file that lies as on an earlier night and was taken then.
+
+    Asked once for all: nothing in an inbox is ever deleted, so that most of it is known.
+    """
+    lying = []
+    for extract in extracts:
+        if extract.taken_by == "run":
+            with suppress(OSError):
+                place = (extract.name, extract.kind, bool(extract.own))
+                lying.append((*place, *astuple(stamp(extract.path))))
+    frame = pl.DataFrame(lying, schema=LYING, orient="row")
+    intake.warehouse.write("taking.lying", frame)
+    return {(str(name), str(kind)) for name, kind in intake.warehouse.rows(LYING_AS_TAKEN)}
 
 
 def was_taken(intake: Intake, extract: Extract, sha256: str) -> str | None:
@@ -324,9 +356,11 @@ def held_nothing(intake: Intake, extract: Extract, sha256: str) -> bool:
     return bool(intake.warehouse.scalar(HELD_NOTHING, (sha256, extract.kind)))
 
 
-def remember(intake: Intake, extract: Extract, at: Stamp, sha256: str) -> None:
-    """Spare the next night the reading of a file that lies unchanged."""
+def remember(intake: Intake, seen: Mapping[str, tuple[Stamp, str]]) -> None:
+    """Spare the next night the reading of files that lie unchanged: how each lay, and its hash."""
+    rows = [(name, *astuple(at), sha256) for name, (at, sha256) in seen.items()]
+    frame = pl.DataFrame(rows, schema=SEEN, orient="row")
+    intake.warehouse.write("taking.seen", frame)
     intake.warehouse.execute(
-        "INSERT OR REPLACE INTO private.seen_file VALUES (?, ?, ?, ?, ?, ?)",
-        (extract.name, at.size, at.mtime_ns, at.inode, at.ctime_ns, sha256),
+        "INSERT OR REPLACE INTO private.seen_file SELECT seen.* FROM taking.seen"
     )

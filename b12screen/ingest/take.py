@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -64,14 +64,14 @@ from b12screen.ingest.scan import (
 from b12screen.ingest.store import (
     PERSONS,
     Intake,
-    attempt_of,
+    attempts,
     fault_table,
     held_nothing,
     look_up,
+    lying_as_taken,
     other_clock,
     prepare,
     remember,
-    seen_hash,
     was_taken,
 )
 from b12screen.maps import Maps
@@ -108,6 +108,24 @@ class Parsed:
     written: Mapping[str, Written | Kind]
     columns: Mapping[str, tuple[str, ...]]
     resources: FhirFile | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that a taking has read so far.
+
+    ``messages`` wait for the turns of their kinds, ``contents`` names each of them by its hash, and
+    ``seen`` says of all how they lay.
+    """
+
+    messages: dict[tuple[str, Path], Parsed] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
+
+    def forget(self, account: FileAccount | None) -> None:
+        """Take no later file for a copy of one that was turned away."""
+        if account is not None and self.contents.get(account.sha256) == account.file_name:
+            del self.contents[account.sha256]
 
 
 def take(
@@ -228,22 +246,30 @@ def taken_in(
     accounts: list[FileAccount] = []
     known: set[str] = set()
     notes: list[str] = []
-    parsed: dict[tuple[str, Path], Parsed] = {}
+    parsed = Files()
+    lying = lying_as_taken(intake, extracts)
+    known |= {name for name, _ in lying}
     shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
-        of_kind = [extract for extract in extracts if extract.kind == kind]
+        of_kind = [
+            extract
+            for extract in extracts
+            if extract.kind == kind
+            and not (extract.taken_by == "run" and (extract.name, kind) in lying)
+        ]
         for extract, account in taken_in_turn(intake, of_kind, parsed, notes, findings):
             if account is None and extract.taken_by == "retry":
                 continue
             key = (extract.taken_by, extract.path)
             turned_away = account is not None and account.reason is not None
-            if extract.holds_messages and (turned_away or key not in parsed):
-                parsed[key] = Parsed(account, intake.scratch, {}, {})
+            if extract.holds_messages and (turned_away or key not in parsed.messages):
+                parsed.messages[key] = Parsed(account, intake.scratch, {}, {})
+                parsed.forget(account)
             if account is None:
                 # A file of messages that holds none of this kind has no account of it.
-                if key not in parsed or parsed[key].account is None:
+                if key not in parsed.messages or parsed.messages[key].account is None:
                     known.add(extract.name)
                 continue
             intake.progress(told(account))
@@ -252,10 +278,11 @@ def taken_in(
             finding = f"{account.file_name} was {verdict}: {account.reason}"
             if account.reason and finding not in findings:
                 findings.append(finding)
-            if account.kind == words.FEEDBACK and account.n_read == account.n_rejected > 0:
+            if account.kind == words.FEEDBACK and account.n_rejected and not account.reason:
                 findings.append(
-                    f"{account.file_name}: none of its {account.n_read} answers could be taken, so "
-                    "the clinic is not heard; see `b12screen rejects`, and have it sent again"
+                    f"{account.file_name}: {account.n_rejected} of its {account.n_read} rows could "
+                    "not be taken, so the clinic is not heard on them; see `b12screen rejects`, "
+                    "and have them sent again"
                 )
     shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
     if warehouse.has("core.taken"):
@@ -276,7 +303,15 @@ def taken_in(
                 "collected within a day, another result_id); all were taken, see "
                 "core.near_duplicate"
             )
-    accounts = [replace(account, attempt=attempt_of(intake, account)) for account in accounts]
+    remember(intake, parsed.seen)
+    before = attempts(intake)
+    accounts = [
+        replace(
+            account,
+            attempt=before[account.file_name, account.kind, account.sha256, account.taken_by] + 1,
+        )
+        for account in accounts
+    ]
     accounts.sort(
         key=lambda account: (
             os.fsencode(account.file_name), account.kind, account.taken_by, account.sha256,
@@ -302,7 +337,7 @@ def taken_in(
 def taken_in_turn(
     intake: Intake,
     extracts: Sequence[Extract],
-    parsed: dict[tuple[str, Path], Parsed],
+    parsed: Files,
     notes: list[str],
     findings: list[str],
 ) -> Iterator[tuple[Extract, FileAccount | None]]:
@@ -337,8 +372,8 @@ def taken_in_turn(
         key = (extract.taken_by, extract.path)
         if extract.taken_by == "retry":
             account = taken_rejects(intake, extract)
-        elif key in parsed:
-            account = later(intake, extract, parsed[key], notes, findings)
+        elif key in parsed.messages:
+            account = later(intake, extract, parsed.messages[key], notes, findings)
         else:
             account = taken_file(intake, extract, parsed, notes, findings, later)
         yield from told
@@ -419,7 +454,7 @@ def taken_together(
 def taken_file(
     intake: Intake,
     extract: Extract,
-    parsed: dict[tuple[str, Path], Parsed],
+    parsed: Files,
     notes: list[str],
     findings: list[str],
     part: Callable[[Intake, Extract, Parsed, list[str], list[str]], FileAccount | None],
@@ -439,9 +474,6 @@ def taken_file(
     try:
         before = stamp(extract.path)
         account = replace(account, size_bytes=before.size)
-        sha256 = seen_hash(intake, extract, before)
-        if is_new and sha256 is not None and was_taken(intake, extract, sha256) is not None:
-            return None
         shape = None
         if extract.form == "csv" and not extract.packing:
             sha256, shape = measured(extract.path)
@@ -452,21 +484,22 @@ def taken_file(
             raise FileChanged
         account = replace(account, sha256=sha256)
         if is_new:
-            remember(intake, extract, before, sha256)
-        taken = was_taken(intake, extract, sha256) or was_parsed(parsed, sha256)
+            parsed.seen[extract.name] = (before, sha256)
+        taken = was_taken(intake, extract, sha256) or parsed.contents.get(sha256)
         if is_new and taken is not None and not held_nothing(intake, extract, sha256):
             notes.append(
                 f"{extract.name} has the content of {taken}, taken before; not taken again"
             )
             return None
         if extract.holds_messages:
-            file = parse(intake, extract, account, len(parsed), notes, findings)
+            file = parse(intake, extract, account, len(parsed.messages), notes, findings)
             unchanged(extract, before)
             bound_rows(
                 intake.settings.limits.max_rows,
                 sum(kind.n_row + kind.n_broken for kind in file.written.values()),
             )
-            parsed[extract.taken_by, extract.path] = file
+            parsed.messages[extract.taken_by, extract.path] = file
+            parsed.contents[sha256] = extract.name
             if (reason := too_many_of_any(intake, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(intake, extract, file, notes, findings)
@@ -618,14 +651,6 @@ def unchanged(extract: Extract, before: Stamp) -> None:
     """FileChanged where the file is not the one that was stamped."""
     if stamp(extract.path) != before:
         raise FileChanged
-
-
-def was_parsed(parsed: Mapping[tuple[str, Path], Parsed], sha256: str) -> str | None:
-    """The name of a file of messages with this content that waits for the turns of its kinds."""
-    for file in parsed.values():
-        if file.account is not None and file.account.sha256 == sha256 and not file.account.reason:
-            return file.account.file_name
-    return None
 
 
 def taken_rejects(intake: Intake, extract: Extract) -> FileAccount | None:

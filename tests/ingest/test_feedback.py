@@ -383,12 +383,20 @@ def test_a_sheet_saved_in_the_code_page_of_a_spreadsheet_is_read_by_what_it_need
     assert [row[:3] for row in answers(box)] == [(OPEN, "done", "x")]
 
 
+def test_answers_that_are_refused_are_a_finding_beside_those_that_are_taken(box: Box) -> None:
+    box.put("feedback_a.csv", f"item_id,decision\n{OPEN},done\n{EARLIER},called her\n{CLOSED},\n")
+    box.put("feedback_b.csv", f"item_id,decision\n{OPEN},declined\n")
+    (finding,) = box.take().findings
+    assert finding.startswith("feedback_a.csv: 1 of its 3 rows could not be taken")
+    assert "called" not in finding
+
+
 def test_a_sheet_of_which_no_answer_can_be_taken_is_a_finding(box: Box) -> None:
     """Two rows are far from the share at which a file is held, and a clinic is not heard."""
     text = f"item_id,decision,decision_note\n{OPEN},done,\u00e9\n{EARLIER},done,\u00e9\n"
     box.put("feedback.csv", text.encode("cp1252"))
     (finding,) = box.take().findings
-    assert finding.startswith("feedback.csv: none of its 2 answers could be taken")
+    assert finding.startswith("feedback.csv: 2 of its 2 rows could not be taken")
     [(reason,)] = box.rows("SELECT DISTINCT reason FROM core.reject")
     assert "`retake`" in mend("labs", None, str(reason))
     assert "`retake`" not in mend("feedback", None, str(reason))
