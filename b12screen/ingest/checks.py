@@ -6,7 +6,7 @@ The keys are the short words that the scans in ``sql/core`` write; a row fails o
 from b12screen.ingest.delimited import BROKEN_ROWS
 from schemas.words import DECISIONS, FEEDBACK
 
-GRAMMAR = "is no ISO 8601 date or date-time that exists"
+GRAMMAR = "is no date or date-time that exists, written like 2026-11-28 or 2026-11-28T10:30"
 EARLY = "is earlier than any plausible day"
 LATE = "is more than 366 days after the night"
 SHEET_GRAMMAR = (
