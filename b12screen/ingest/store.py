@@ -120,23 +120,14 @@ TAKEN_ALREADY = (
     "SELECT file.file_name, file.kind, file.sha256, file.taken_by, count(*) "
     "FROM run.source_file AS file WHERE file.taken_for = ? GROUP BY ALL"
 )
-SEEN = {
-    "file_name": pl.String,
-    "size": pl.Int64,
-    "mtime_ns": pl.Int64,
-    "inode": pl.UInt64,
-    "ctime_ns": pl.Int64,
-    "sha256": pl.String,
-}
-LYING = {
-    "file_name": pl.String,
-    "kind": pl.String,
-    "is_own": pl.Boolean,
+STAMP = {
     "size": pl.Int64,
     "mtime_ns": pl.Int64,
     "inode": pl.UInt64,
     "ctime_ns": pl.Int64,
 }
+SEEN = {"file_name": pl.String, **STAMP, "sha256": pl.String}
+LYING = {"file_name": pl.String, "kind": pl.String, "is_own": pl.Boolean, **STAMP}
 LYING_AS_TAKEN = (
     "SELECT lying.file_name, lying.kind FROM taking.lying "
     "INNER JOIN private.seen_file AS seen ON seen.file_name = lying.file_name "

@@ -74,11 +74,7 @@ worded AS (
         'cyanocobalamin taken since ' || CAST(medication.cyanocobalamin_on AS VARCHAR) AS cyanocobalamin_text,
         'folic acid taken since ' || CAST(medication.folic_acid_on AS VARCHAR) AS folic_acid_text,
         result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on) AS hb_text,
-        CASE
-            WHEN patient.severe_anaemia = 'yes'
-                THEN result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on)
-                || stand_text('yes', 'hb_severe')
-        END AS severe_text,
+        patient.severe_anaemia,
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
         -- Exactly what is missing; a value that cannot be placed is to be repeated.
         concat_ws(
@@ -143,7 +139,7 @@ SELECT
     worded.cyanocobalamin_text,
     worded.folic_acid_text,
     worded.hb_text,
-    worded.severe_text,
+    CASE WHEN worded.severe_anaemia = 'yes' THEN worded.hb_text || stand_text('yes', 'hb_severe') END AS severe_text,
     worded.mcv_text,
     worded.missing_text,
     worded.inborn_error_text,
