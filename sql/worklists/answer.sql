@@ -1,6 +1,7 @@
 -- One row per answered item and giver, of clinics each: the answer, what was seen when it was given, and what ended it.
 -- A clinic answers a row of its sheet; the site puts an action off as a whole, at every clinic. What has ended
--- an answer ends it for good: the row stays on the list until it is answered again.
+-- an answer ends it for good: the row stays on the list until it is answered again. What is worse ends it also
+-- on a night that asks for another row instead; the answer is kept for the night that asks for it again.
 WITH newest_deferral AS (
     SELECT
         deferral.*,
@@ -88,12 +89,14 @@ given AS (
     ANTI JOIN worklists.proposal AS proposal ON proposal.item_id = past.item_id
     WHERE past.given_by = 'site'
 ),
-proposed AS (
+weighed AS (
     SELECT
         given.*,
-        proposal.patient_id,
-        proposal.action,
-        proposal.clinic_id AS place,
+        coalesce(proposal.patient_id, standing.patient_id) AS patient_id,
+        proposal.item_id IS NOT NULL AS is_asked,
+        -- Not asked for, a row stands where it was last.
+        CASE WHEN proposal.item_id IS NOT NULL THEN proposal.clinic_id ELSE standing.clinic_id END
+            IS DISTINCT FROM given.clinic_id AS is_elsewhere,
         coalesce(proposal.refused_by, proposal.clinic_id) AS recorded_at,
         proposal.priority,
         patient.mma_raised,
@@ -106,24 +109,28 @@ proposed AS (
         -- What may keep a row off the list, and how. Only its acknowledgement ends a withdrawal.
         CASE
             WHEN given.decision IN ('declined', 'deferred') THEN 'rest'
-            WHEN given.decision IN ('done', 'already_treated') AND proposal.action <> 'result_withdrawn' THEN 'done'
+            WHEN
+                given.decision IN ('done', 'already_treated')
+                AND coalesce(proposal.action, standing.action) <> 'result_withdrawn'
+                THEN 'done'
         END AS effect,
     FROM given
-    INNER JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id
-    LEFT JOIN facts.patient AS patient ON patient.patient_id = proposal.patient_id
+    LEFT JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id
+    LEFT JOIN worklists.standing AS standing ON standing.item_id = given.item_id
+    LEFT JOIN facts.patient AS patient ON patient.patient_id = coalesce(proposal.patient_id, standing.patient_id)
 ),
 -- On treatment the facts keep the results of before it: what rises there is the newest result, over the newest
 -- one that was known on the night of the sheet. Only where it might hold the row is an answer looked at.
 treated AS (
     SELECT
-        proposed.item_id,
-        proposed.given_by,
-        proposed.patient_id,
-        proposed.seen_on,
-    FROM proposed
-    WHERE proposed.on_treatment
-        AND proposed.effect IS NOT NULL
-        AND (proposed.given_by = 'site' OR proposed.place IS NOT DISTINCT FROM proposed.clinic_id)
+        weighed.item_id,
+        weighed.given_by,
+        weighed.patient_id,
+        weighed.seen_on,
+    FROM weighed
+    WHERE weighed.on_treatment
+        AND weighed.effect IS NOT NULL
+        AND (weighed.given_by = 'site' OR NOT weighed.is_elsewhere)
 ),
 known_marker AS (
     SELECT
@@ -230,7 +237,7 @@ recorded AS (
             result.patient_id,
             result.collected_on AS recorded_on,
         FROM core.lab_result AS result
-        SEMI JOIN proposed ON proposed.patient_id = result.patient_id AND proposed.effect = 'done'
+        SEMI JOIN weighed ON weighed.patient_id = result.patient_id AND weighed.effect = 'done'
         WHERE speaks(result.status) AND result.collected_on <= as_of()
         UNION ALL
         SELECT
@@ -242,48 +249,49 @@ recorded AS (
 ),
 dated AS (
     SELECT
-        proposed.*,
-        CASE proposed.effect
-            WHEN 'rest'
+        weighed.*,
+        CASE
+            WHEN NOT weighed.is_asked THEN NULL
+            WHEN weighed.effect = 'rest'
                 THEN least(
-                    coalesce(proposed.until, after(proposed.decided_on, 'rest')),
+                    coalesce(weighed.until, after(weighed.decided_on, 'rest')),
                     CASE
-                        WHEN proposed.priority = 1 THEN after(proposed.decided_on, 'rest_longest_first')
-                        ELSE after(proposed.decided_on, 'rest_longest')
+                        WHEN weighed.priority = 1 THEN after(weighed.decided_on, 'rest_longest_first')
+                        ELSE after(weighed.decided_on, 'rest_longest')
                     END
                 )
-            WHEN 'done'
+            WHEN weighed.effect = 'done'
                 THEN least(
                     CASE
-                        WHEN proposed.priority = 1
-                            THEN after(greatest(proposed.decided_on, recorded.recorded_on), 'done_first')
-                        ELSE after(greatest(proposed.decided_on, recorded.recorded_on), 'done')
+                        WHEN weighed.priority = 1
+                            THEN after(greatest(weighed.decided_on, recorded.recorded_on), 'done_first')
+                        ELSE after(greatest(weighed.decided_on, recorded.recorded_on), 'done')
                     END,
                     CASE
-                        WHEN proposed.priority = 1 THEN after(proposed.decided_on, 'rest_longest_first')
-                        ELSE after(proposed.decided_on, 'rest_longest')
+                        WHEN weighed.priority = 1 THEN after(weighed.decided_on, 'rest_longest_first')
+                        ELSE after(weighed.decided_on, 'rest_longest')
                     END
                 )
         END AS back_on,
-        coalesce(new_finding.found_on > proposed.seen_on, FALSE)
-        OR coalesce(proposed.priority < proposed.seen_priority, FALSE)
+        coalesce(new_finding.found_on > weighed.seen_on, FALSE)
+        OR coalesce(weighed.priority < weighed.seen_priority, FALSE)
         OR marker_worse(
-            proposed.mma_raised, proposed.mma_nmol_l, proposed.mma_comparator, proposed.seen_mma_nmol_l
+            weighed.mma_raised, weighed.mma_nmol_l, weighed.mma_comparator, weighed.seen_mma_nmol_l
         )
         OR marker_worse(
-            proposed.hcy_raised, proposed.hcy_umol_l, proposed.hcy_comparator, proposed.seen_hcy_umol_l
+            weighed.hcy_raised, weighed.hcy_umol_l, weighed.hcy_comparator, weighed.seen_hcy_umol_l
         )
         OR risen.item_id IS NOT NULL AS worse,
-    FROM proposed
-    LEFT JOIN risen ON risen.item_id = proposed.item_id AND risen.given_by = proposed.given_by
-    LEFT JOIN recorded ON recorded.patient_id = proposed.patient_id
+    FROM weighed
+    LEFT JOIN risen ON risen.item_id = weighed.item_id AND risen.given_by = weighed.given_by
+    LEFT JOIN recorded ON recorded.patient_id = weighed.patient_id
     LEFT JOIN (
         SELECT
             finding.patient_id,
             max(finding.found_on) AS found_on,
         FROM worklists.new_finding AS finding
         GROUP BY finding.patient_id
-    ) AS new_finding ON new_finding.patient_id = proposed.patient_id
+    ) AS new_finding ON new_finding.patient_id = weighed.patient_id
 ),
 ended AS (
     SELECT
@@ -293,7 +301,7 @@ ended AS (
             WHEN dated.decision = 'not_our_patient'
                 THEN CASE WHEN dated.recorded_at <> dated.clinic_id THEN 'moved' END
             WHEN dated.effect IS NULL THEN NULL
-            WHEN dated.given_by = 'clinic' AND dated.place IS DISTINCT FROM dated.clinic_id THEN 'moved'
+            WHEN dated.given_by = 'clinic' AND dated.is_elsewhere THEN CASE WHEN dated.is_asked THEN 'moved' END
             WHEN dated.worse OR (dated.given_by = 'site' AND dated.priority = 1) THEN 'worse'
             WHEN dated.back_on <= as_of() THEN 'day'
         END AS ends_by,
@@ -316,27 +324,5 @@ SELECT
     ended.seen_hcy_umol_l,
     CASE WHEN ended.ends_by IS NOT NULL THEN coalesce(ended.ended_on, as_of()) END AS ended_on,
     ended.ends_by AS ended_by,
-    ended.effect IS NOT NULL AND ended.ends_by IS NULL AS holds,
+    ended.is_asked AND ended.effect IS NOT NULL AND ended.ends_by IS NULL AS holds,
 FROM ended
-UNION ALL BY NAME
--- An answer to a row that no rule asks for tonight is kept for the night that may ask for it again.
-SELECT
-    given.item_id,
-    given.given_by,
-    given.clinic_id,
-    given.decision,
-    given.decision_note,
-    given.decided_on,
-    given.seen_on,
-    CAST(NULL AS DATE) AS back_on,
-    given.file_name,
-    given.record,
-    given.taken_for,
-    given.seen_priority,
-    given.seen_mma_nmol_l,
-    given.seen_hcy_umol_l,
-    given.ended_on,
-    given.ended_by,
-    FALSE AS holds,
-FROM given
-ANTI JOIN worklists.proposal AS proposal ON proposal.item_id = given.item_id

@@ -133,13 +133,15 @@ withdrawn AS (
     WHERE ground.withdrawn_on = as_of()
     GROUP BY ground.patient_id
 ),
--- What the clinic that has a row said of it, in this life of the row, and what nothing has ended.
+-- What the clinic that has a row said of it, in this life of the row, and what nothing had ended. What ends it
+-- tonight did not take the row off the list; that it was sent back stands whoever it comes to.
 own_answer AS (
     SELECT
         past.item_id,
         past.clinic_id,
         said.decision = 'not_our_patient' AND said.clinic_id IS NOT NULL AS refuses,
         CASE
+            WHEN answer.ended_by IS NOT NULL THEN NULL
             WHEN said.decision IN ('done', 'already_treated', 'declined') THEN said.decision
             WHEN said.decision = 'acknowledged' AND past.action = 'result_withdrawn' THEN 'done'
         END AS closes_as,
@@ -148,6 +150,10 @@ own_answer AS (
         ON said.item_id = past.item_id
         AND said.clinic_id IS NOT DISTINCT FROM past.clinic_id
         AND said.taken_for > past.first_listed_on
+    INNER JOIN worklists.answer AS answer
+        ON answer.item_id = said.item_id
+        AND answer.given_by = 'clinic'
+        AND answer.clinic_id IS NOT DISTINCT FROM said.clinic_id
     WHERE said.ended_by IS NULL
 ),
 left_item AS (

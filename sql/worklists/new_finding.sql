@@ -2,13 +2,23 @@
 -- kept: no
 -- Only of people with a row that was answered: nobody else is asked, and the results are many.
 WITH answered AS (
-    SELECT proposal.patient_id
-    FROM worklists.proposal AS proposal
-    SEMI JOIN worklists.said AS said ON said.item_id = proposal.item_id
-    UNION
-    SELECT proposal.patient_id
-    FROM worklists.proposal AS proposal
-    SEMI JOIN core.deferral AS deferral ON deferral.action = proposal.action
+    SELECT row_of.patient_id
+    FROM (
+        SELECT
+            proposal.item_id,
+            proposal.patient_id,
+            proposal.action,
+        FROM worklists.proposal AS proposal
+        UNION ALL
+        SELECT
+            standing.item_id,
+            standing.patient_id,
+            standing.action,
+        FROM worklists.standing AS standing
+    ) AS row_of
+    LEFT JOIN worklists.said AS said ON said.item_id = row_of.item_id
+    LEFT JOIN core.deferral AS deferral ON deferral.action = row_of.action
+    WHERE said.item_id IS NOT NULL OR deferral.action IS NOT NULL
 )
 SELECT
     coded.patient_id,

@@ -351,8 +351,14 @@ def stands(value: Value, patient: str, delivered: Delivered) -> bool:
 
 
 def got_worse(
-    noted: Noted, priority: int, patient: str, night: Night, delivered: Delivered, before: State
+    noted: Noted,
+    priority: int | None,
+    patient: str,
+    night: Night,
+    delivered: Delivered,
+    before: State,
 ) -> bool:
+    """Whether tonight is worse than what was seen; no priority where no rule asks for the row."""
     facts = night.people[patient]
     for (person, code, recorded_on), (resolved_on, taken) in delivered.conditions.items():
         stands_tonight = recorded_on <= night.as_of and (
@@ -374,7 +380,7 @@ def got_worse(
     ):
         return True
     return (
-        priority < noted.sight.priority
+        (priority is not None and priority < noted.sight.priority)
         or _marker_worse(facts.mma_raised, facts.mma, noted.sight.mma)
         or _marker_worse(facts.hcy_raised, facts.hcy, noted.sight.hcy)
         or (facts.on_treatment and _rose(noted.seen_on, patient, night, delivered, before))
@@ -458,6 +464,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
 
     for item, noted in after.put_off.items():
         noted.held = noted.held and item in asked
+    _end_unasked(after, before, asked, newest, night, delivered)
     after.rows = {}
     for item, row in asked.items():
         held = _held(after, before, row, places[item], newest, night, delivered)
@@ -481,7 +488,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
             elif past.item_state != "closed":
                 left.item_state, left.closed_on = "closed", tonight
                 left.close_reason = _reason(
-                    past, before, asked, listed, newest, found, night, delivered
+                    past, before, after, asked, listed, newest, found, night, delivered
                 )
                 after.count(f"closed: {left.close_reason}")
             assert left.closed_on is not None
@@ -659,6 +666,38 @@ def _route(patient: str, night: Night, delivered: Delivered) -> str | None:
     return None
 
 
+def _end_unasked(
+    after: State,
+    before: State,
+    asked: dict[str, Asked],
+    newest: dict[Key, Answer],
+    night: Night,
+    delivered: Delivered,
+) -> None:
+    """End what was answered of rows that no rule asks for, where it is worse than what was seen."""
+    given = [
+        (item, after.noted[item, by])
+        for (item, by), answer in newest.items()
+        if (past := before.last(item)) is not None
+        and past.clinic == by
+        and answer.decision
+        in (
+            ("declined", "deferred")
+            if past.action == TOLD
+            else ("declined", "deferred", "done", "already_treated")
+        )
+    ]
+    for item, noted in (*given, *after.put_off.items()):
+        past = before.last(item)
+        if past is None or item in asked or noted.ended is not None:
+            continue
+        if past.patient not in night.people:
+            continue
+        if got_worse(noted, None, past.patient, night, delivered, before):
+            noted.ended = "worse"
+            after.count("ended: unasked by worse")
+
+
 def _held(
     after: State,
     before: State,
@@ -806,6 +845,7 @@ def _row(
 def _reason(
     past: Row,
     before: State,
+    after: State,
     asked: dict[str, Asked],
     rows: list[Row],
     newest: dict[Key, Answer],
@@ -834,7 +874,8 @@ def _reason(
     assert before.as_of is not None
     if known_on is not None and known_on > before.as_of and past.action not in NOT_BY_A_DOSE:
         return "treated"
-    if answer is not None:
+    # Nor is it what closes a row that something worse than what was seen has replaced tonight.
+    if answer is not None and after.noted[key].ended is None:
         if answer.decision in ("done", "already_treated", "declined"):
             return answer.decision
         if answer.decision == "acknowledged" and past.action == TOLD:

@@ -6,6 +6,7 @@ One site, run night after night, as in test_items; every person is one story.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,7 @@ BOTH = (
     "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
     "own_sheet", "on_b12", "done_then_refused",
 )  # fmt: skip
+START, PREGNANCY = "start_b12", "pregnancy_review"
 OFF = ("off_mover", "off_worse", "off_both")
 URGENT = "off_urgent"
 
@@ -273,3 +275,46 @@ def test_a_marker_under_treatment_that_is_taken_back_is_told(story: Story) -> No
     assert "MMA 900 nmol/L on 2026-10-20" in row["why"]
     assert story.of(N[2], "on_b12", "review_treatment")["close_reason"] == "result_withdrawn"
     assert story.at(N[2], "on_b12", TOLD) == ("north", "new")
+
+
+def test_what_is_worse_ends_an_answer_also_where_another_row_is_asked_for_instead(
+    tmp_path: Path,
+) -> None:
+    make_site(tmp_path / "site")
+    told = Story(tmp_path / "site")
+    answered = ("declined", "done")
+    header, code = "patient_id,code,code_system,recorded_on,resolved_on\n", "O09.9,icd10cm"
+    told.run(
+        N[0],
+        patients=PATIENTS + "".join(home(person) for person in (*answered, "put_off")),
+        labs=LABS
+        + "".join(mma(person, 900) + hcy(person, 30) for person in answered)
+        + mma("put_off", 100)
+        + hcy("put_off", 30),
+        conditions=header + "".join(f"{person},I10,icd10cm,2026-10-20,\n" for person in answered),
+        medications=MEDICATIONS,
+    )
+    declare(Site(told.site), load_ruleset("praxis-2025"), HCY, N[30], "stock-out", N[0])
+    told.run(
+        N[1],
+        feedback=told.answers(
+            N[0], ("declined", "declined", f"{N[60]}", START), ("done", "done", "", START)
+        ),
+    )
+    assert told.of(N[1], "declined", START)["item_state"] == "resting"
+    assert told.of(N[1], "put_off", HCY)["item_state"] == "resting"
+    for n, resolved in ((2, ""), (3, f"{N[3]}")):
+        told.run(
+            N[n],
+            conditions=header
+            + "".join(f"{person},{code},{N[2]},{resolved}\n" for person in (*answered, "put_off")),
+        )
+    assert told.at(N[2], "declined", PREGNANCY) == ("north", "new")
+    assert told.of(N[2], "declined", START)["close_reason"] == "superseded_by_action"
+    assert told.at(N[2], "put_off", HCY) is None
+    told.run(N[4])
+    assert told.at(N[3], "declined", PREGNANCY) is None
+    for n, state in ((3, "reopened"), (4, "carried")):
+        for person in answered:
+            assert told.at(N[n], person, START) == ("north", state)
+        assert told.at(N[n], "put_off", HCY) == ("north", state)
