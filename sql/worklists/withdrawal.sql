@@ -1,27 +1,79 @@
 -- One row per person and clinic that has to be told again: a value that its list named stands no longer.
 -- kept: no
 -- It goes to the clinic that was told, wherever the person belongs now, until that clinic acknowledges it.
-WITH pending AS (
-    SELECT DISTINCT
+WITH waiting AS (
+    SELECT
         past.patient_id,
         past.clinic_id,
         past.analyte,
         past.collected_on,
         past.value_text,
+        -- What became of a row is forgotten after a year; what it named waits longer.
+        string_agg(DISTINCT standing.action, ', ' ORDER BY standing.action) AS actions,
     FROM worklists.past_ground AS past
+    LEFT JOIN worklists.standing AS standing ON standing.item_id = past.item_id
     WHERE past.waits AND NOT past.is_told_elsewhere
+    GROUP BY past.patient_id, past.clinic_id, past.analyte, past.collected_on, past.value_text
+),
+-- What is said of that day now.
+said AS (
+    SELECT
+        result.patient_id,
+        result.analyte,
+        result.collected_on,
+        value_text(result.value, result.comparator) AS value_text,
+    FROM core.lab_result AS result
+    SEMI JOIN waiting ON waiting.patient_id = result.patient_id
+    WHERE result.analyte <> 'egfr' AND result.value IS NOT NULL AND speaks(result.status)
+    UNION
+    SELECT
+        egfr.patient_id,
+        'egfr' AS analyte,
+        egfr.collected_on,
+        egfr_text(egfr.egfr_ml_min, egfr.egfr_comparator) AS value_text,
+    FROM facts.egfr AS egfr
+    SEMI JOIN waiting ON waiting.patient_id = egfr.patient_id
+),
+said_of_day AS (
+    SELECT
+        said.patient_id,
+        said.analyte,
+        said.collected_on,
+        string_agg(
+            ground_text(said.analyte, said.value_text, said.collected_on), ' and ' ORDER BY said.value_text
+        ) AS values_text,
+    FROM said
+    GROUP BY said.patient_id, said.analyte, said.collected_on
+),
+compared AS (
+    SELECT
+        waiting.*,
+        CASE
+            WHEN said_of_day.values_text IS NOT NULL THEN 'now ' || said_of_day.values_text
+            -- An old eGFR may stand and not be asked for any more.
+            WHEN waiting.analyte <> 'egfr' THEN 'now none of that day'
+        END AS now_text,
+    FROM waiting
+    LEFT JOIN said_of_day
+        ON said_of_day.patient_id = waiting.patient_id
+        AND said_of_day.analyte = waiting.analyte
+        AND said_of_day.collected_on = waiting.collected_on
 ),
 worded AS (
     SELECT
-        pending.patient_id,
-        pending.clinic_id,
+        compared.patient_id,
+        compared.clinic_id,
         string_agg(
-            ground_text(pending.analyte, pending.value_text, pending.collected_on),
+            ground_text(compared.analyte, compared.value_text, compared.collected_on)
+            || coalesce(
+                ' (' || nullif(concat_ws(', ', 'named under ' || compared.actions, compared.now_text), '') || ')',
+                ''
+            ),
             '; '
-            ORDER BY pending.collected_on, pending.analyte, pending.value_text
+            ORDER BY compared.collected_on, compared.analyte, compared.value_text
         ) AS values_text,
-    FROM pending
-    GROUP BY pending.patient_id, pending.clinic_id
+    FROM compared
+    GROUP BY compared.patient_id, compared.clinic_id
 )
 SELECT
     worded.patient_id,

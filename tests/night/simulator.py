@@ -42,6 +42,16 @@ LABELS = {
     "eGFR": "egfr",
     "creatinine": "creatinine",
 }
+UNITS = {
+    "mma": " nmol/L",
+    "hcy": " µmol/L",
+    "b12": " pmol/L",
+    "holotc": " pmol/L",
+    "hb": " g/L",
+    "mcv": " fL",
+    "egfr": "",
+}
+RW1 = "a result that an earlier row rested on has been corrected or withdrawn: "
 _VALUE = re.compile(
     rf"({'|'.join(LABELS)}) ([<>]?[0-9.]+)(?: [^ ]+)? on ([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
 )
@@ -261,6 +271,8 @@ class Row:
             "until": self.until,
             "closed_on": self.closed_on,
             "close_reason": self.close_reason,
+            # What RW1 says is known here; of the other rows it is what the rules gave.
+            "why": self.why,
         }
 
 
@@ -340,14 +352,23 @@ def stands(value: Value, patient: str, delivered: Delivered) -> bool:
             r.analyte == analyte and r.value is not None and number_text(r.value) == text
             for r in results
         )
-    kidney = [r for r in results if r.analyte == "creatinine" and r.value is not None]
+    return egfr_of_day(patient, day, delivered) == text
+
+
+def egfr_of_day(patient: str, day: date, delivered: Delivered) -> str | None:
+    """The eGFR of a day as a list would name it."""
+    kidney = [
+        r
+        for r in delivered.of(patient)
+        if r.analyte == "creatinine" and r.speaks and r.day == day and r.value is not None
+    ]
     if not kidney:
-        return False
+        return None
     person = delivered.people[patient]
     newest = max(kidney, key=lambda r: (r.reported, r.result_id))
     assert newest.value is not None
     egfr = ckd_epi_2021(newest.value, age_on(person["birth_date"], day), person["sex"])
-    return number_text(int(egfr * 10) / 10) == text
+    return number_text(int(egfr * 10) / 10)
 
 
 def got_worse(
@@ -437,7 +458,7 @@ def advance(before: State, night: Night, delivered: Delivered) -> State:
     tonight = night.as_of
     after.noted, newest = _answered(before, delivered, tonight)
     found = _withdraw(after, delivered, tonight)
-    asked = {row.item: row for row in (*night.asked, *_told_again(after, night, delivered))}
+    asked = {row.item: row for row in (*night.asked, *_told_again(after, before, night, delivered))}
 
     places: dict[str, str | None] = {}
     for item, row in asked.items():
@@ -632,14 +653,15 @@ def _withdraw(after: State, delivered: Delivered, tonight: date) -> set[str]:
     return found
 
 
-def _told_again(after: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
+def _told_again(after: State, before: State, night: Night, delivered: Delivered) -> Iterable[Asked]:
     """RW1: one row for each person and clinic that was told."""
     acknowledged = _acknowledged(delivered, night.as_of)
-    pending: dict[tuple[str, str | None], set[Value]] = {}
-    for (_, clinic, value), ground in after.grounds.items():
+    pending: dict[tuple[str, str | None], dict[Value, set[str]]] = {}
+    for (item, clinic, value), ground in after.grounds.items():
         known = acknowledged.get(_told_id(ground.patient, clinic), date.min)
         if ground.withdrawn_on is not None and ground.withdrawn_on > known:
-            pending.setdefault((ground.patient, clinic), set()).add(value)
+            values = pending.setdefault((ground.patient, clinic), {})
+            values.setdefault(value, set()).update(row.action for row in before.of(item))
     for (patient, clinic), values in pending.items():
         if _route(patient, night, delivered) is None:
             facts = night.people[patient]
@@ -650,11 +672,45 @@ def _told_again(after: State, night: Night, delivered: Delivered) -> Iterable[As
                 rule="RW1",
                 priority=1,
                 clinic=clinic,
-                why=repr(sorted(values)),
+                why=RW1
+                + "; ".join(
+                    _told_text(value, actions, patient, night, delivered)
+                    for value, actions in sorted(values.items(), key=_in_order)
+                ),
                 shown=facts.shown,
                 mma=facts.mma,
                 hcy=facts.hcy,
             )
+
+
+def _in_order(told: tuple[Value, set[str]]) -> tuple[date, str, str]:
+    (analyte, day, text), _ = told
+    return day, analyte, text
+
+
+def _told_text(
+    value: Value, actions: set[str], patient: str, night: Night, delivered: Delivered
+) -> str:
+    """What was named of a day, under which actions, and what is said of that day now."""
+    analyte, day, text = value
+    label = next(label for label, name in LABELS.items() if name == analyte)
+    unit = UNITS[analyte]
+    now = sorted(
+        {
+            number_text(r.value)
+            for r in delivered.of(patient)
+            if r.analyte == analyte and r.speaks and r.day == day and r.value is not None
+        }
+    )
+    if analyte == "egfr":
+        computed = egfr_of_day(patient, day, delivered)
+        now = [] if computed is None else [computed]
+    more = [f"named under {', '.join(sorted(actions))}"] if actions else []
+    if now:
+        more.append("now " + " and ".join(f"{label} {text}{unit} on {day}" for text in now))
+    elif analyte != "egfr":
+        more.append("now none of that day")
+    return f"{label} {text}{unit} on {day}" + (f" ({', '.join(more)})" if more else "")
 
 
 def _route(patient: str, night: Night, delivered: Delivered) -> str | None:

@@ -90,7 +90,7 @@ VALUES = {
 }
 COMPARED = (
     "item_id", "clinic_id", "action", "priority", "state", "first_listed_on", "item_state",
-    "decision", "until", "closed_on", "close_reason",
+    "decision", "until", "closed_on", "close_reason", "why",
 )  # fmt: skip
 PUT_OFF = {
     8: ("review_homocysteine", 9),
