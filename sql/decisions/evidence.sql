@@ -34,12 +34,12 @@ worded AS (
             END,
             label('egfr') || ' and ' || label('creatinine') || ' missing'
         ) AS kidney_text,
-        'diabetic nephropathy code on ' || CAST(recorded.nephropathy_coded_on AS VARCHAR) AS nephropathy_text,
+        recorded.nephropathy_text,
         CASE
             WHEN patient.nitrous_oxide = 'yes'
-                THEN 'nitrous oxide code on ' || CAST(recorded.nitrous_oxide_on AS VARCHAR)
+                THEN recorded.nitrous_oxide_text
         END AS nitrous_oxide_text,
-        'lasting cause code on ' || CAST(recorded.cause_coded_on AS VARCHAR) AS cause_text,
+        recorded.cause_text,
         CASE patient.neuro
             WHEN 'recorded' THEN 'neurological involvement recorded'
             WHEN 'possible' THEN 'neurological involvement possible'

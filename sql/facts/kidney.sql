@@ -79,7 +79,7 @@ gathered AS (
         recorded.dialysis_code,
         recorded.transplant_code,
         recorded.ckd_3_5_code,
-        recorded.kidney_coded_on,
+        recorded.standing_kidney_text AS standing_code,
         recorded.diabetic_nephropathy_code,
         marker.sample_on,
         egfr.latest.value AS egfr_ml_min,
@@ -113,12 +113,6 @@ judged AS (
             WHEN gathered.egfr_reduced = 'no' THEN 'normal'
             ELSE 'unknown'
         END AS kidney,
-        CASE
-            WHEN gathered.dialysis_code THEN 'dialysis code'
-            WHEN gathered.transplant_code THEN 'kidney transplant code'
-            WHEN gathered.ckd_3_5_code THEN 'chronic kidney disease code'
-        END
-        || ' on ' || CAST(gathered.kidney_coded_on AS VARCHAR) AS standing_code,
     FROM gathered
 )
 SELECT
@@ -160,8 +154,9 @@ SELECT
     judged.gate_egfr_ml_min,
     judged.gate_egfr_comparator,
     judged.gate_egfr_on,
-    coalesce(judged.standing_code, judged.acute_by || ' on ' || CAST(judged.acute_on AS VARCHAR))
-        AS kidney_finding,
-    coalesce(judged.standing_code, judged.gate_acute_by || ' on ' || CAST(judged.gate_acute_on AS VARCHAR))
-        AS gate_finding,
+    CASE
+        WHEN judged.kidney = 'acute' THEN concat_ws('; ', judged.acute_by, judged.standing_code)
+        ELSE judged.standing_code
+    END AS kidney_finding,
+    coalesce(judged.standing_code, judged.gate_acute_by) AS gate_finding,
 FROM judged

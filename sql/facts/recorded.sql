@@ -7,13 +7,22 @@ WITH coded AS (
         bool_or(coded.standing AND coded.condition_group = 'dialysis') AS dialysis,
         bool_or(coded.standing AND coded.condition_group = 'transplant') AS transplant,
         bool_or(coded.standing AND coded.condition_group = 'ckd_3_5') AS ckd_3_5,
-        max(coded.recorded_on) FILTER (
-            WHERE coded.standing AND coded.condition_group IN ('dialysis', 'transplant', 'ckd_3_5')
-        ) AS kidney_coded_on,
+        -- Dialysis speaks before a transplant, and that before a stage.
+        coalesce(
+            arg_max(
+                'dialysis ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+            ) FILTER (WHERE coded.standing AND coded.condition_group = 'dialysis'),
+            arg_max(
+                'kidney transplant ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+            ) FILTER (WHERE coded.standing AND coded.condition_group = 'transplant'),
+            arg_max(
+                'chronic kidney disease ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+            ) FILTER (WHERE coded.standing AND coded.condition_group = 'ckd_3_5')
+        ) AS standing_kidney_text,
         bool_or(coded.standing AND coded.condition_group = 'diabetic_nephropathy') AS diabetic_nephropathy,
-        max(coded.recorded_on) FILTER (
-            WHERE coded.standing AND coded.condition_group = 'diabetic_nephropathy'
-        ) AS nephropathy_coded_on,
+        arg_max(
+            'diabetic nephropathy ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (WHERE coded.standing AND coded.condition_group = 'diabetic_nephropathy') AS nephropathy_text,
         bool_or(
             coded.condition_group = 'pregnancy'
             AND coded.standing
@@ -23,8 +32,12 @@ WITH coded AS (
             coded.condition_group = 'nitrous_oxide'
             AND coded.recorded_on >= before(as_of(), 'nitrous_oxide')
         ) AS nitrous_oxide,
-        max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'nitrous_oxide') AS nitrous_oxide_on,
-        max(coded.recorded_on) FILTER (WHERE coded.condition_group = 'irreversible_cause') AS cause_coded_on,
+        arg_max(
+            'nitrous oxide ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (WHERE coded.condition_group = 'nitrous_oxide') AS nitrous_oxide_text,
+        arg_max(
+            'lasting cause ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+        ) FILTER (WHERE coded.condition_group = 'irreversible_cause') AS cause_text,
         arg_max(
             code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
         ) FILTER (
@@ -50,11 +63,11 @@ SELECT
     coalesce(coded.dialysis, FALSE) AS dialysis_code,
     coalesce(coded.transplant, FALSE) AS transplant_code,
     coalesce(coded.ckd_3_5, FALSE) AS ckd_3_5_code,
-    coded.kidney_coded_on,
+    coded.standing_kidney_text,
     coalesce(coded.diabetic_nephropathy, FALSE) AS diabetic_nephropathy_code,
-    coded.nephropathy_coded_on,
-    coded.nitrous_oxide_on,
-    coded.cause_coded_on,
+    coded.nephropathy_text,
+    coded.nitrous_oxide_text,
+    coded.cause_text,
     coded.pregnancy_text,
     coded.inborn_error_text,
     coded.reaction_text,
