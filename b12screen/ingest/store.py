@@ -150,6 +150,12 @@ GONE_OF_BEFORE = (
     "QUALIFY row_number() OVER (PARTITION BY gone.patient_id, gone.code_system, gone.code, "
     "gone.recorded_on ORDER BY gone.taken_for DESC, gone.file_name DESC, gone.record DESC) = 1"
 )
+TAKEN_SINCE = (
+    "SELECT count(*) FROM private.taken_file AS known "
+    "INNER JOIN private.taken_file AS later ON later.kind = known.kind "
+    "AND row(later.taken_for, later.file_name) > row(known.taken_for, known.file_name) "
+    "WHERE known.sha256 = ? AND known.kind = ?"
+)
 HELD_NOTHING = (
     "SELECT coalesce(max(file.n_read), 1) = 0 FROM run.source_file AS file "
     "WHERE file.sha256 = ? AND file.kind = ? AND file.reason IS NULL"
@@ -340,6 +346,11 @@ def was_taken(intake: Intake, extract: Extract, sha256: str) -> str | None:
         (sha256, extract.kind, bool(extract.own)),
     )
     return str(rows[0][0]) if rows else None
+
+
+def n_taken_since(intake: Intake, extract: Extract, sha256: str) -> int:
+    """How many other files of its kind came behind the one with this content."""
+    return int(intake.warehouse.scalar(TAKEN_SINCE, (sha256, extract.kind)))
 
 
 def held_nothing(intake: Intake, extract: Extract, sha256: str) -> bool:

@@ -62,6 +62,7 @@ from b12screen.ingest.scan import (
     set_night,
 )
 from b12screen.ingest.store import (
+    FOLDS,
     PERSONS,
     Intake,
     attempts,
@@ -69,6 +70,7 @@ from b12screen.ingest.store import (
     held_nothing,
     look_up,
     lying_as_taken,
+    n_taken_since,
     other_clock,
     prepare,
     remember,
@@ -487,9 +489,16 @@ def taken_file(
             parsed.seen[extract.name] = (before, sha256)
         taken = was_taken(intake, extract, sha256) or parsed.contents.get(sha256)
         if is_new and taken is not None and not held_nothing(intake, extract, sha256):
-            notes.append(
-                f"{extract.name} has the content of {taken}, taken before; not taken again"
-            )
+            known = f"{extract.name} has the content of {taken}, taken before; not taken again"
+            # Sent anew it would bring back what the files between had changed.
+            if extract.kind in FOLDS and (n := n_taken_since(intake, extract, sha256)):
+                findings.append(
+                    f"{known}, though {n} other {'file' if n == 1 else 'files'} of {extract.kind} "
+                    "came since: where it is to count again (an opt-out after it was taken back), "
+                    "let it be sent with a blank line at its end"
+                )
+            else:
+                notes.append(known)
             return None
         if extract.holds_messages:
             file = parse(intake, extract, account, len(parsed.messages), notes, findings)

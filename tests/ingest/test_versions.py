@@ -44,6 +44,29 @@ def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:
     assert not box.take(NEXT).findings
 
 
+def test_content_that_others_came_behind_is_a_finding_where_it_might_be_meant_anew(
+    box: Box,
+) -> None:
+    nights = [NIGHT + timedelta(days=n) for n in range(5)]
+    header = "patient_id,birth_date,sex,clinic_id,opted_out\n"
+    out, back = (f"{header}A,1950-01-01,female,C1,{word}\n" for word in ("true", "false"))
+    for number, text in enumerate((out, back)):
+        box.put(f"patients_{number}.csv", text)
+        box.take(nights[number])
+    box.put("patients_2.csv", back)
+    taking = box.take(nights[2])
+    assert (len(taking.notes), taking.findings) == (1, ()), "nothing came behind it"
+    box.put("patients_3.csv", out)
+    taking = box.take(nights[3])
+    assert taking.accounts == ()
+    (finding,) = taking.findings
+    assert "though 1 other file of patients came since" in finding
+    # What the finding asks for.
+    box.put("patients_4.csv", out + "\n")
+    assert box.take(nights[4]).findings == ()
+    assert box.rows("SELECT opted_out FROM core.patient") == [(True,)]
+
+
 def test_a_header_alone_is_a_delivery_each_time_it_is_sent(box: Box) -> None:
     header = LAB_HEADER + "\n"
     for number, night in enumerate((NIGHT, NEXT, date(2026, 11, 24))):
