@@ -171,10 +171,14 @@ class Neuro(pa.DataFrameModel):
     neuro_definite: str = column("Whether a definite neurological code stands", words=words.YES_NO)
     neuro_code: str = column("The neurological code that speaks", nullable=True)
     neuro_recorded_on: pl.Date = column("The day it was recorded", nullable=True)
-    old_neuro_code: str = column(
-        "Where none speaks, the newest one that is not resolved and too old to", nullable=True
+    past_neuro_code: str = column(
+        "Where none speaks, the weightiest, then newest one that is resolved or too old to",
+        nullable=True,
     )
-    old_neuro_recorded_on: pl.Date = column("The day that one was recorded", nullable=True)
+    past_neuro_recorded_on: pl.Date = column("The day that one was recorded", nullable=True)
+    past_neuro_resolved: str = column(
+        "Whether that one is resolved", nullable=True, words=words.YES_NO
+    )
 
     class Config:
         strict = True

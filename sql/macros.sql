@@ -173,6 +173,11 @@ CREATE OR REPLACE MACRO ground_text(wanted, value_text, day) AS
     label(wanted) || ' ' || value_text || CASE wanted WHEN 'egfr' THEN '' ELSE ' ' || unit_text(wanted) END
     || ' on ' || CAST(day AS VARCHAR);
 
+-- "homocysteine 20 µmol/L on 2026-10-02 (too long before the MMA to count)"; NULL where there is none.
+CREATE OR REPLACE MACRO apart_text(wanted, result, other) AS
+    result_text(wanted, result.value, result.comparator, result.collected_on)
+    || ' (too long before the ' || label(other) || ' to count)';
+
 -- Whether a marker is worse than what a clinic saw: up by the ruleset's ratio, or raised where none was seen.
 CREATE OR REPLACE MACRO marker_worse(raised, value, comparator, seen_text) AS CASE
     WHEN value IS NULL OR comparator = '<' THEN FALSE
@@ -220,6 +225,10 @@ CREATE OR REPLACE MACRO plain_code(code) AS upper(replace(code, '.', ''));
 
 -- "code T45.2X5A of 2026-10-02".
 CREATE OR REPLACE MACRO code_text(code, day) AS 'code ' || code || ' of ' || CAST(day AS VARCHAR);
+
+-- "folic acid taken since 2026-10-02" by a prescription, else "folic acid last given on 2026-10-02".
+CREATE OR REPLACE MACRO taken_text(what, since, given_on) AS
+    what || coalesce(' taken since ' || CAST(since AS VARCHAR), ' last given on ' || CAST(given_on AS VARCHAR));
 
 -- "3 of 6 doses" until the loading doses are full, then how many there are.
 CREATE OR REPLACE MACRO dose_text(n_doses) AS CASE

@@ -46,6 +46,7 @@ TOKENS: Mapping[str, frozenset[str]] = {
     "in_place": frozenset({"cyanocobalamin"}),
     "creatinine": frozenset({"kidney_check"}),
     "kidney_form": frozenset(),
+    "after_reaction": frozenset(),
 }
 # Rows that put a cobalamin to the clinician name its form and the caution about folic acid.
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")

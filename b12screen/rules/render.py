@@ -161,11 +161,14 @@ def _recommendations(ruleset: Ruleset) -> Iterator[str]:
     yield ""
     yield "`{form}` is one of the forms, by renal dysfunction yes, no or unknown."
     yield "`{check_treatment}` stands only where treatment is unknown, as `check_treatment_stale`"
-    yield "where nobody is known to be on treatment by a stale medications feed. `{missing}` is"
+    yield "where nobody is known to be on treatment by a stale medications feed, or where such a"
+    yield "feed says that an injection is due; a text that names a form says `check_conditions` too"
+    yield "where a reaction, pregnancy or an inborn error cannot be ruled out. `{missing}` is"
     yield "`missing_none` where no test is missing. `{kidney_form}` stands only with renal"
-    yield "dysfunction. After a reaction to a cobalamin `{in_place}` is `in_place_reaction` and"
-    yield "`{creatinine}` is `creatinine_reaction`; else `{creatinine}` is `creatinine_renal` with"
-    yield "renal dysfunction."
+    yield "dysfunction, `{after_reaction}` only after a reaction to a cobalamin. Then `{in_place}`"
+    yield "is `in_place_reaction` and `{creatinine}` is `creatinine_reaction`; else `{creatinine}`"
+    yield "is `creatinine_renal` with renal dysfunction, and `creatinine_sex` where there is a"
+    yield "creatinine and no sex to compute with."
     yield ""
     outside = [rule for rule in ruleset.rules.values() if rule.outside]
     for rule in outside:

@@ -12,7 +12,7 @@ undated AS (
         reason.found,
         regexp_replace(
             reason.found,
-            '((/L|fL) on |code (\S+ )?of )\d{4}-\d{2}-\d{2}|no (recent )?neurological code recorded',
+            '((/L|fL) on |code (\S+ )?of )\d{4}-\d{2}-\d{2}|no (recent |current )?neurological code recorded',
             '',
             'g'
         ) AS left_over,

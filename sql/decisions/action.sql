@@ -49,19 +49,25 @@ WITH reasoned AS (
                 )
             WHEN proposed.action = 'folic_acid_without_b12'
                 THEN concat_ws(
-                    '; ', evidence.folic_acid_text, evidence.treatment_text, evidence.mma_text,
-                    evidence.hcy_text, evidence.b12_text, evidence.neuro_text, evidence.severe_text
+                    '; ', evidence.folic_acid_text, evidence.treatment_text, evidence.result_text,
+                    evidence.neuro_text, evidence.severe_text
                 )
             WHEN proposed.action = 'cyanocobalamin_in_renal'
                 THEN concat_ws('; ', evidence.cyanocobalamin_text, evidence.renal_text)
             WHEN proposed.action = 'check_kidney'
                 THEN concat_ws('; ', evidence.renal_text, evidence.treatment_text)
             WHEN proposed.action = 'dialysis_vitamins'
-                THEN concat_ws('; ', evidence.kidney_text, evidence.treatment_text)
+                THEN concat_ws(
+                    '; ',
+                    evidence.kidney_text,
+                    evidence.treatment_text,
+                    evidence.folic_acid_text,
+                    'an adverse reaction to a cobalamin recorded (' || evidence.reaction_text || ')'
+                )
             WHEN proposed.action = 'check_potassium'
                 THEN evidence.severe_text
             WHEN proposed.action IN ('recheck_overdue', 'recheck_due')
-                THEN 'treatment since ' || CAST(course.started_on AS VARCHAR) || '; recheck at '
+                THEN evidence.treatment_text || '; recheck at '
                 || recheck.milestone || ' due on ' || CAST(recheck.due_on AS VARCHAR) || '; missing '
                 || recheck.missing_labels
                 || CASE
@@ -114,16 +120,12 @@ WITH reasoned AS (
             WHEN proposed.action = 'review_anaemia'
                 THEN concat_ws('; ', evidence.treatment_text, evidence.hb_text, evidence.mcv_text)
             WHEN proposed.action = 'check_record'
-                THEN concat_ws(
-                    '; ', evidence.mma_text, evidence.hcy_text, evidence.b12_text, evidence.neuro_text
-                )
+                THEN concat_ws('; ', evidence.result_text, evidence.neuro_text)
             WHEN proposed.action IN ('paediatric_review', 'specialist_review')
                 THEN concat_ws(
                     '; ',
                     CASE proposed.action WHEN 'specialist_review' THEN evidence.inborn_error_text END,
-                    evidence.mma_text,
-                    evidence.hcy_text,
-                    evidence.b12_text,
+                    evidence.result_text,
                     evidence.neuro_text,
                     evidence.treatment_text,
                     evidence.severe_text
@@ -138,6 +140,8 @@ WITH reasoned AS (
                 evidence.hb_text
             )
         END AS findings,
+        CASE WHEN contains(rule.text, '{form}') OR contains(rule.text, '{kidney_form}') THEN evidence.form_text END
+            AS form_text,
     FROM decisions.proposed AS proposed
     INNER JOIN rules.row AS rule ON rule.rule_id = proposed.rule_id
     INNER JOIN decisions.evidence AS evidence ON evidence.patient_id = proposed.patient_id
@@ -151,7 +155,8 @@ WITH reasoned AS (
 ),
 sorted AS (
     SELECT
-        reasoned.*,
+        reasoned.* EXCLUDE (findings, form_text),
+        said_once(concat_ws('; ', reasoned.findings, reasoned.form_text)) AS findings,
         CASE reasoned.folding
             WHEN 'reaction' THEN in_set('folded_reaction', reasoned.rule_id)
             WHEN 'pregnancy' THEN in_set('folded_pregnancy', reasoned.rule_id)

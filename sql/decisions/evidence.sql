@@ -44,9 +44,10 @@ worded AS (
             WHEN 'recorded' THEN 'neurological involvement recorded'
             WHEN 'possible' THEN 'neurological involvement possible'
             WHEN 'none_recorded'
-                THEN CASE
-                    WHEN neuro.old_neuro_code IS NULL THEN 'no neurological code recorded'
-                    ELSE 'no recent neurological code recorded, only an older one'
+                THEN CASE neuro.past_neuro_resolved
+                    WHEN 'yes' THEN 'no current neurological code recorded, only a resolved one'
+                    WHEN 'no' THEN 'no recent neurological code recorded, only an older one'
+                    ELSE 'no neurological code recorded'
                 END
             ELSE 'neurological involvement not known'
         END
@@ -54,7 +55,7 @@ worded AS (
             ' (' || code_text(patient.neuro_code, patient.neuro_recorded_on) || ')',
             CASE
                 WHEN patient.neuro = 'none_recorded'
-                    THEN ' (' || code_text(neuro.old_neuro_code, neuro.old_neuro_recorded_on) || ')'
+                    THEN ' (' || code_text(neuro.past_neuro_code, neuro.past_neuro_recorded_on) || ')'
             END,
             ''
         ) AS neuro_text,
@@ -71,9 +72,11 @@ worded AS (
             ''
         )
         || coalesce('; ' || supplement_text(medication.supplement), '') AS treatment_text,
-        'cyanocobalamin taken since ' || CAST(medication.cyanocobalamin_on AS VARCHAR) AS cyanocobalamin_text,
-        'folic acid taken since ' || CAST(medication.folic_acid_on AS VARCHAR) AS folic_acid_text,
-        result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on) AS hb_text,
+        taken_text('cyanocobalamin', medication.cyanocobalamin_on, medication.cyanocobalamin_given_on)
+            AS cyanocobalamin_text,
+        taken_text('folic acid', medication.folic_acid_on, medication.folic_acid_given_on) AS folic_acid_text,
+        result_text('hb', patient.hb_g_l, patient.hb_comparator, patient.hb_on)
+        || CASE WHEN patient.severe_anaemia = 'yes' THEN stand_text('yes', 'hb_severe') ELSE '' END AS hb_text,
         patient.severe_anaemia,
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
         -- Exactly what is missing; a value that cannot be placed is to be repeated.
@@ -81,11 +84,13 @@ worded AS (
             ', ',
             CASE
                 WHEN patient.mma_raised = 'unknown'
-                    THEN label('mma') || CASE WHEN patient.mma_nmol_l IS NULL THEN '' ELSE ' (repeat)' END
+                    THEN label('mma')
+                    || CASE WHEN patient.mma_nmol_l IS NULL AND NOT text.mma_apart THEN '' ELSE ' (repeat)' END
             END,
             CASE
                 WHEN patient.hcy_raised = 'unknown'
-                    THEN label('hcy') || CASE WHEN patient.hcy_umol_l IS NULL THEN '' ELSE ' (repeat)' END
+                    THEN label('hcy')
+                    || CASE WHEN patient.hcy_umol_l IS NULL AND NOT text.hcy_apart THEN '' ELSE ' (repeat)' END
             END,
             CASE
                 WHEN patient.b12_level = 'unknown'
@@ -111,9 +116,11 @@ worded AS (
         CASE screening.route WHEN 'pregnant' THEN 'pregnancy ' || recorded.pregnancy_text END AS pregnancy_text,
         recorded.reaction_text AS reaction_text,
         text.marker_text,
-        text.mma_text,
-        text.hcy_text,
-        text.b12_text,
+        text.result_text,
+        patient.kidney,
+        patient.gate,
+        patient.renal_dysfunction,
+        creatinine.patient_id IS NOT NULL AND patient.sex NOT IN ('female', 'male') AS lacks_sex,
     FROM facts.patient AS patient
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
@@ -126,11 +133,16 @@ worded AS (
 SELECT
     worded.patient_id,
     worded.marker_text,
-    worded.mma_text,
-    worded.hcy_text,
-    worded.b12_text,
+    worded.result_text,
     worded.kidney_text,
     coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text AS renal_text,
+    -- What the form of B12 rests on, beside what was measured near the sample.
+    CASE
+        WHEN worded.renal_dysfunction = 'yes'
+            OR worded.kidney = 'acute'
+            OR (worded.kidney = 'normal' AND worded.gate = 'closed')
+            THEN coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text
+    END AS form_text,
     worded.nephropathy_text,
     worded.nitrous_oxide_text,
     worded.cause_text,
@@ -139,10 +151,11 @@ SELECT
     worded.cyanocobalamin_text,
     worded.folic_acid_text,
     worded.hb_text,
-    CASE WHEN worded.severe_anaemia = 'yes' THEN worded.hb_text || stand_text('yes', 'hb_severe') END AS severe_text,
+    CASE WHEN worded.severe_anaemia = 'yes' THEN worded.hb_text END AS severe_text,
     worded.mcv_text,
     worded.missing_text,
     worded.inborn_error_text,
     worded.pregnancy_text,
     worded.reaction_text,
+    worded.lacks_sex,
 FROM worded

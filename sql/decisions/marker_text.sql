@@ -1,13 +1,24 @@
 -- One row per person in facts.patient: MMA, homocysteine, B12 and the kidneys at the sample, in words.
 -- kept: no
-SELECT
-    worded.patient_id,
-    CASE WHEN worded.basis = 'baseline' THEN 'before treatment ' ELSE '' END
-    || concat_ws('; ', worded.mma_text, worded.hcy_text, worded.b12_text, worded.gate_text) AS marker_text,
-    worded.mma_text,
-    worded.hcy_text,
-    worded.b12_text,
-FROM (
+-- A marker that is there, and too long before the other one to count, is not called missing.
+WITH apart AS (
+    SELECT
+        latest.patient_id,
+        any_value(latest) FILTER (WHERE latest.analyte = 'mma') AS mma,
+        any_value(latest) FILTER (WHERE latest.analyte = 'hcy') AS hcy,
+    FROM facts.latest AS latest
+    INNER JOIN facts.patient AS patient ON patient.patient_id = latest.patient_id
+    WHERE
+        patient.basis = 'current'
+        AND (patient.last_dose_on IS NULL OR latest.collected_on > patient.last_dose_on)
+        AND CASE latest.analyte
+            WHEN 'mma' THEN patient.mma_nmol_l IS NULL AND patient.hcy_umol_l IS NOT NULL
+            WHEN 'hcy' THEN patient.hcy_umol_l IS NULL AND patient.mma_nmol_l IS NOT NULL
+            ELSE FALSE
+        END
+    GROUP BY latest.patient_id
+),
+spelled AS (
     SELECT
         patient.patient_id,
         coalesce(
@@ -18,6 +29,7 @@ FROM (
                 WHEN patient.mma_marked = 'yes' THEN close_text('yes', 'mma_marked', patient.mma_nmol_l)
                 ELSE close_text(patient.mma_raised, 'mma_raised', patient.mma_nmol_l)
             END,
+            apart_text('mma', apart.mma, 'hcy'),
             label('mma') || ' missing'
         ) AS mma_text,
         coalesce(
@@ -27,6 +39,7 @@ FROM (
                     THEN ' (taken under treatment, says nothing)'
                 ELSE close_text(patient.hcy_raised, 'hcy_raised', patient.hcy_umol_l)
             END,
+            apart_text('hcy', apart.hcy, 'mma'),
             label('hcy') || ' missing'
         ) AS hcy_text,
         coalesce(
@@ -70,5 +83,22 @@ FROM (
             END
         ) AS gate_text,
         patient.basis,
+        apart.mma IS NOT NULL AS mma_apart,
+        apart.hcy IS NOT NULL AS hcy_apart,
     FROM facts.patient AS patient
-) AS worded
+    LEFT JOIN apart ON apart.patient_id = patient.patient_id
+),
+worded AS (
+    SELECT
+        spelled.*,
+        CASE WHEN spelled.basis = 'baseline' THEN 'before treatment ' ELSE '' END
+        || concat_ws('; ', spelled.mma_text, spelled.hcy_text, spelled.b12_text) AS result_text,
+    FROM spelled
+)
+SELECT
+    worded.patient_id,
+    worded.result_text || coalesce('; ' || worded.gate_text, '') AS marker_text,
+    worded.result_text,
+    worded.mma_apart,
+    worded.hcy_apart,
+FROM worded

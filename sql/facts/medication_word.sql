@@ -1,4 +1,4 @@
--- One row per person: whether cyanocobalamin and folic acid are taken on the night, since when, and a supplement.
+-- One row per person: whether cyanocobalamin and folic acid are taken on the night, since when or given when, and a supplement.
 -- kept: no
 -- A small oral cobalamin is no treatment; it is still a form that matters to the kidneys, and whoever reads
 -- that no treatment is recorded has to know of it. Of several the last begun is named.
@@ -10,11 +10,18 @@ WITH taken AS (
             drug.is_folic_acid
             AND (drug.dose_mg IS NULL OR drug.dose_mg > quantity('folic_acid_small'))
         ) AS folic_acid,
-        min(drug.started_on) FILTER (WHERE drug.substance = 'cyanocobalamin') AS cyanocobalamin_on,
+        min(drug.started_on) FILTER (WHERE drug.covers_night AND drug.substance = 'cyanocobalamin')
+            AS cyanocobalamin_on,
+        max(drug.started_on) FILTER (WHERE drug.substance = 'cyanocobalamin') AS cyanocobalamin_given_on,
         min(drug.started_on) FILTER (
-            WHERE drug.is_folic_acid
+            WHERE drug.covers_night
+            AND drug.is_folic_acid
             AND (drug.dose_mg IS NULL OR drug.dose_mg > quantity('folic_acid_small'))
         ) AS folic_acid_on,
+        max(drug.started_on) FILTER (
+            WHERE drug.is_folic_acid
+            AND (drug.dose_mg IS NULL OR drug.dose_mg > quantity('folic_acid_small'))
+        ) AS folic_acid_given_on,
         arg_max(
             {'substance': drug.substance, 'dose_mg': drug.dose_mg, 'started_on': drug.started_on},
             row(drug.started_on, drug.medication_id)
@@ -37,7 +44,9 @@ SELECT
     yes_or(taken.folic_acid, CASE night.medications_feed WHEN 'none' THEN 'unknown' ELSE 'no' END)
         AS folic_acid_active,
     taken.cyanocobalamin_on,
+    taken.cyanocobalamin_given_on,
     taken.folic_acid_on,
+    taken.folic_acid_given_on,
     taken.supplement,
 FROM facts.person AS person
 LEFT JOIN taken ON taken.patient_id = person.patient_id

@@ -63,8 +63,15 @@ filled AS (
                     '{check_treatment}',
                     CASE
                         WHEN patient.b12_treatment = 'unknown' THEN fragment_text('check_treatment')
-                        WHEN patient.b12_treatment IN ('none', 'lapsed') AND night.medications_feed = 'stale'
+                        WHEN night.medications_feed = 'stale'
+                            AND (patient.b12_treatment IN ('none', 'lapsed') OR row_of.action = 'maintenance_due')
                             THEN fragment_text('check_treatment_stale')
+                        ELSE ''
+                    END
+                    || CASE
+                        WHEN contains(row_of.text, '{form}')
+                            AND 'unknown' IN (patient.cobalamin_reaction, patient.pregnant, patient.inborn_error)
+                            THEN fragment_text('check_conditions')
                         ELSE ''
                     END
                 ),
@@ -84,6 +91,7 @@ filled AS (
         dose_text(course.n_parenteral_doses) AS dose_text,
         patient.cobalamin_reaction,
         patient.renal_dysfunction,
+        evidence.lacks_sex,
         patient.clinic_id,
         status.functional_status,
         patient.neuro,
@@ -117,7 +125,18 @@ SELECT
                     replace(
                         replace(
                             replace(
-                                replace(filled.half_filled, '{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')),
+                                replace(
+                                    replace(
+                                        filled.half_filled,
+                                        '{after_reaction}',
+                                        CASE filled.cobalamin_reaction
+                                            WHEN 'yes' THEN fragment_text('after_reaction')
+                                            ELSE ''
+                                        END
+                                    ),
+                                    '{due_on}',
+                                    coalesce(CAST(filled.due_on AS VARCHAR), '')
+                                ),
                                 '{days}',
                                 CAST(filled.days_overdue AS VARCHAR)
                             ),
@@ -140,6 +159,7 @@ SELECT
             CASE
                 WHEN filled.cobalamin_reaction = 'yes' THEN fragment_text('creatinine_reaction')
                 WHEN filled.renal_dysfunction = 'yes' THEN fragment_text('creatinine_renal')
+                WHEN filled.lacks_sex THEN fragment_text('creatinine_sex')
                 ELSE fragment_text('creatinine_open')
             END
         ),

@@ -417,10 +417,11 @@ def test_no_text_of_a_shipped_ruleset_is_a_false_alarm(ruleset: str) -> None:
         "{when}": "in 12 days",
         "{doses}": "4 of 6 doses given",
         "{in_place}": fragments["in_place_plain"],
-        "{creatinine}": fragments["creatinine_renal"],
+        "{creatinine}": fragments["creatinine_sex"],
         "{folic_acid}": fragments["folic_acid"],
-        "{check_treatment}": fragments["check_treatment_stale"],
+        "{check_treatment}": fragments["check_treatment_stale"] + fragments["check_conditions"],
         "{kidney_form}": fragments["kidney_form"],
+        "{after_reaction}": fragments["after_reaction"],
     }
     for rule_id, text in texts["row"].select("rule_id", "text").iter_rows():
         for form, missing in product(
