@@ -220,11 +220,12 @@ CREATE OR REPLACE MACRO distance_text(day) AS CASE
     ELSE CAST(as_of() - day AS VARCHAR) || ' days ago'
 END;
 
--- A condition or drug code as the maps spell it.
-CREATE OR REPLACE MACRO plain_code(code) AS upper(replace(code, '.', ''));
+-- A condition or drug code as the maps spell it: capitals, without dots, white space and the signs beside a code.
+CREATE OR REPLACE MACRO plain_code(code) AS upper(regexp_replace(code, '[\s\pZ.*†‡+!#]', '', 'g'));
 
--- "code T45.2X5A of 2026-10-02".
-CREATE OR REPLACE MACRO code_text(code, day) AS 'code ' || code || ' of ' || CAST(day AS VARCHAR);
+-- "code T45.2X5A of 2026-10-02"; what somebody wrote behind the code is no part of a reason.
+CREATE OR REPLACE MACRO code_text(code, day) AS
+    'code ' || regexp_extract(code, '[A-Za-z0-9.]+') || ' of ' || CAST(day AS VARCHAR);
 
 -- "folic acid taken since 2026-10-02" by a prescription, else "folic acid last given on 2026-10-02".
 CREATE OR REPLACE MACRO taken_text(what, since, given_on) AS

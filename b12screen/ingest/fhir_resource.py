@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from b12screen.maps import Maps, fold_unit, fold_words
+from b12screen.maps import Maps, fold_code, fold_unit, fold_words
 from b12screen.settings import Settings
 from schemas.extracts import extract_columns
 
@@ -709,7 +709,7 @@ class Reader:
         if key not in self._named:
             if len(self._named) >= MOST_NAMES:
                 self._named.clear()
-            plain = code.upper().replace(".", "")
+            plain = fold_code(code)
             self._named[key] = any(
                 of_system == system and (plain == known or (prefix and plain.startswith(known)))
                 for of_system, known, prefix in self._mapped[table]

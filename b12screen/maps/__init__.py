@@ -67,6 +67,8 @@ CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")
 DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MATCHES = ("exact", "prefix")
 
+# Python takes more for white space than the pattern of SQL does; no code holds any of it.
+_BESIDE_A_CODE = re.compile(r"[\s.*†‡+!#]")
 _TEXT = pl.String()
 _NUMBER = pl.Float64()
 _FLAG = pl.Boolean()
@@ -311,8 +313,11 @@ def _unknown_words(maps: dict[str, pl.DataFrame]) -> list[str]:
 
 
 def fold_code(code: str) -> str:
-    """A condition or drug code as the maps spell it: capitals, no dots, no white space."""
-    return "".join(code.upper().replace(".", "").split())
+    """A condition or drug code as the maps spell it: capitals, no dots, signs or white space.
+
+    WHO prints a dagger or an asterisk behind some codes, national lists other signs.
+    """
+    return _BESIDE_A_CODE.sub("", code.upper())
 
 
 def _bad_numbers(maps: dict[str, pl.DataFrame]) -> list[str]:

@@ -33,7 +33,7 @@ WITH reasoned AS (
                 THEN concat_ws(
                     '; ',
                     evidence.treatment_text,
-                    CASE WHEN course.new_neuro_code = 'yes' THEN 'code ' || course.new_code END,
+                    CASE WHEN course.new_neuro_code = 'yes' THEN course.new_code END,
                     CASE
                         WHEN course.mma_marked_on_treatment = 'yes'
                             THEN course.latest_mma_text || stand_text('yes', 'mma_marked')

@@ -16,7 +16,7 @@ new_code AS (
     SELECT
         first_record.patient_id,
         arg_max(
-            first_record.code || ' of ' || CAST(first_record.first_recorded_on AS VARCHAR),
+            code_text(first_record.code, first_record.first_recorded_on),
             row(first_record.first_recorded_on, first_record.code, first_record.code_system)
         ) AS new_code,
     FROM first_record

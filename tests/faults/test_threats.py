@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from b12screen import cli, ingest
@@ -203,3 +204,55 @@ def test_nothing_of_a_file_of_rejected_rows_is_left_in_the_published_file(tmp_pa
     state = max((site / "store" / "generations").glob("*/state.duckdb"))
     assert published.stat().st_size < 20_000_000
     assert b"CANARY" not in published.read_bytes() + state.read_bytes()
+
+
+def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    sent = (
+        "G32.0*",
+        "g 32.0",
+        "\tG320\t",
+        "T45.2X5A stop the vitamin",
+        "E11.42/stop",
+        "Other",
+    )
+    deliver(
+        site,
+        {
+            "patients.csv": "patient_id,birth_date,sex,clinic_id\n"
+            + "".join(f"p{n},1950-01-01,male,north\n" for n in range(len(sent))),
+            "labs.csv": "result_id,patient_id,collected_at,code,value,unit\n"
+            + "".join(
+                f"m{n},p{n},2026-10-20,13964-2,900,nmol/L\n"
+                f"h{n},p{n},2026-10-20,13965-9,31.5,umol/L\n"
+                for n in range(len(sent))
+            ),
+            "conditions.csv": "patient_id,code,code_system,recorded_on\n"
+            + "".join(f"p{n},{code},icd10cm,2026-10-20\n" for n, code in enumerate(sent)),
+        },
+    )
+    night(site, FIRST_NIGHT)
+    current = site / "published" / "current"
+    with duckdb.connect(str(current / "b12screen.duckdb"), read_only=True) as database:
+        reasons = dict(
+            database.execute(
+                "SELECT patient_id, why FROM worklists.item "
+                "WHERE action LIKE 'start_b12%' OR action = 'specialist_review'"
+            ).fetchall()
+        )
+        neuro = dict(database.execute("SELECT patient_id, neuro FROM facts.patient").fetchall())
+        routes = dict(
+            database.execute("SELECT patient_id, route FROM decisions.screening").fetchall()
+        )
+    for n in range(3):
+        assert neuro[f"p{n}"] == "recorded", sent[n]
+        assert " of 2026-10-20)" in reasons[f"p{n}"]
+    # What is mapped by the beginning of a code counts whatever stands behind it.
+    assert "code T45.2X5A of 2026-10-20" in reasons["p3"]
+    assert "(code E11.42 of 2026-10-20)" in reasons["p4"]
+    assert not any("stop" in why for why in reasons.values())
+    assert neuro["p5"] == "none_recorded"
+    assert routes["p5"] == "screened", "no pregnancy begins with the letter O alone"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -13,11 +14,13 @@ from b12screen.maps import (
     OTHER_GROUPS,
     Maps,
     checked,
+    fold_code,
     fold_unit,
     fold_words,
     load_maps,
     read_map,
 )
+from b12screen.resources import sql_text
 
 MAPS = load_maps()
 
@@ -511,3 +514,26 @@ def test_a_map_file_with_other_columns_or_a_word_for_a_number_is_refused() -> No
         read_map("analyte", header + b"b12,pmol/L,total B12,1355.37,five,200000,x\n")
     with pytest.raises(RulesInvalid, match="blank label"):
         read_map("analyte", header + b"b12,pmol/L,,1355.37,5,200000,x\n")
+
+
+def test_codes_are_folded_alike_in_sql_and_python() -> None:
+    codes = [
+        "G32.0",
+        "g32.0*",
+        " G 32\t.0+",
+        "b03b a03",
+        "T45.2X5A",
+        "G63.2†",
+        "E11.4\u00a0!",
+        "#1",
+    ]
+    with duckdb.connect() as database:
+        (macro,) = (
+            statement.query
+            for statement in duckdb.extract_statements(sql_text("macros.sql"))
+            if "MACRO plain_code" in statement.query
+        )
+        database.execute(macro)
+        for code in codes:
+            ((plain,),) = database.execute("SELECT plain_code(?)", [code]).fetchall()
+            assert plain == fold_code(code)
