@@ -1,8 +1,8 @@
 -- One row per value that a row of an earlier night rested on, and the night that found it to stand no longer.
 -- kept: no
 -- A value stands while a speaking result of the person says it of that day. An eGFR may also differ because
--- a birth date was mended: after a new record of the person, only a kidney result of that day that was
--- withdrawn or came later takes it back.
+-- a birth date was mended, and an old one is not asked for any more: then only a kidney result of that day that
+-- was withdrawn or came later takes it back.
 -- What a clinic has not yet acknowledged stays, however long ago it was listed.
 WITH told AS (
     SELECT
@@ -80,7 +80,7 @@ judged AS (
         found.patient_id IS NOT NULL
         OR (
             past.analyte = 'egfr'
-            AND patient.taken_for > past.listed_on
+            AND (patient.taken_for > past.listed_on OR asked_day.patient_id IS NULL)
             AND coalesce(kidney_day.speaks AND kidney_day.taken_for <= past.listed_on, FALSE)
         ) AS stands,
     FROM past
@@ -91,6 +91,14 @@ judged AS (
         AND found.value_text = past.value_text
     LEFT JOIN kidney_day
         ON kidney_day.patient_id = past.patient_id AND kidney_day.collected_on = past.collected_on
+    LEFT JOIN (
+        SELECT DISTINCT
+            egfr.patient_id,
+            egfr.collected_on,
+        FROM facts.egfr AS egfr
+        SEMI JOIN past ON past.patient_id = egfr.patient_id
+    ) AS asked_day
+        ON asked_day.patient_id = past.patient_id AND asked_day.collected_on = past.collected_on
     LEFT JOIN core.patient AS patient ON patient.patient_id = past.patient_id
 ),
 settled AS (

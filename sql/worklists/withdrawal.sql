@@ -49,6 +49,7 @@ compared AS (
     SELECT
         waiting.*,
         CASE
+            WHEN same.patient_id IS NOT NULL THEN 'it stands again'
             WHEN said_of_day.values_text IS NOT NULL THEN 'now ' || said_of_day.values_text
             -- An old eGFR may stand and not be asked for any more.
             WHEN waiting.analyte <> 'egfr' THEN 'now none of that day'
@@ -58,6 +59,11 @@ compared AS (
         ON said_of_day.patient_id = waiting.patient_id
         AND said_of_day.analyte = waiting.analyte
         AND said_of_day.collected_on = waiting.collected_on
+    LEFT JOIN said AS same
+        ON same.patient_id = waiting.patient_id
+        AND same.analyte = waiting.analyte
+        AND same.collected_on = waiting.collected_on
+        AND same.value_text = waiting.value_text
 ),
 worded AS (
     SELECT

@@ -706,7 +706,9 @@ def _told_text(
         computed = egfr_of_day(patient, day, delivered)
         now = [] if computed is None else [computed]
     more = [f"named under {', '.join(sorted(actions))}"] if actions else []
-    if now:
+    if text in now:
+        more.append("it stands again")
+    elif now:
         more.append("now " + " and ".join(f"{label} {text}{unit} on {day}" for text in now))
     elif analyte != "egfr":
         more.append("now none of that day")

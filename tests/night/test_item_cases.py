@@ -318,3 +318,34 @@ def test_what_is_worse_ends_an_answer_also_where_another_row_is_asked_for_instea
         for person in answered:
             assert told.at(N[n], person, START) == ("north", state)
         assert told.at(N[n], "put_off", HCY) == ("north", state)
+
+
+def test_an_old_egfr_that_is_not_asked_for_any_more_was_not_taken_back(tmp_path: Path) -> None:
+    make_site(tmp_path / "site")
+    told = Story(tmp_path / "site")
+    given = ("2024-03-01", "2024-06-01", "2024-12-01", "2025-05-01", "2025-09-10")
+    header = "medication_id,patient_id,code,code_system,kind,started_on,route\n"
+    rows = [f"d{n},lapsed,B03BA03,atc,administration,{day},im\n" for n, day in enumerate(given)]
+    before = "2024-02-20"
+    told.run(
+        N[0],
+        patients=PATIENTS + home("lapsed") + home("aged"),
+        labs=LABS
+        + mma("lapsed", 900, before)
+        + other("lapsed", "14682-9", 60, "umol/L", before)
+        + mma("aged", 900, "2025-11-10")
+        + hcy("aged", 30, "2025-11-10")
+        + other("aged", "14682-9", 60, "umol/L", "2025-08-20"),
+        conditions=CONDITIONS + "somebody,I10,icd10cm,2026-06-01\n",
+        medications=header + "".join(rows),
+    )
+    assert f"eGFR 91.3 on {before}" in told.of(N[0], "lapsed", "resume_b12")["why"]
+    assert "eGFR 90.8 on 2025-08-20" in told.of(N[0], "aged")["why"]
+    # The injection that the list asked for: what was before this course is not asked for any more.
+    told.run(N[2], medications=header + f"d9,lapsed,B03BA03,atc,administration,{N[1]},im\n")
+    assert told.of(N[2], "lapsed", "resume_b12")["close_reason"] == "treated"
+    # The row goes with its marker, its eGFR is asked for no longer a while later.
+    for n in (30, 60, 90):
+        told.run(N[n])
+    assert told.of(N[90], "aged")["close_reason"] == "resolved_by_result"
+    assert not any(row["action"] == TOLD for rows in told.items.values() for row in rows)
