@@ -1,10 +1,5 @@
--- One row per value that a row rested on as the last night before tonight left it.
+-- One row per value that a row rested on as the last published run left it, an earlier one of tonight as well:
+-- whoever was sent a sheet of tonight has to be told if what it named stands no longer when the night runs again.
 SELECT
     ground.*,
 FROM last.worklists.ground AS ground
-WHERE (SELECT night.as_of FROM last.run.night AS night) < (SELECT tonight.as_of FROM run.night AS tonight)
-UNION ALL BY NAME
-SELECT
-    past.*,
-FROM last.history.ground AS past
-WHERE (SELECT night.as_of FROM last.run.night AS night) >= (SELECT tonight.as_of FROM run.night AS tonight)

@@ -349,3 +349,28 @@ def test_an_old_egfr_that_is_not_asked_for_any_more_was_not_taken_back(tmp_path:
         told.run(N[n])
     assert told.of(N[90], "aged")["close_reason"] == "resolved_by_result"
     assert not any(row["action"] == TOLD for rows in told.items.values() for row in rows)
+
+
+def test_what_an_earlier_run_of_the_night_named_is_told_again(tmp_path: Path) -> None:
+    make_site(tmp_path / "site")
+    told = Story(tmp_path / "site")
+    people = ("sent", "stays")
+    rows = {person: mma(person, 900) + hcy(person, 30) for person in people}
+    told.run(
+        N[0],
+        patients=PATIENTS + "".join(home(person) for person in people),
+        labs=LABS + "".join(rows.values()),
+    )
+    assert told.at(N[0], "sent") == ("north", "new")
+    gone = mma("sent", 900, status="cancelled", reported=f"{N[0]}")
+    (told.site / "inbox" / "labs_later.csv").write_text(LABS + gone, encoding="utf-8")
+    told.run(N[0])
+    assert told.at(N[0], "sent") is None
+    assert told.at(N[0], "sent", TOLD) == ("north", "new")
+    assert told.at(N[0], "stays") == ("north", "new")
+    assert told.at(N[0], "stays", TOLD) is None
+    again = told.sheets[N[0]]
+    told.run(N[0])
+    assert told.sheets[N[0]] == again
+    told.run(N[1])
+    assert told.at(N[1], "sent", TOLD) == ("north", "carried")
