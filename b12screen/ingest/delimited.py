@@ -452,7 +452,7 @@ class Parts:
         self._n_parts = 0
         self._n_rows = 0
 
-    def add(self, row: list[str | int]) -> None:
+    def add(self, row: list[str | int | None]) -> None:
         """Append one row; full batches go to disk."""
         self._rows.append(row)
         self._n_bytes += sum(len(cell) for cell in row if isinstance(cell, str))

@@ -64,7 +64,7 @@ WHOLE = ("record", "line", "result_key", "reported_at", "result_id", "laboratory
 BESIDE = ("gone", "whole")
 
 NOTES = {
-    "birth": "dates of birth are partial and were left blank",
+    "birth": "dates of birth are partial and leave what is known",
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
@@ -286,7 +286,6 @@ class Written:
     n_record: int = 0
     _parts: dict[tuple[str, str], Parts] = field(default_factory=dict)
     _n_plain: int = 0
-    _deceased: bool = False
 
     def add_lines(
         self,
@@ -343,7 +342,7 @@ class Written:
         if isinstance(outcome, Whole):
             self._whole(record, line, outcome)
             return
-        place: list[str | int] = [record, line, outcome.segment]
+        place = (record, line, outcome.segment)
         if isinstance(outcome, Refused):
             self._broken(place, outcome, raw)
             return
@@ -353,9 +352,10 @@ class Written:
             return
         gone = isinstance(outcome, Gone)
         columns = GONE[outcome.kind] if gone else COLUMNS[outcome.kind]
-        self._deceased = self._deceased or "deceased_on" in outcome.cells
+        # What a resource of a person does not say leaves what is known.
+        absent = None if outcome.kind == "patients" else ""
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
-        part.add([*place, *(outcome.cells.get(name, "") for name in columns)])
+        part.add([*place, *(outcome.cells.get(name, absent) for name in columns)])
 
     def _whole(self, record: int, line: int, whole: Whole) -> None:
         """What the rows just added are one observation's results, an entry for each of them."""
@@ -367,7 +367,7 @@ class Written:
         for row, (result_id, laboratory) in enumerate(whole.results, start=first):
             part.add([row, line, whole.key, whole.reported_at, result_id, laboratory])
 
-    def _broken(self, place: list[str | int], refused: Refused, raw: bytes) -> None:
+    def _broken(self, place: tuple[int, int, str], refused: Refused, raw: bytes) -> None:
         shown = ""
         if refused.check_name != "scope":
             shown = raw[: self.max_cell_bytes].decode("utf-8", "backslashreplace").rstrip("\r\n")
@@ -416,12 +416,7 @@ class Written:
             place.mkdir(parents=True, exist_ok=True)
             Parts(place, "rows-none", (*PLACE, *COLUMNS[kind])).close()
             Parts(place, "broken-none", (*PLACE, "check_name", "raw")).close()
-            found.sent = tuple(
-                name
-                for name in COLUMNS[kind]
-                # What no resource speaks of leaves what is known.
-                if name != "opted_out" and (name != "deceased_on" or self._deceased)
-            )
+            found.sent = tuple(name for name in COLUMNS[kind] if name != "opted_out")
 
 
 def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: str) -> int:

@@ -612,15 +612,16 @@ class Reader:
         if PARTIAL_DAY.fullmatch(born):
             self.notes["birth"] += 1
             born = ""
+        said = {
+            "birth_date": born,
+            "sex": text(patient.get("gender")),
+            "clinic_id": organisation(patient.get("managingOrganization")),
+        }
         return Row(
             "patients",
             place,
-            {
-                "patient_id": self.patient_key(patient),
-                "birth_date": born,
-                "sex": text(patient.get("gender")),
-                "clinic_id": organisation(patient.get("managingOrganization")),
-            }
+            {"patient_id": self.patient_key(patient)}
+            | {name: cell for name, cell in said.items() if cell}
             | self._deceased(patient),
         )
 

@@ -558,10 +558,10 @@ def test_a_patient_is_a_row_of_patients(feed: Feed) -> None:
     )  # fmt: skip
 
 
-def test_a_partial_date_of_birth_is_left_blank_and_told(feed: Feed) -> None:
+def test_a_partial_date_of_birth_leaves_what_is_known_and_is_told(feed: Feed) -> None:
     feed.say(patient(birthDate="1950"), patient(id="2", birthDate="1950-03"))
-    assert [row["birth_date"] for row in feed.rows("patients")] == ["", ""]
-    assert feed.found.notes == ["2 dates of birth are partial and were left blank"]
+    assert [row["birth_date"] for row in feed.rows("patients")] == [None, None]
+    assert feed.found.notes == ["2 dates of birth are partial and leave what is known"]
 
 
 @pytest.mark.parametrize(
@@ -583,9 +583,10 @@ def test_somebody_known_dead_without_a_day_is_dead_by_the_night(
     assert "deceased_on" in feed.found.kinds["patients"].sent
 
 
-def test_a_file_that_says_nothing_of_deaths_leaves_what_is_known(feed: Feed) -> None:
-    feed.say(patient())
-    assert not {"deceased_on", "opted_out"} & set(feed.found.kinds["patients"].sent)
+def test_a_resource_that_says_nothing_of_a_death_leaves_what_is_known(feed: Feed) -> None:
+    feed.say(patient(), patient(id="2", deceasedBoolean=True))
+    assert [row["deceased_on"] for row in feed.rows("patients")] == [None, "2026-11-22"]
+    assert "opted_out" not in feed.found.kinds["patients"].sent
 
 
 # Conditions

@@ -213,6 +213,19 @@ def test_a_death_without_a_day_keeps_its_day_when_its_file_is_taken_again(box: B
     assert box.rows("SELECT deceased_on FROM core.patient") == [(NIGHT,)]
 
 
+def test_what_a_resource_does_not_say_of_a_person_stays_as_it_is_known(box: Box) -> None:
+    known = patient(birthDate="1950-02-03", gender="female", deceasedDateTime="2026-09-01")
+    known["managingOrganization"] = {"reference": "Organization/north"}
+    box.put("a.ndjson", lines(known))
+    box.take()
+    bare = {"resourceType": "Patient", "id": "1", "birthDate": "1950"}
+    box.put("b.ndjson", lines(bare, patient(id="2", deceasedBoolean=True)))
+    box.take(NEXT)
+    assert box.rows(
+        "SELECT birth_date, sex, clinic_id, deceased_on FROM core.patient WHERE patient_id = '1'"
+    ) == [(date(1950, 2, 3), "female", "north", date(2026, 9, 1))]
+
+
 def test_a_withdrawal_of_what_nobody_knows_is_out_of_scope_and_noted(box: Box) -> None:
     box.put("a.ndjson", lines(WITHDRAWN_BY_ID))
     taking = box.take()
