@@ -76,6 +76,7 @@ from b12screen.ingest.store import (
     remember,
     was_taken,
 )
+from b12screen.ingest.unread import unread
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -296,6 +297,7 @@ def taken_in(
                 "not have them any more"
             )
     accounts = lab_versions(intake, accounts)
+    findings += unread(intake)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
         warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))

@@ -47,11 +47,13 @@ delivered AS (
         -- without any result show that results come, where all types arrive together.
         coalesce(
             max(file.taken_for) FILTER (
-                WHERE file.kind = 'patients' AND NOT ends_with(lower(file.file_name), '.hl7')
+                WHERE file.kind = 'patients'
+                AND file.n_read > file.n_rejected
+                AND NOT ends_with(lower(file.file_name), '.hl7')
                 OR file.n_read = 0
                 AND NOT regexp_matches(lower(file.file_name), '[.](hl7|ndjson|ndjson[.]gz)$')
             ),
-            max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > 0)
+            max(file.taken_for) FILTER (WHERE file.kind = 'patients' AND file.n_read > file.n_rejected)
         ) AS newest_on,
     FROM run.source_file AS file
     -- What was taken again is no delivery.
