@@ -37,7 +37,11 @@ def accepted_by(site: Path) -> tuple[Accepted, ...]:
         return ()
     path = files[-1][1]
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
+        rows = list(reader)
+        # What a power cut left without its content is no file that accepts nothing.
+        if reader.fieldnames != list(COLUMNS):
+            raise csv.Error
     except (OSError, UnicodeDecodeError, csv.Error):
         raise SettingsInvalid(
             f"{FOLDER}/{path.name} cannot be read as a CSV file in UTF-8. Nothing was read or "
@@ -72,7 +76,10 @@ def write(site: Path, rows: list[Accepted]) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o750, exist_ok=True)
-        beside.write_text(text.getvalue(), encoding="utf-8")
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
         # Fails where somebody else has just written the same number.
         path.hardlink_to(beside)
     except OSError as error:

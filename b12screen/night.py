@@ -403,6 +403,8 @@ def publish(night: Night, taking: Taking, lists: Lists, progress: Progress) -> N
         publishing.seal(night.folder, night.settings.publish.group)
         publishing.hold_whole(night.folder, manifest)
         night.folder.rename(night.site.generation(night.run_id))
+        # The store before it goes with the switch.
+        publishing.settle(night.state)
         late = switch(night)
     if not late:
         return result

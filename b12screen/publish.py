@@ -404,12 +404,15 @@ def switch(site: Site, run_id: str) -> None:
     for anybody. A night run again is switched by that link alone.
     """
     night = run_id.split(".")[0]
+    _sync(site.generation(run_id).parent)
     _point(site.published / night, f".nights/{run_id}")
     if not site.current.is_symlink() or os.readlink(site.current) != night:
         _point(site.current, night)
     beside = site.note.with_suffix(".new")
     beside.write_text(f"{run_id}\n")
+    _sync(beside)
     os.replace(beside, site.note)
+    _sync(site.note.parent)
 
 
 def retire(site: Site, keep_nights: int, keep_archives: int) -> list[str]:

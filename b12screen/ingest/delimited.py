@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -76,9 +77,20 @@ class Header:
     n_bytes: int
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give the file's name to an error of its medium: a read that fails says none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file as it lies."""
-    with path.open("rb") as file:
+    with named(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -90,7 +102,7 @@ def measured(path: Path, hashed: bool = True) -> tuple[str, Measures]:
     utf8 = True
     pending = False
     tail = b""
-    with path.open("rb") as file:
+    with named(path), path.open("rb") as file:
         while chunk := file.read(CHUNK):
             if hashed:
                 digest.update(chunk)

@@ -167,8 +167,13 @@ def found(inbox: Path, owns: Sequence[Own] = ()) -> tuple[list[Extract], list[st
                 continue
             own = [own for own in owns if own.names(name)]
             promised = recognised(path, name, own) if stat.S_ISREG(sort_of_file) else []
-            if not promised or shown(name) != name:
+            if not promised:
                 left_alone.append(shown(name))
+            elif shown(name) != name:
+                findings.append(
+                    f"{shown(name)} was left alone: its name, or that of its folder, is not UTF-8 "
+                    "or holds control signs; rename it"
+                )
             else:
                 extracts += promised
     extracts.sort(key=lambda extract: os.fsencode(extract.name))

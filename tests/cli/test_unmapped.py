@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from b12screen import accepted, cli
-from b12screen.errors import CannotWrite
+from b12screen.errors import CannotWrite, SettingsInvalid
 from b12screen.settings import Accepted, make_site
 
 Capture = pytest.CaptureFixture[str]
@@ -307,6 +307,16 @@ def test_a_map_of_the_site_that_was_edited_wrongly_stops_the_night_and_names_the
     error = capsys.readouterr().err
     assert "maps/tests.1.csv row 1" in error
     assert "CANARY" not in error
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 120, b"analyte\n"])
+def test_an_accepted_file_that_lost_its_content_is_not_one_that_accepts_nothing(
+    tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "tests.1.csv").write_bytes(left)
+    with pytest.raises(SettingsInvalid, match=r"tests\.1\.csv cannot be read"):
+        accepted.accepted_by(tmp_path)
 
 
 def test_the_same_workbook_on_the_same_day_writes_the_same_bytes(

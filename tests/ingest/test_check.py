@@ -21,8 +21,10 @@ def test_the_inbox_is_looked_into_as_a_night_would(tmp_path: Path, maps: Maps) -
     scratch.mkdir()
     taking = check([], Settings(), maps, NIGHT, scratch, lambda line: None, inbox=inbox)
     assert [account.file_name for account in taking.accounts] == ["labs.csv"]
-    assert taking.left_alone == ("labs_\\nforged.csv", "labs_\\xff.csv")
-    assert "symbolic link" in "".join(taking.findings)
+    findings = " ".join(taking.findings)
+    for name in ("labs_\\nforged.csv", "labs_\\xff.csv"):
+        assert f"{name} was left alone: its name" in findings
+    assert "symbolic link" in findings
 
 
 def test_files_are_checked_without_a_store(tmp_path: Path, maps: Maps) -> None:
