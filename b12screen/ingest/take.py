@@ -493,7 +493,8 @@ def taken_file(
         if is_new and taken is not None and not held_nothing(intake, extract, sha256):
             known = f"{extract.name} has the content of {taken}, taken before; not taken again"
             # Sent anew it would bring back what the files between had changed.
-            if extract.kind in FOLDS and (n := n_taken_since(intake, extract, sha256)):
+            is_state = extract.kind in FOLDS and not extract.holds_messages
+            if is_state and (n := n_taken_since(intake, extract, sha256)):
                 findings.append(
                     f"{known}, though {n} other {'file' if n == 1 else 'files'} of {extract.kind} "
                     "came since: where it is to count again (an opt-out after it was taken back), "
