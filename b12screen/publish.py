@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from b12screen.warehouse import Damaged
 _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})\.(\d+)")
 _REPLAY = re.compile(r"(compare-)?\d{4}-\d{2}-\d{2}-.+")
 _NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+# `doctor` holds the lock for a moment to see whether anybody does: that is no run.
+LOCK_TRIES, LOCK_PAUSE_S = 10, 0.05
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Polars raises an OSError without errno, or an error of its own; the number stands in its text.
@@ -198,10 +201,14 @@ def locked(file: Path, refusal: str) -> Iterator[None]:
     with writing("locking the site"):
         lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SiteLocked(refusal) from None
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(LOCK_PAUSE_S)
+        else:
+            raise SiteLocked(refusal)
         yield
     finally:
         os.close(lock)

@@ -1,9 +1,11 @@
 """Links and folders of ``published`` that somebody moved, turned back or restored as copies."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -175,3 +177,14 @@ def test_a_night_that_nobody_listens_to_is_published_and_keeps_its_exit_code(
     )
     assert told.read_text().strip() in ("0", "20")
     assert Site(site).committed() == "2026-11-02.1"
+
+
+def test_a_doctor_that_looks_at_the_lock_turns_no_night_away(site: Path) -> None:
+    lock = os.open(site / "store" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    leaves = threading.Timer(0.15, os.close, (lock,))
+    leaves.start()
+    try:
+        assert night(site, FIRST_NIGHT).exit_code in (0, 20)
+    finally:
+        leaves.join()
