@@ -388,17 +388,22 @@ def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
 def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Doses and prescriptions of B12 and folic acid; the newest few, and how many there are."""
     found = warehouse.frame(
-        """
+        r"""
         SELECT DISTINCT
-            medication.*,
+            medication.* EXCLUDE (plain_code),
             named.substance,
-        FROM core.medication AS medication
+        FROM (
+            SELECT
+                medication.*,
+                upper(regexp_replace(medication.code, '[\s\pZ.*†‡+!#]', '', 'g')) AS plain_code,
+            FROM core.medication AS medication
+        ) AS medication
         JOIN map.drug AS named
             ON named.code_system = medication.code_system
             AND CASE named.match
                 WHEN 'prefix'
-                    THEN starts_with(upper(replace(medication.code, '.', '')), named.code)
-                ELSE upper(replace(medication.code, '.', '')) = named.code
+                    THEN starts_with(medication.plain_code, named.code)
+                ELSE medication.plain_code = named.code
             END
         WHERE medication.patient_id = ?
             AND medication.started_on <= (SELECT as_of FROM run.night)
@@ -411,7 +416,12 @@ def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         due = facts["next_dose_due_on"]
         yield (
             f"  B12 treatment since {facts['episode_started_on']}, last dose "
-            f"{facts['last_dose_on']}" + (f", next injection due {due}" if due else "")
+            f"{facts['last_dose_on']}"
+            + (
+                ""
+                if not due
+                else f", next injection {'was ' if due < person.night['as_of'] else ''}due {due}"
+            )
         )
     for row in found[:4]:
         dose = f" {number(row['dose'])} {row['dose_unit'] or ''}".rstrip() if row["dose"] else ""
@@ -462,7 +472,12 @@ def worklist_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     resting = [item for item in person.items if item["item_state"] == "resting"]
     closed = [item for item in person.items if item["item_state"] == "closed"]
     if not listed and not resting:
-        yield "On no worklist: no rule asks for an action on this night."
+        answered = any(item["decision"] for item in closed)
+        yield (
+            "On no worklist: what the rules ask for was answered."
+            if answered
+            else "On no worklist: no rule asks for an action on this night."
+        )
     for item in listed:
         yield (
             f"On the worklist ({list_of(item)}): {said(item['action'])}, priority "

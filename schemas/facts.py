@@ -211,6 +211,7 @@ class B12Course(pa.DataFrameModel):
     first_on: pl.Date = column("First day with a dose")
     last_on: pl.Date = column("Last day with a dose, up to the night")
     covers_night: bool = column("Whether an oral prescription covers the night")
+    without_end: bool = column("Whether it is an oral prescription that names no end")
 
     class Config:
         strict = True
@@ -223,6 +224,9 @@ class B12Episode(pa.DataFrameModel):
     patient_id: str = shared("patient_id")
     started_on: pl.Date = column("First dose of the episode")
     last_dose_on: pl.Date = column("Last dose of the episode")
+    last_dose_assumed: bool = column(
+        "Whether that is the day up to which a prescription without an end counts"
+    )
     last_parenteral_dose_on: pl.Date = column("Last injection of the episode", nullable=True)
     next_dose_due_on: pl.Date = column("When the next injection is due", nullable=True)
     n_parenteral_doses: int = column("Days with an injection in the episode", ge=0)

@@ -23,6 +23,7 @@ WITH reasoned AS (
                     evidence.cause_text,
                     evidence.neuro_text,
                     evidence.marker_text,
+                    evidence.since_text,
                     evidence.nephropathy_text,
                     evidence.severe_text
                 )
@@ -33,7 +34,7 @@ WITH reasoned AS (
                 THEN concat_ws(
                     '; ',
                     evidence.treatment_text,
-                    CASE WHEN course.new_neuro_code = 'yes' THEN course.new_code END,
+                    CASE WHEN course.new_neuro_code = 'yes' THEN 'neurological ' || course.new_code END,
                     CASE
                         WHEN course.mma_marked_on_treatment = 'yes'
                             THEN course.latest_mma_text || stand_text('yes', 'mma_marked')
@@ -49,8 +50,13 @@ WITH reasoned AS (
                 )
             WHEN proposed.action = 'folic_acid_without_b12'
                 THEN concat_ws(
-                    '; ', evidence.folic_acid_text, evidence.treatment_text, evidence.result_text,
-                    evidence.neuro_text, evidence.severe_text
+                    '; ',
+                    evidence.folic_acid_text,
+                    evidence.treatment_text,
+                    evidence.result_text,
+                    evidence.cause_text,
+                    evidence.neuro_text,
+                    evidence.severe_text
                 )
             WHEN proposed.action = 'cyanocobalamin_in_renal'
                 THEN concat_ws('; ', evidence.cyanocobalamin_text, evidence.renal_text)
@@ -62,7 +68,7 @@ WITH reasoned AS (
                     evidence.kidney_text,
                     evidence.treatment_text,
                     evidence.folic_acid_text,
-                    'an adverse reaction to a cobalamin recorded (' || evidence.reaction_text || ')'
+                    evidence.reaction_text
                 )
             WHEN proposed.action = 'check_potassium'
                 THEN evidence.severe_text
@@ -118,9 +124,17 @@ WITH reasoned AS (
                     evidence.kidney_text
                 )
             WHEN proposed.action = 'review_anaemia'
-                THEN concat_ws('; ', evidence.treatment_text, evidence.hb_text, evidence.mcv_text)
+                THEN concat_ws('; ', evidence.treatment_text, evidence.anaemia_text, evidence.macrocytosis_text)
             WHEN proposed.action = 'check_record'
-                THEN concat_ws('; ', evidence.result_text, evidence.neuro_text)
+                THEN concat_ws(
+                    '; ',
+                    evidence.result_text,
+                    evidence.neuro_text,
+                    evidence.treatment_text,
+                    evidence.severe_text,
+                    evidence.form_text,
+                    evidence.reaction_text
+                )
             WHEN proposed.action IN ('paediatric_review', 'specialist_review')
                 THEN concat_ws(
                     '; ',
@@ -134,6 +148,7 @@ WITH reasoned AS (
                 '; ',
                 evidence.marker_text,
                 evidence.nitrous_oxide_text,
+                evidence.cause_text,
                 evidence.nephropathy_text,
                 evidence.neuro_text,
                 evidence.treatment_text,

@@ -40,6 +40,7 @@ SELECT
     episode.patient_id,
     episode.started_on,
     episode.last_dose_on,
+    episode.last_dose_assumed,
     episode.last_parenteral_dose_on,
     episode.next_dose_due_on,
     episode.n_parenteral_doses,

@@ -45,8 +45,8 @@ worded AS (
             WHEN 'possible' THEN 'neurological involvement possible'
             WHEN 'none_recorded'
                 THEN CASE neuro.past_neuro_resolved
-                    WHEN 'yes' THEN 'no current neurological code recorded, only a resolved one'
-                    WHEN 'no' THEN 'no recent neurological code recorded, only an older one'
+                    WHEN 'yes' THEN 'no current neurological code recorded, but a resolved one'
+                    WHEN 'no' THEN 'no recent neurological code recorded, but an older one'
                     ELSE 'no neurological code recorded'
                 END
             ELSE 'neurological involvement not known'
@@ -67,8 +67,15 @@ worded AS (
         END
         || coalesce(
             CASE patient.b12_treatment WHEN 'lapsed' THEN ' (begun ' ELSE ' (since ' END
-            || CAST(patient.episode_started_on AS VARCHAR) || ', last dose '
-            || CAST(patient.last_dose_on AS VARCHAR) || ')',
+            || CAST(patient.episode_started_on AS VARCHAR)
+            || CASE
+                WHEN episode.last_dose_assumed AND patient.b12_treatment = 'active'
+                    THEN ', by an open prescription)'
+                WHEN episode.last_dose_assumed
+                    THEN ', by an open prescription that counts to '
+                    || CAST(patient.last_dose_on AS VARCHAR) || ')'
+                ELSE ', last dose ' || CAST(patient.last_dose_on AS VARCHAR) || ')'
+            END,
             ''
         )
         || coalesce('; ' || supplement_text(medication.supplement), '') AS treatment_text,
@@ -79,6 +86,8 @@ worded AS (
         || CASE WHEN patient.severe_anaemia = 'yes' THEN stand_text('yes', 'hb_severe') ELSE '' END AS hb_text,
         patient.severe_anaemia,
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
+        patient.anaemia,
+        patient.macrocytosis,
         -- Exactly what is missing; a value that cannot be placed is to be repeated.
         concat_ws(
             ', ',
@@ -114,9 +123,10 @@ worded AS (
         ) AS missing_text,
         'inborn error ' || recorded.inborn_error_text AS inborn_error_text,
         CASE screening.route WHEN 'pregnant' THEN 'pregnancy ' || recorded.pregnancy_text END AS pregnancy_text,
-        recorded.reaction_text AS reaction_text,
+        recorded.reaction_text,
         text.marker_text,
         text.result_text,
+        text.since_text,
         patient.kidney,
         patient.gate,
         patient.renal_dysfunction,
@@ -129,11 +139,13 @@ worded AS (
     INNER JOIN decisions.screening AS screening ON screening.patient_id = patient.patient_id
     INNER JOIN facts.medication_word AS medication ON medication.patient_id = patient.patient_id
     LEFT JOIN creatinine ON creatinine.patient_id = patient.patient_id
+    LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = patient.patient_id
 )
 SELECT
     worded.patient_id,
     worded.marker_text,
     worded.result_text,
+    worded.since_text,
     worded.kidney_text,
     coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text AS renal_text,
     -- What the form of B12 rests on, beside what was measured near the sample.
@@ -152,7 +164,9 @@ SELECT
     worded.folic_acid_text,
     worded.hb_text,
     CASE WHEN worded.severe_anaemia = 'yes' THEN worded.hb_text END AS severe_text,
-    worded.mcv_text,
+    CASE WHEN worded.anaemia = 'yes' THEN worded.hb_text END AS anaemia_text,
+    CASE WHEN worded.macrocytosis = 'yes' THEN worded.mcv_text || stand_text('yes', 'mcv_raised') END
+        AS macrocytosis_text,
     worded.missing_text,
     worded.inborn_error_text,
     worded.pregnancy_text,

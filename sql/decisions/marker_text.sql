@@ -18,6 +18,23 @@ WITH apart AS (
         END
     GROUP BY latest.patient_id
 ),
+-- On treatment those of before it decide; what was measured since has to be known beside them.
+since AS (
+    SELECT
+        latest.patient_id,
+        'since then ' || string_agg(
+            result_text(latest.analyte, latest.value, latest.comparator, latest.collected_on),
+            ', '
+            ORDER BY list_position(['mma', 'hcy', 'b12', 'holotc'], latest.analyte)
+        ) AS since_text,
+    FROM facts.latest AS latest
+    INNER JOIN facts.patient AS patient ON patient.patient_id = latest.patient_id
+    WHERE
+        patient.basis = 'baseline'
+        AND latest.analyte IN ('mma', 'hcy', 'b12', 'holotc')
+        AND latest.collected_on > patient.episode_started_on
+    GROUP BY latest.patient_id
+),
 spelled AS (
     SELECT
         patient.patient_id,
@@ -83,10 +100,12 @@ spelled AS (
             END
         ) AS gate_text,
         patient.basis,
+        since.since_text,
         apart.mma IS NOT NULL AS mma_apart,
         apart.hcy IS NOT NULL AS hcy_apart,
     FROM facts.patient AS patient
     LEFT JOIN apart ON apart.patient_id = patient.patient_id
+    LEFT JOIN since ON since.patient_id = patient.patient_id
 ),
 worded AS (
     SELECT
@@ -99,6 +118,7 @@ SELECT
     worded.patient_id,
     worded.result_text || coalesce('; ' || worded.gate_text, '') AS marker_text,
     worded.result_text,
+    worded.since_text,
     worded.mma_apart,
     worded.hcy_apart,
 FROM worded

@@ -13,6 +13,7 @@ SELECT
         ELSE least(as_of(), coalesce(drug.ended_on, after(drug.started_on, 'open_prescription')))
     END AS last_on,
     NOT drug.parenteral AND drug.covers_night AS covers_night,
+    NOT drug.parenteral AND drug.kind = 'prescription' AND drug.ended_on IS NULL AS without_end,
 FROM facts.drug AS drug
 WHERE
     drug.is_b12

@@ -24,6 +24,8 @@ episode AS (
         course.patient_id,
         beginning.started_on,
         max(course.last_on) AS last_dose_on,
+        -- A dose that is recorded on the same day is none that is only assumed.
+        arg_max(course.without_end, row(course.last_on, NOT course.without_end)) AS last_dose_assumed,
         max(course.first_on) FILTER (WHERE course.parenteral) AS last_parenteral_dose_on,
         count(DISTINCT course.first_on) FILTER (WHERE course.parenteral) AS n_parenteral_doses,
         bool_or(course.parenteral AND course.first_on = beginning.started_on) AS started_parenteral,
@@ -58,6 +60,7 @@ SELECT
     dated.patient_id,
     dated.started_on,
     dated.last_dose_on,
+    dated.last_dose_assumed,
     dated.last_parenteral_dose_on,
     dated.next_dose_due_on,
     dated.n_parenteral_doses,

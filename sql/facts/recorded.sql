@@ -33,7 +33,7 @@ WITH coded AS (
             AND coded.recorded_on >= before(as_of(), 'nitrous_oxide')
         ) AS nitrous_oxide,
         arg_max(
-            'nitrous oxide ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+            code_text(coded.code, coded.recorded_on) || ', counted as nitrous oxide', row(coded.recorded_on, coded.code)
         ) FILTER (WHERE coded.condition_group = 'nitrous_oxide') AS nitrous_oxide_text,
         arg_max(
             'lasting cause ' || code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
@@ -49,7 +49,7 @@ WITH coded AS (
             code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
         ) FILTER (WHERE coded.condition_group = 'inborn_error') AS inborn_error_text,
         arg_max(
-            code_text(coded.code, coded.recorded_on), row(coded.recorded_on, coded.code)
+            code_text(coded.code, coded.recorded_on) || ', counted as a reaction to a cobalamin', row(coded.recorded_on, coded.code)
         ) FILTER (WHERE coded.condition_group = 'cobalamin_reaction') AS reaction_text,
         bool_or(coded.condition_group = 'inborn_error') AS inborn_error,
         bool_or(coded.condition_group = 'cobalamin_reaction') AS cobalamin_reaction,

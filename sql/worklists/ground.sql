@@ -104,15 +104,15 @@ value AS (
         value_text(response.hcy_before_umol_l, response.hcy_before_comparator) AS value_text,
     FROM decisions.response AS response
     UNION
-    -- On treatment the newest one is named, though those of before it decide, and so is one too long before the
-    -- other marker to count.
+    -- On treatment the newest ones are named, though those of before it decide, and so is one too long before
+    -- the other marker to count.
     SELECT
         latest.patient_id,
         latest.analyte,
         latest.collected_on,
         value_text(latest.value, latest.comparator) AS value_text,
     FROM facts.latest AS latest
-    WHERE latest.analyte IN ('mma', 'hcy')
+    WHERE latest.analyte IN ('mma', 'hcy', 'b12', 'holotc')
 ),
 tonight AS (
     SELECT

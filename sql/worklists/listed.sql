@@ -64,12 +64,15 @@ filled AS (
                     CASE
                         WHEN patient.b12_treatment = 'unknown' THEN fragment_text('check_treatment')
                         WHEN night.medications_feed = 'stale'
-                            AND (patient.b12_treatment IN ('none', 'lapsed') OR row_of.action = 'maintenance_due')
+                            AND (
+                                patient.b12_treatment IN ('none', 'lapsed')
+                                OR row_of.action IN ('maintenance_due', 'loading_incomplete', 'review_loading')
+                            )
                             THEN fragment_text('check_treatment_stale')
                         ELSE ''
                     END
                     || CASE
-                        WHEN contains(row_of.text, '{form}')
+                        WHEN (contains(row_of.text, '{form}') OR contains(row_of.text, '{kidney_form}'))
                             AND 'unknown' IN (patient.cobalamin_reaction, patient.pregnant, patient.inborn_error)
                             THEN fragment_text('check_conditions')
                         ELSE ''
@@ -88,6 +91,7 @@ filled AS (
             coalesce(recheck.milestone, '')
         ) AS half_filled,
         course.last_dose_on,
+        course.last_dose_assumed,
         dose_text(course.n_parenteral_doses) AS dose_text,
         patient.cobalamin_reaction,
         patient.renal_dysfunction,
@@ -144,7 +148,15 @@ SELECT
                             coalesce(distance_text(filled.due_on), '')
                         ),
                         '{lapsed_since}',
-                        coalesce(CAST(filled.last_dose_on AS VARCHAR), '')
+                        coalesce(
+                            CAST(filled.last_dose_on AS VARCHAR)
+                            || CASE
+                                WHEN filled.last_dose_assumed
+                                    THEN ' (up to which its open prescription counts)'
+                                ELSE ' (last dose)'
+                            END,
+                            ''
+                        )
                     ),
                     '{doses}',
                     coalesce(filled.dose_text || ' given', '')

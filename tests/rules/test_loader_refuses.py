@@ -132,8 +132,8 @@ MISTAKES = {
         "periods.recheck_yearly: unit must be months",
     ),
     "a token that nobody knows": (
-        "{lapsed_since} (last dose): consider",
-        "{since} (last dose): consider",
+        "{lapsed_since}: consider",
+        "{since}: consider",
         "unknown token 'since'",
     ),
     "a token that is not known in that decision": (

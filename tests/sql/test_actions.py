@@ -261,7 +261,7 @@ def test_what_withholds_a_regimen_is_named_by_its_code_and_day(decided: Decide) 
         deficient("both").code("O09.9", ago(40)).code("T45.2X5A", ago(700)),
     )
     reaction, pregnancy = (
-        f"code T45.2X5A of {ago(700)}; ",
+        f"code T45.2X5A of {ago(700)}, counted as a reaction to a cobalamin; ",
         f"pregnancy code O09.9 of {ago(40)}; ",
     )
     assert f": {reaction}MMA" in night.listed("reaction", "specialist_review")["why"]
