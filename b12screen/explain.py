@@ -395,7 +395,11 @@ def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         FROM (
             SELECT
                 medication.*,
-                upper(regexp_replace(medication.code, '[\s\pZ.*†‡+!#]', '', 'g')) AS plain_code,
+                upper(
+                    regexp_replace(
+                        medication.code, '[\s\pZ\x{FEFF}\x{200B}.*†‡+!#]', '', 'g'
+                    )
+                ) AS plain_code,
             FROM core.medication AS medication
         ) AS medication
         JOIN map.drug AS named

@@ -172,7 +172,7 @@ class Neuro(pa.DataFrameModel):
     neuro_code: str = column("The neurological code that speaks", nullable=True)
     neuro_recorded_on: pl.Date = column("The day it was recorded", nullable=True)
     past_neuro_code: str = column(
-        "Where none speaks, the weightiest, then newest one that is resolved or too old to",
+        "Where none speaks, one that stands and is too old to, else one that was resolved",
         nullable=True,
     )
     past_neuro_recorded_on: pl.Date = column("The day that one was recorded", nullable=True)

@@ -71,7 +71,7 @@ class PastAnswer(Answer):
 
 @relation("history.ground", key=("item_id", "clinic_id", "analyte", "collected_on", "value_text"))
 class PastGround(Ground):
-    """One row per value and clinic of a row that rested on it, as the last run left it."""
+    """One row per value and clinic of a row that rested on it, as the last night left it."""
 
     clinic_id: str = column("The clinic that had been told", nullable=True)
 

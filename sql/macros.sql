@@ -221,11 +221,28 @@ CREATE OR REPLACE MACRO distance_text(day) AS CASE
 END;
 
 -- A condition or drug code as the maps spell it: capitals, without dots, white space and the signs beside a code.
-CREATE OR REPLACE MACRO plain_code(code) AS upper(regexp_replace(code, '[\s\pZ.*†‡+!#]', '', 'g'));
+CREATE OR REPLACE MACRO plain_code(code) AS upper(regexp_replace(code, '[\s\pZ\x{FEFF}\x{200B}.*†‡+!#]', '', 'g'));
 
--- "code T45.2X5A of 2026-10-02"; what somebody wrote behind the code is no part of a reason.
+-- Whether a text may be a code at all: a prefix of one would make a pregnancy of "O2 sat low".
+CREATE OR REPLACE MACRO is_code(code_system, plain) AS
+    NOT starts_with(code_system, 'icd') OR regexp_matches(plain, '^[A-Z][0-9][0-9AB]');
+
+-- "code T45.2X5A of 2026-10-02"; what somebody wrote behind or within the code is no part of a reason.
 CREATE OR REPLACE MACRO code_text(code, day) AS
-    'code ' || regexp_extract(code, '[A-Za-z0-9.]+') || ' of ' || CAST(day AS VARCHAR);
+    'code '
+    || coalesce(
+        nullif(
+            regexp_extract(
+                code,
+                '^\s*([A-Za-z][0-9][0-9A-Za-z](\.[0-9][0-9A-Za-z]{0,3})?|[0-9]{5,18})([\s*†‡+!#/,;:(-]|$)',
+                1
+            ),
+            ''
+        ),
+        nullif(regexp_extract(plain_code(code), '^[A-Z0-9]+'), ''),
+        plain_code(code)
+    )
+    || ' of ' || CAST(day AS VARCHAR);
 
 -- "folic acid taken since 2026-10-02" by a prescription, else "folic acid last given on 2026-10-02".
 CREATE OR REPLACE MACRO taken_text(what, since, given_on) AS

@@ -150,10 +150,13 @@ GONE_OF_BEFORE = (
     "QUALIFY row_number() OVER (PARTITION BY gone.patient_id, gone.code_system, gone.code, "
     "gone.recorded_on ORDER BY gone.taken_for DESC, gone.file_name DESC, gone.record DESC) = 1"
 )
+# Of the same name but for its numbers: another sender's files say nothing of this one's.
 TAKEN_SINCE = (
     "SELECT count(*) FROM private.taken_file AS known "
     "INNER JOIN private.taken_file AS later ON later.kind = known.kind "
     "AND row(later.taken_for, later.file_name) > row(known.taken_for, known.file_name) "
+    "AND regexp_replace(later.file_name, '[0-9]+', '', 'g') = "
+    "regexp_replace(known.file_name, '[0-9]+', '', 'g') "
     "WHERE known.sha256 = ? AND known.kind = ?"
 )
 HELD_NOTHING = (
@@ -349,7 +352,7 @@ def was_taken(intake: Intake, extract: Extract, sha256: str) -> str | None:
 
 
 def n_taken_since(intake: Intake, extract: Extract, sha256: str) -> int:
-    """How many other files of its kind came behind the one with this content."""
+    """How many other files of its kind and name came behind the one with this content."""
     return int(intake.warehouse.scalar(TAKEN_SINCE, (sha256, extract.kind)))
 
 

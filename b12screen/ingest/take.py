@@ -498,7 +498,7 @@ def taken_file(
                 findings.append(
                     f"{known}, though {n} other {'file' if n == 1 else 'files'} of {extract.kind} "
                     "came since: where it is to count again (an opt-out after it was taken back), "
-                    "let it be sent with a blank line at its end"
+                    "let it be sent with any byte of it changed, a blank line at the end say"
                 )
             else:
                 notes.append(known)

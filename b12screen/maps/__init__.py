@@ -68,7 +68,7 @@ DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MATCHES = ("exact", "prefix")
 
 # Python takes more for white space than the pattern of SQL does; no code holds any of it.
-_BESIDE_A_CODE = re.compile(r"[\s.*†‡+!#]")
+_BESIDE_A_CODE = re.compile(r"[\s\ufeff\u200b.*†‡+!#]")
 _TEXT = pl.String()
 _NUMBER = pl.Float64()
 _FLAG = pl.Boolean()

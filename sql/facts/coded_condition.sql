@@ -2,11 +2,15 @@
 -- kept: no
 -- Neuropathy beside a standing diabetic, alcoholic or chemotherapy code is weak, wherever tiers count.
 WITH sent_code AS (
-    SELECT DISTINCT
-        condition.code_system,
-        condition.code,
-        plain_code(condition.code) AS plain_code,
-    FROM core.condition AS condition
+    SELECT
+        distinct_code.*,
+        plain_code(distinct_code.code) AS plain_code,
+    FROM (
+        SELECT DISTINCT
+            condition.code_system,
+            condition.code,
+        FROM core.condition AS condition
+    ) AS distinct_code
 ),
 -- Exact rows speak before prefixes, longer prefixes before shorter ones, within one group.
 mapped_code AS (
@@ -23,7 +27,11 @@ mapped_code AS (
         ON mapped.code_system = sent.code_system
         AND (
             sent.plain_code = mapped.code
-            OR (mapped.match = 'prefix' AND starts_with(sent.plain_code, mapped.code))
+            OR (
+                mapped.match = 'prefix'
+                AND starts_with(sent.plain_code, mapped.code)
+                AND is_code(sent.code_system, sent.plain_code)
+            )
         )
     QUALIFY dense_rank() OVER (
         PARTITION BY sent.code_system, sent.code, mapped.condition_group

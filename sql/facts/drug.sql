@@ -1,11 +1,15 @@
 -- One row per administration or prescription of a cobalamin or of folic acid, up to the night.
 -- kept: no
 WITH sent_code AS (
-    SELECT DISTINCT
-        medication.code_system,
-        medication.code,
-        plain_code(medication.code) AS plain_code,
-    FROM core.medication AS medication
+    SELECT
+        distinct_code.*,
+        plain_code(distinct_code.code) AS plain_code,
+    FROM (
+        SELECT DISTINCT
+            medication.code_system,
+            medication.code,
+        FROM core.medication AS medication
+    ) AS distinct_code
 ),
 mapped_code AS (
     SELECT

@@ -33,7 +33,8 @@ coded AS (
         bool_or(counted.counts AND counted.tier = 'likely') AS likely,
         bool_or(counted.counts) AS any_counts,
         arg_max(counted.record, counted.place) FILTER (WHERE counted.counts) AS leading,
-        arg_max(counted.record, counted.place) FILTER (WHERE NOT counted.counts) AS past,
+        -- One that stands and is too old before one that was resolved.
+        arg_max(counted.record, row(counted.standing, counted.place)) FILTER (WHERE NOT counted.counts) AS past,
     FROM counted
     GROUP BY counted.patient_id
 )

@@ -47,5 +47,9 @@ ANTI JOIN mapped
     AND mapped.code_system = counted.code_system
     AND (
         mapped.code = counted.plain_code
-        OR (mapped.match = 'prefix' AND starts_with(counted.plain_code, mapped.code))
+        OR (
+            mapped.match = 'prefix'
+            AND starts_with(counted.plain_code, mapped.code)
+            AND is_code(counted.code_system, counted.plain_code)
+        )
     )

@@ -188,6 +188,8 @@ named_marker AS (
         ON ground.patient_id = newer.patient_id
         AND ground.analyte = newer.analyte
         AND ground.collected_on = newer.collected_on
+        -- What an earlier run of tonight named was not seen before tonight.
+        AND ground.listed_on < as_of()
     WHERE newer.collected_on <= newer.seen_on
     GROUP BY newer.item_id, newer.given_by, newer.analyte
 ),

@@ -62,6 +62,22 @@ found AS (
         ON egfr.patient_id = past.patient_id AND egfr.collected_on = past.collected_on
     WHERE
         past.analyte = 'egfr' AND egfr_text(egfr.egfr_ml_min, egfr.egfr_comparator) = past.value_text
+    UNION
+    -- One that a laboratory says itself stands however old it is.
+    SELECT
+        past.patient_id,
+        past.analyte,
+        past.collected_on,
+        past.value_text,
+    FROM past
+    INNER JOIN core.lab_result AS result
+        ON result.patient_id = past.patient_id
+        AND result.analyte = past.analyte
+        AND result.collected_on = past.collected_on
+    WHERE
+        past.analyte = 'egfr'
+        AND speaks(result.status)
+        AND egfr_text(result.value, result.comparator) = past.value_text
 ),
 kidney_day AS (
     SELECT
@@ -81,7 +97,12 @@ judged AS (
         OR (
             past.analyte = 'egfr'
             AND (patient.taken_for > past.listed_on OR asked_day.patient_id IS NULL)
-            AND coalesce(kidney_day.speaks AND kidney_day.taken_for <= past.listed_on, FALSE)
+            AND coalesce(
+                kidney_day.speaks
+                -- What came with an earlier run of tonight cannot be told from what came since.
+                AND kidney_day.taken_for <= least(past.listed_on, as_of() - 1),
+                FALSE
+            )
         ) AS stands,
     FROM past
     LEFT JOIN found

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -217,7 +218,8 @@ def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
         "\tG320\t",
         "T45.2X5A stop the vitamin",
         "E11.42/stop",
-        "Other",
+        "O2 sat low",
+        "N 18.4",
     )
     deliver(
         site,
@@ -240,7 +242,7 @@ def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
         reasons = dict(
             database.execute(
                 "SELECT patient_id, why FROM worklists.item "
-                "WHERE action LIKE 'start_b12%' OR action = 'specialist_review'"
+                "WHERE action LIKE 'start_b12%' OR action IN ('specialist_review', 'review_renal')"
             ).fetchall()
         )
         neuro = dict(database.execute("SELECT patient_id, neuro FROM facts.patient").fetchall())
@@ -249,10 +251,11 @@ def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
         )
     for n in range(3):
         assert neuro[f"p{n}"] == "recorded", sent[n]
-        assert " of 2026-10-20)" in reasons[f"p{n}"]
+        assert re.search(r"\(code G32\.?0 of 2026-10-20\)", reasons[f"p{n}"])
     # What is mapped by the beginning of a code counts whatever stands behind it.
     assert "code T45.2X5A of 2026-10-20" in reasons["p3"]
     assert "(code E11.42 of 2026-10-20)" in reasons["p4"]
-    assert not any("stop" in why for why in reasons.values())
+    assert not any("stop" in why.lower() for why in reasons.values())
     assert neuro["p5"] == "none_recorded"
     assert routes["p5"] == "screened", "no pregnancy begins with the letter O alone"
+    assert "kidney disease code N184 of 2026-10-20" in reasons["p6"]

@@ -33,6 +33,14 @@ def test_a_version_that_cannot_be_read_of_a_known_result_is_a_finding(box: Box, 
     assert "r1" not in finding and "haemolysed" not in finding
 
 
+def test_an_older_version_that_cannot_be_read_is_none(box: Box) -> None:
+    box.put("labs_1.csv", LABS + KNOWN)
+    box.take()
+    row = "r1,A,2026-11-01,2026-11-01T08:00:00,13964-2,haemolysed,,preliminary\n"
+    box.put("labs_2.csv", LABS + row + KNOWN)
+    assert box.take(NEXT).findings == ()
+
+
 def test_a_rejected_row_of_a_result_that_nobody_knows_is_none(box: Box) -> None:
     box.put("labs_1.csv", LABS + KNOWN)
     box.take()
@@ -40,11 +48,20 @@ def test_a_rejected_row_of_a_result_that_nobody_knows_is_none(box: Box) -> None:
     assert box.take(NEXT).findings == ()
 
 
-@pytest.mark.parametrize("cells", [",yes", "02.11.2026,", "2026-11-32,false"])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "1950-01-01,female,C1,,yes",
+        "1950-01-01,female,C1,02.11.2026,",
+        "1950-01-01,female,C1,2026-11-32,false",
+        "1950-99-01,female,C1,,true",
+        "1950-01-01,divers,C1,2026-11-01,",
+    ],
+)
 def test_a_death_or_an_opt_out_that_cannot_be_read_is_a_finding(box: Box, cells: str) -> None:
-    box.put("patients_1.csv", f"{PEOPLE}A,1950-01-01,female,C1,{cells}\n")
+    box.put("patients_1.csv", f"{PEOPLE}A,{cells}\n")
     (finding,) = box.take(NIGHT).findings
-    assert finding.startswith("patients_1.csv: 1 rows of patients were rejected for their")
+    assert finding.startswith("patients_1.csv: 1 rejected rows of patients hold a deceased_on")
 
 
 def test_another_fault_of_a_person_is_none(box: Box) -> None:

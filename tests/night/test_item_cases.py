@@ -325,13 +325,20 @@ def test_an_old_egfr_that_is_not_asked_for_any_more_was_not_taken_back(tmp_path:
     told = Story(tmp_path / "site")
     given = ("2024-03-01", "2024-06-01", "2024-12-01", "2025-05-01", "2025-09-10")
     header = "medication_id,patient_id,code,code_system,kind,started_on,route\n"
-    rows = [f"d{n},lapsed,B03BA03,atc,administration,{day},im\n" for n, day in enumerate(given)]
+    rows = [
+        f"d{n}{person},{person},B03BA03,atc,administration,{day},im\n"
+        for n, day in enumerate(given)
+        for person in ("lapsed", "reported")
+    ]
     before = "2024-02-20"
+    reported = other("reported", "98979-8", 45, "mL/min/{1.73_m2}", before)
     told.run(
         N[0],
-        patients=PATIENTS + home("lapsed") + home("aged"),
+        patients=PATIENTS + home("lapsed") + home("aged") + home("reported"),
         labs=LABS
         + mma("lapsed", 900, before)
+        + mma("reported", 900, before)
+        + reported
         + other("lapsed", "14682-9", 60, "umol/L", before)
         + mma("aged", 900, "2025-11-10")
         + hcy("aged", 30, "2025-11-10")
@@ -342,7 +349,17 @@ def test_an_old_egfr_that_is_not_asked_for_any_more_was_not_taken_back(tmp_path:
     assert f"eGFR 91.3 on {before}" in told.of(N[0], "lapsed", "resume_b12")["why"]
     assert "eGFR 90.8 on 2025-08-20" in told.of(N[0], "aged")["why"]
     # The injection that the list asked for: what was before this course is not asked for any more.
-    told.run(N[2], medications=header + f"d9,lapsed,B03BA03,atc,administration,{N[1]},im\n")
+    again = reported.replace("final", "amended").replace(f",{before},98", f",{N[1]},98")
+    assert again.count(f"{N[1]}") == 1
+    told.run(
+        N[2],
+        labs=LABS + again,
+        medications=header
+        + "".join(
+            f"d9{person},{person},B03BA03,atc,administration,{N[1]},im\n"
+            for person in ("lapsed", "reported")
+        ),
+    )
     assert told.of(N[2], "lapsed", "resume_b12")["close_reason"] == "treated"
     # The row goes with its marker, its eGFR is asked for no longer a while later.
     for n in (30, 60, 90):
@@ -374,3 +391,24 @@ def test_what_an_earlier_run_of_the_night_named_is_told_again(tmp_path: Path) ->
     assert told.sheets[N[0]] == again
     told.run(N[1])
     assert told.at(N[1], "sent", TOLD) == ("north", "carried")
+
+
+def test_clinic_and_site_may_both_put_off_a_row_that_is_urgent_no_more(tmp_path: Path) -> None:
+    make_site(tmp_path / "site")
+    told = Story(tmp_path / "site")
+    resume, until = "resume_b12", f"{N[10]}"
+    told.run(
+        N[0],
+        patients=PATIENTS + home("both"),
+        labs=LABS,
+        # A likely code is 24 months old on the second night.
+        conditions=CONDITIONS + "both,R20.2,icd10cm,2024-11-02\n",
+        medications=MEDICATIONS
+        + "".join(f"d{n},both,B03BA03,atc,administration,2026-0{n}-01,im\n" for n in range(1, 7)),
+    )
+    assert told.of(N[0], "both", resume)["priority"] == 1
+    told.run(N[1], feedback=told.answers(N[0], ("both", "deferred", until, resume)))
+    declare(Site(told.site), load_ruleset("praxis-2025"), resume, N[30], "stock-out", N[2])
+    for n in (2, 3):
+        told.run(N[n])
+        assert told.of(N[n], "both", resume)["item_state"] == "resting"
