@@ -432,7 +432,10 @@ def _rose(seen_on: date, patient: str, night: Night, delivered: Delivered, befor
         named = [
             (ground.listed_on, text)
             for (_, _, (what, day, text)), ground in before.grounds.items()
-            if (ground.patient, what, day) == (patient, analyte, newest.day) and day <= seen_on
+            if (ground.patient, what, day) == (patient, analyte, newest.day)
+            and day <= seen_on
+            # What an earlier run of tonight named was not seen before tonight.
+            and ground.listed_on < night.as_of
         ]
         if named:
             was: float | None = float(max(named)[1].lstrip("<>"))
@@ -449,6 +452,15 @@ def _marker_worse(
     if now is None or now[1] == "<":
         return False
     return raised == "yes" if seen is None else round(now[0] - WORSE * seen[0], 6) >= 0
+
+
+def with_named(before: State, first_run: State) -> State:
+    """The state before a night that is run again: what its first run was the first to name."""
+    known = copy.deepcopy(before)
+    for key, ground in first_run.grounds.items():
+        if key not in known.grounds and ground.listed_on == first_run.as_of:
+            known.grounds[key] = copy.copy(ground)
+    return known
 
 
 def advance(before: State, night: Night, delivered: Delivered) -> State:

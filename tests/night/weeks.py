@@ -40,6 +40,7 @@ from tests.night.simulator import (
     days,
     item_id,
     number_text,
+    with_named,
 )
 
 FIRST = date(2026, 11, 1)
@@ -350,6 +351,8 @@ class Story:
         published = read_night(self.site)
         if self.now.as_of is not None and self.now.as_of < night:
             self.before = self.now
+        elif self.now.as_of == night:
+            self.before = with_named(self.before, self.now)
         self.now = advance(self.before, published.night, self.delivered)
         self.published[night] = published
         return [*self._other_rows(published), *self._other_sheets(published)]
