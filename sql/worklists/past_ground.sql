@@ -48,11 +48,17 @@ found AS (
         ON result.patient_id = past.patient_id
         AND result.analyte = past.analyte
         AND result.collected_on = past.collected_on
-    WHERE speaks(result.status) AND past.analyte <> 'egfr'
+    WHERE speaks(result.status)
     GROUP BY past.patient_id, past.analyte, past.collected_on, past.value_text
-    HAVING bool_or(value_text(result.value, result.comparator) = past.value_text)
-    UNION ALL
-    SELECT DISTINCT
+    HAVING bool_or(
+        CASE past.analyte
+            WHEN 'egfr' THEN egfr_text(result.value, result.comparator)
+            ELSE value_text(result.value, result.comparator)
+        END = past.value_text
+    )
+    -- An eGFR that no laboratory says is computed, as long as it is asked for.
+    UNION
+    SELECT
         past.patient_id,
         past.analyte,
         past.collected_on,
@@ -62,22 +68,6 @@ found AS (
         ON egfr.patient_id = past.patient_id AND egfr.collected_on = past.collected_on
     WHERE
         past.analyte = 'egfr' AND egfr_text(egfr.egfr_ml_min, egfr.egfr_comparator) = past.value_text
-    UNION
-    -- One that a laboratory says itself stands however old it is.
-    SELECT
-        past.patient_id,
-        past.analyte,
-        past.collected_on,
-        past.value_text,
-    FROM past
-    INNER JOIN core.lab_result AS result
-        ON result.patient_id = past.patient_id
-        AND result.analyte = past.analyte
-        AND result.collected_on = past.collected_on
-    WHERE
-        past.analyte = 'egfr'
-        AND speaks(result.status)
-        AND egfr_text(result.value, result.comparator) = past.value_text
 ),
 kidney_day AS (
     SELECT
