@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from b12screen import cli
+from b12screen.worklists import read_sheet
 
 Capture = pytest.CaptureFixture[str]
 
@@ -39,6 +40,22 @@ def test_the_list_of_whoever_has_no_birth_date_is_named(
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
     capsys.readouterr()
     assert "On the worklist (data_quality): check record" in told(site, "0001", capsys)
+
+
+def test_what_was_answered_is_not_called_unasked(
+    site: Path, extracts: dict[str, str], deliver: Callable[[Path, dict[str, str]], None],
+    capsys: Capture,
+) -> None:  # fmt: skip
+    deliver(site, extracts)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
+    sheet = read_sheet(site / "published" / "current" / "worklists" / "north.csv")
+    ids = [row["item_id"] for row in sheet if row["patient_id"] == "0001"]
+    assert ids
+    answers = "".join(f"{item_id},done,2026-11-01\n" for item_id in ids)
+    deliver(site, {"feedback_1.csv": "item_id,decision,as_of\n" + answers})
+    assert cli.main(["run", str(site), "--as-of", "2026-11-02"]) in (0, 20)
+    capsys.readouterr()
+    assert "what the rules ask for was answered" in told(site, "0001", capsys)
 
 
 @pytest.mark.long
