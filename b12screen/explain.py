@@ -12,6 +12,7 @@ from math import floor
 from typing import Any
 
 from b12screen.errors import UsageError
+from b12screen.maps import fold_code
 from b12screen.warehouse import Warehouse
 
 Row = dict[str, Any]
@@ -347,6 +348,10 @@ def result_of(
     return found[0] if found else None
 
 
+CONDITION_CODES = "SELECT DISTINCT code FROM core.condition WHERE patient_id = ? ORDER BY code"
+MEDICATION_CODES = "SELECT DISTINCT code FROM core.medication WHERE patient_id = ? ORDER BY code"
+
+
 def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Recorded conditions that a code map names, with their groups."""
     found = warehouse.frame(
@@ -362,20 +367,20 @@ def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
             list_sort(list(DISTINCT concat_ws(', ', named.condition_group, nullif(named.tier, ''))))
                 AS groups,
         FROM core.condition AS condition
+        JOIN (SELECT unnest($2) AS code, unnest($3) AS plain_code) AS folded
+            ON folded.code = condition.code
         JOIN map.condition AS named
             ON named.code_system = condition.code_system
             AND CASE named.match
-                WHEN 'prefix' THEN starts_with(
-                    replace(upper(condition.code), '.', ''), named.code
-                )
-                ELSE replace(upper(condition.code), '.', '') = named.code
+                WHEN 'prefix' THEN starts_with(folded.plain_code, named.code)
+                ELSE folded.plain_code = named.code
             END
-        WHERE condition.patient_id = ?
+        WHERE condition.patient_id = $1
             AND condition.recorded_on <= (SELECT as_of FROM run.night)
         GROUP BY ALL
         ORDER BY condition.recorded_on, condition.code_system, condition.code
         """,
-        [person.patient_id],
+        [person.patient_id, *folded_codes(warehouse, CONDITION_CODES, person)],
     )
     for row in found.to_dicts():
         ended = f", resolved {row['resolved_on']}" if row["resolved_on"] else ""
@@ -385,35 +390,34 @@ def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
         )
 
 
+def folded_codes(warehouse: Warehouse, select: str, person: Person) -> tuple[list[str], ...]:
+    """The person's codes as sent, and in the same order as the maps spell them."""
+    codes = [str(code) for (code,) in warehouse.rows(select, [person.patient_id])]
+    return codes, [fold_code(code) for code in codes]
+
+
 def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Doses and prescriptions of B12 and folic acid; the newest few, and how many there are."""
     found = warehouse.frame(
-        r"""
+        """
         SELECT DISTINCT
-            medication.* EXCLUDE (plain_code),
+            medication.*,
             named.substance,
-        FROM (
-            SELECT
-                medication.*,
-                upper(
-                    regexp_replace(
-                        medication.code, '[\s\pZ\x{FEFF}\x{200B}.*†‡+!#]', '', 'g'
-                    )
-                ) AS plain_code,
-            FROM core.medication AS medication
-        ) AS medication
+        FROM core.medication AS medication
+        JOIN (SELECT unnest($2) AS code, unnest($3) AS plain_code) AS folded
+            ON folded.code = medication.code
         JOIN map.drug AS named
             ON named.code_system = medication.code_system
             AND CASE named.match
                 WHEN 'prefix'
-                    THEN starts_with(medication.plain_code, named.code)
-                ELSE medication.plain_code = named.code
+                    THEN starts_with(folded.plain_code, named.code)
+                ELSE folded.plain_code = named.code
             END
-        WHERE medication.patient_id = ?
+        WHERE medication.patient_id = $1
             AND medication.started_on <= (SELECT as_of FROM run.night)
         ORDER BY medication.started_on DESC, medication.medication_id DESC
         """,
-        [person.patient_id],
+        [person.patient_id, *folded_codes(warehouse, MEDICATION_CODES, person)],
     ).to_dicts()
     facts = person.facts or {}
     if facts.get("episode_started_on") is not None:

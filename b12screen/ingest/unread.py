@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from b12screen.ingest.store import Intake
 
-# A death or an opt-out that cannot be read leaves the person on the lists.
-# Whichever cell the row was rejected for.
+# A death or an opt-out that is not read leaves the person on the lists, whatever the fault was.
 STATES = (
     "SELECT reject.file_name, count(*) FROM private.reject_row AS reject "
     "WHERE reject.kind = 'patients' AND reject.taken_for = ? AND reject.replaced_on IS NULL "

@@ -153,7 +153,7 @@ SELECT
         WHEN worded.renal_dysfunction = 'yes'
             OR worded.kidney = 'acute'
             OR (worded.kidney = 'normal' AND worded.gate = 'closed')
-            THEN coalesce(worded.nephropathy_text || '; ', '') || worded.kidney_text
+            THEN renal_text
     END AS form_text,
     worded.nephropathy_text,
     worded.nitrous_oxide_text,

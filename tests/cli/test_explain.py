@@ -42,6 +42,20 @@ def test_the_list_of_whoever_has_no_birth_date_is_named(
     assert "On the worklist (data_quality): check record" in told(site, "0001", capsys)
 
 
+def test_a_code_with_something_beside_it_is_explained_as_the_night_read_it(
+    site: Path, extracts: dict[str, str], deliver: Callable[[Path, dict[str, str]], None],
+    capsys: Capture,
+) -> None:  # fmt: skip
+    assert "R20.2" in extracts["conditions_1.csv"]
+    extracts["conditions_1.csv"] = extracts["conditions_1.csv"].replace("R20.2", "r 20.2*")
+    deliver(site, extracts)
+    assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
+    capsys.readouterr()
+    out = told(site, "0001", capsys)
+    assert "r 20.2* (icd10), recorded 2026-06-01: " in out
+    assert "start B12 neuro, priority 1, rule RG1" in out
+
+
 def test_what_was_answered_is_not_called_unasked(
     site: Path, extracts: dict[str, str], deliver: Callable[[Path, dict[str, str]], None],
     capsys: Capture,
