@@ -174,6 +174,8 @@ MEASUREMENTS = (
     ("hb_g_l", "hb_on", "hb_comparator", "hb", "haemoglobin", "g/L"),
     ("mcv_fl", "mcv_on", "mcv_comparator", "mcv", "MCV", "fL"),
 )
+CONDITION_CODES = "SELECT DISTINCT code FROM core.condition WHERE patient_id = ? ORDER BY code"
+MEDICATION_CODES = "SELECT DISTINCT code FROM core.medication WHERE patient_id = ? ORDER BY code"
 
 
 @dataclass(frozen=True)
@@ -346,10 +348,6 @@ def result_of(
         [patient_id, analyte, value, value, day, day],
     ).to_dicts()
     return found[0] if found else None
-
-
-CONDITION_CODES = "SELECT DISTINCT code FROM core.condition WHERE patient_id = ? ORDER BY code"
-MEDICATION_CODES = "SELECT DISTINCT code FROM core.medication WHERE patient_id = ? ORDER BY code"
 
 
 def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
