@@ -223,6 +223,10 @@ def ended(arguments: argparse.Namespace) -> int:
         return STOPPED if Stop.came else INTERRUPTED
     except Exception as error:  # noqa: BLE001 - its own text may quote a cell, so it is not printed
         code, message = ending(error)
+        if code == BUG and Stop.came:
+            # Raised within somebody's import, the stop may come out as another error.
+            print(f"b12screen: {broken_off()}", file=sys.stderr)
+            return STOPPED
         if code == BUG:
             return bug(error)
         print(f"b12screen: {message}", file=sys.stderr)
