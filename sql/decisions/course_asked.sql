@@ -3,14 +3,14 @@
 WITH first_record AS (
     SELECT
         coded.patient_id,
-        coded.code,
+        min(coded.code) AS code,
         coded.code_system,
         min(coded.recorded_on) AS first_recorded_on,
         bool_or(coded.standing) AS standing,
     FROM facts.coded_condition AS coded
     SEMI JOIN facts.b12_episode AS episode ON episode.patient_id = coded.patient_id
     WHERE coded.tier IN ('definite', 'likely')
-    GROUP BY coded.patient_id, coded.code, coded.code_system
+    GROUP BY coded.patient_id, coded.plain_code, coded.code_system
 ),
 new_code AS (
     SELECT

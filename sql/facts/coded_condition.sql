@@ -5,6 +5,7 @@ WITH sent_code AS (
     SELECT
         distinct_code.*,
         plain_code(distinct_code.code) AS plain_code,
+        count(*) OVER (PARTITION BY distinct_code.code_system, plain_code(distinct_code.code)) > 1 AS is_respelled,
     FROM (
         SELECT DISTINCT
             condition.code_system,
@@ -17,6 +18,8 @@ mapped_code AS (
     SELECT
         sent.code_system,
         sent.code,
+        sent.plain_code,
+        sent.is_respelled,
         mapped.condition_group,
         mapped.tier,
         bool_or(mapped.tier = 'weak') OVER (
@@ -45,7 +48,11 @@ grouped AS (
         mapped.tier,
         condition.code_system,
         condition.code,
+        mapped.plain_code,
+        mapped.is_respelled,
         condition.recorded_on,
+        condition.taken_for,
+        row(coalesce(condition.sent_for, condition.taken_for), condition.file_name, condition.record) AS told_at,
         mapped.also_weak,
         condition.resolved_on IS NULL OR condition.resolved_on > as_of() AS standing,
     FROM core.condition AS condition
@@ -53,28 +60,54 @@ grouped AS (
         ON mapped.code_system = condition.code_system AND mapped.code = condition.code
     WHERE condition.recorded_on <= as_of()
 ),
-other_cause AS (
-    SELECT DISTINCT grouped.patient_id
+-- A code that is spelled in two ways, as `G32.0` and `g320`, is one: what was told of it last stands,
+-- and is known since it was first told as it stands.
+respelled AS (
+    SELECT
+        grouped.patient_id,
+        grouped.code_system,
+        grouped.plain_code,
+        grouped.recorded_on,
+        max(grouped.told_at) AS told_at,
+        min(grouped.taken_for) FILTER (WHERE grouped.standing) AS taken_for,
     FROM grouped
-    WHERE grouped.tier = 'competing' AND grouped.standing
+    WHERE grouped.is_respelled
+    GROUP BY ALL
+),
+told_last AS (
+    SELECT grouped.* REPLACE (coalesce(respelled.taken_for, grouped.taken_for) AS taken_for)
+    FROM grouped
+    LEFT JOIN respelled
+        ON respelled.patient_id = grouped.patient_id
+        AND respelled.code_system = grouped.code_system
+        AND respelled.plain_code = grouped.plain_code
+        AND respelled.recorded_on = grouped.recorded_on
+    WHERE respelled.told_at IS NULL OR respelled.told_at = grouped.told_at
+),
+other_cause AS (
+    SELECT DISTINCT told_last.patient_id
+    FROM told_last
+    WHERE told_last.tier = 'competing' AND told_last.standing
 )
 SELECT
-    grouped.patient_id,
-    grouped.condition_group,
+    told_last.patient_id,
+    told_last.condition_group,
     CASE
         WHEN
-            grouped.tier = 'likely'
-            AND grouped.condition_group = 'neuropathy'
+            told_last.tier = 'likely'
+            AND told_last.condition_group = 'neuropathy'
             AND other_cause.patient_id IS NOT NULL
             THEN 'weak'
-        ELSE grouped.tier
+        ELSE told_last.tier
     END AS tier,
     -- A diabetic or alcoholic neuropathy is neuropathy and its own competing cause; chemotherapy is no
     -- neuropathy.
-    grouped.tier = 'competing' AND grouped.also_weak AS competing_neuropathy,
-    grouped.code_system,
-    grouped.code,
-    grouped.recorded_on,
-    grouped.standing,
-FROM grouped
-LEFT JOIN other_cause ON other_cause.patient_id = grouped.patient_id
+    told_last.tier = 'competing' AND told_last.also_weak AS competing_neuropathy,
+    told_last.code_system,
+    told_last.code,
+    told_last.plain_code,
+    told_last.recorded_on,
+    told_last.taken_for,
+    told_last.standing,
+FROM told_last
+LEFT JOIN other_cause ON other_cause.patient_id = told_last.patient_id

@@ -22,14 +22,9 @@ WITH answered AS (
 )
 SELECT
     coded.patient_id,
-    max(greatest(condition.taken_for, condition.recorded_on)) AS found_on,
+    max(greatest(coded.taken_for, coded.recorded_on)) AS found_on,
 FROM facts.coded_condition AS coded
 SEMI JOIN answered ON answered.patient_id = coded.patient_id
-INNER JOIN core.condition AS condition
-    ON condition.patient_id = coded.patient_id
-    AND condition.code_system = coded.code_system
-    AND condition.code = coded.code
-    AND condition.recorded_on = coded.recorded_on
 WHERE
     coded.standing AND (coded.condition_group = 'pregnancy' OR coded.tier IN ('definite', 'likely', 'weak'))
 GROUP BY coded.patient_id

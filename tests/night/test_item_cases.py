@@ -320,6 +320,29 @@ def test_what_is_worse_ends_an_answer_also_where_another_row_is_asked_for_instea
         assert told.at(N[n], "put_off", HCY) == ("north", state)
 
 
+def test_a_code_that_is_only_spelled_otherwise_wakes_nobody(tmp_path: Path) -> None:
+    make_site(tmp_path / "site")
+    told = Story(tmp_path / "site")
+    spelled, new = "spelled", "new"
+    header = "patient_id,code,code_system,recorded_on,resolved_on\n"
+    told.run(
+        N[0],
+        patients=PATIENTS + home(spelled) + home(new),
+        labs=LABS + "".join(mma(one, 900) + hcy(one, 30) for one in (spelled, new)),
+        conditions=header + "".join(f"{one},R41.3,icd10cm,2026-10-20,\n" for one in (spelled, new)),
+        medications=MEDICATIONS,
+    )
+    assess = "start_b12_assess"
+    answers = ((one, "declined", f"{N[60]}", assess) for one in (spelled, new))
+    told.run(N[1], feedback=told.answers(N[0], *answers))
+    told.run(
+        N[2],
+        conditions=header + f"{spelled},R413,icd10cm,2026-10-20,\n{new},R413,icd10cm,{N[1]},\n",
+    )
+    assert told.of(N[2], spelled, assess)["item_state"] == "resting"
+    assert told.at(N[2], new, assess) == ("north", "reopened")
+
+
 def test_an_old_egfr_that_is_not_asked_for_any_more_was_not_taken_back(tmp_path: Path) -> None:
     make_site(tmp_path / "site")
     told = Story(tmp_path / "site")

@@ -51,6 +51,10 @@ PEOPLE = {
     "RG9": Person("RG9").injection(ago(95)),
     "RG9-oral": Person("RG9-oral").injection(ago(95)).tablets(ago(50)),
     "RG11-code": Person("RG11-code").injection(ago(200), ago(110), ago(20)).code("R26.0", ago(40)),
+    "RG11-respelled": Person("RG11-respelled")
+    .injection(ago(200), ago(110), ago(20))
+    .code("R26.0", ago(400))
+    .code("r260", ago(40)),
     "RG11-mma": Person("RG11-mma").injection(ago(200), ago(20)).result("mma", 800, ago(40)),
     "RG12": loading("RG12", 14, 3),
     "RG12-early": loading("RG12-early", 13, 3),
@@ -106,6 +110,7 @@ EXPECTED = {
     "RG9": {"maintenance_due": ("RG9", 3), "recheck_due": ("RC2", 7)},
     "RG9-oral": {"recheck_due": ("RC2", 7)},
     "RG11-code": {"review_treatment": ("RG11", 1), "recheck_due": ("RC2", 7)},
+    "RG11-respelled": {"recheck_due": ("RC2", 7)},
     "RG11-mma": {
         "review_treatment": ("RG11", 3),
         "review_response": ("RS1", 3),

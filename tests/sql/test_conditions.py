@@ -28,6 +28,10 @@ def night(decided: Decide) -> Decided:
         Person("pregnant-long-ago").code("O26.9", ago(281)),
         Person("gas-resolved").code("F18.10", ago(365), ago(10)),
         Person("tomorrow").code("G32.0", D.replace(day=21)),
+        Person("respelled-resolved").code("G32.0", ago(30)).code("g320", ago(30), ago(10)),
+        Person("respelled-again").code("g320", ago(30), ago(10)).code("G32.0", ago(30)),
+        Person("respelled-newer").code("G32.0", ago(300), ago(10)).code("g320", ago(30)),
+        Person("pregnant-respelled").code("O26.9", ago(100)).code("O269", ago(100), ago(3)),
     )
 
 
@@ -46,6 +50,9 @@ def night(decided: Decide) -> Decided:
         ("paraesthesia-diabetic", "recorded", "no"),
         ("nothing", "none_recorded", "no"),
         ("tomorrow", "none_recorded", "no"),
+        ("respelled-resolved", "none_recorded", "no"),
+        ("respelled-again", "recorded", "yes"),
+        ("respelled-newer", "recorded", "yes"),
     ],
 )
 def test_neurological_involvement(night: Decided, name: str, neuro: str, definite: str) -> None:
@@ -58,6 +65,7 @@ def test_neurological_involvement(night: Decided, name: str, neuro: str, definit
     [
         ("pregnant", "pregnant"),
         ("pregnant-ended", "screened"),
+        ("pregnant-respelled", "screened"),
         ("pregnant-long-ago", "screened"),
     ],
 )
