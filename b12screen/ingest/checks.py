@@ -179,6 +179,11 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
         "the subject is no patient that this file or the settings (fhir.patient_identifier) tell",
     ),
     "coding": ("code", "fits_code", "its codings name different tests; one of them is wrong"),
+    "modifier": (
+        None,
+        "modifier",
+        "a modifierExtension changes what the resource means, and none is known here",
+    ),
     "unit_pair": ("unit", "fits_code", "the unit and its code are two different units"),
     "deleted": (
         None,

@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -219,14 +219,17 @@ Outcome = Row | Refused | Gone | Whole
 
 @dataclass(frozen=True)
 class Coded:
-    """A code element of an observation as the contract's columns; ``analyte`` blank for no test."""
+    """A code element of an observation as the contract's columns; ``analyte`` blank for no test.
+
+    ``fault`` is the check that what stands beside it makes the row fail, blank for none.
+    """
 
     code_system: str
     code: str
     test_name: str
     laboratory: str
     analyte: str
-    contradictory: bool
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -405,7 +408,7 @@ class Reader:
         performer = self._performer(observation)
         components = objects(observation.get("component"))
         own = any(name in observation for name in VALUES) or not components
-        coded = self.coded(observation.get("code"))
+        coded = self._coded(observation, observation)
         emptied = not (coded.analyte and person and collected)
         if status in WITHDRAWN and key and emptied and self._result_system is None:
             # Withdrawn results may be emptied: only what is known of them says what they were.
@@ -417,7 +420,7 @@ class Reader:
             yield self._result(observation, place, key, coded, shared, performer, person)
         seen: Counter[str] = Counter()
         for number, component in enumerate(components):
-            part = self.coded(component.get("code"))
+            part = self._coded(component, observation)
             seen[part.code] += 1
             again = f"#{seen[part.code]}" if seen[part.code] > 1 else ""
             own_key = f"{key}#{part.code or number}{again}" if key else ""
@@ -443,8 +446,8 @@ class Reader:
         withdrawn = shared["status"] in WITHDRAWN
         if person is None:
             return Refused("labs", place, "subject" if coded.analyte else "scope")
-        if coded.contradictory and not withdrawn:
-            return Refused("labs", place, "coding")
+        if coded.fault and not withdrawn:
+            return Refused("labs", place, coded.fault)
         unit: str | None = ""
         if "valueQuantity" in element:
             unit = self.unit(element["valueQuantity"], coded.analyte)
@@ -476,6 +479,13 @@ class Reader:
         found = {text(one.get("value")) for one in objects(observation.get("identifier"))} - {""}
         return found.pop() if len(found) == 1 else ""
 
+    def _coded(self, element: Json, observation: Json) -> Coded:
+        """The code of an observation or of a component; a fault where its meaning is changed."""
+        coded = self.coded(element.get("code"))
+        if coded.analyte and (is_modified(element) or is_modified(observation)):
+            return replace(coded, fault="modifier")
+        return coded
+
     def coded(self, concept: Any) -> Coded:
         """Which of several codings counts: the first that a map names, else the first known one."""
         codings = [one for one in objects(inner(concept, "coding")) if text(one.get("code"))]
@@ -491,7 +501,7 @@ class Reader:
             (one for one in read if one[4]), read[0] if read else None
         )
         if chosen is None:
-            return Coded("", "", text(inner(concept, "text")), "", "", False)
+            return Coded("", "", text(inner(concept, "text")), "", "", "")
         system, laboratory, code, analyte, _, coding = chosen
         displays = [text(one.get("display")) for one in [coding, *codings]]
         names = [name for name in [text(inner(concept, "text")), *displays] if name]
@@ -500,7 +510,8 @@ class Reader:
             # Any of the names may give the wrong code away.
             name = next((one for one in names if self._contradicts(analyte, one)), name)
         contradictory = len(analytes) > 1 or (refused and bool(analytes))
-        return Coded(system, code, name, laboratory, analyte, contradictory)
+        fault = "coding" if contradictory else ""
+        return Coded(system, code, name, laboratory, analyte, fault)
 
     def _contradicts(self, analyte: str, name: str) -> bool:
         """Whether a name says another test; a feed has few names, and comparing one is slow."""
@@ -608,6 +619,8 @@ class Reader:
         return text(patient.get("id"))
 
     def _patient(self, patient: Json, place: str) -> Outcome:
+        if is_modified(patient):
+            return Refused("patients", place, "modifier")
         born = text(patient.get("birthDate"))
         if PARTIAL_DAY.fullmatch(born):
             self.notes["birth"] += 1
@@ -663,6 +676,8 @@ class Reader:
             if not all(cells.values()):
                 return Refused("conditions", place, "deleted")
             return Gone("conditions", place, cells)
+        if is_modified(condition) and self._is_named("condition", code_system, code):
+            return Refused("conditions", place, "modifier")
         resolved = self._resolved(condition, recorded)
         if resolved.strip() == "withdrawn":
             # The word of a row that takes a condition back is no date of a resource.
@@ -761,6 +776,9 @@ class Reader:
             return Gone(
                 "medications", place, {"medication_id": cells["medication_id"], "over": over}
             )
+        doses = (inner(resource, "dosage"), *objects(resource.get("dosageInstruction")))
+        if any(map(is_modified, (resource, *doses))) and self._is_named("drug", code_system, code):
+            return Refused("medications", place, "modifier")
         return Row("medications", place, cells)
 
 
@@ -787,6 +805,14 @@ def objects(element: Any) -> list[Json]:
 def objects_or_texts(element: Any) -> list[str]:
     """The texts of a list."""
     return [one for one in element if isinstance(one, str)] if isinstance(element, list) else []
+
+
+def is_modified(element: Any) -> bool:
+    """Whether an extension changes what an element means, a negation say.
+
+    Source: HL7 FHIR R4, Extensibility.
+    """
+    return inner(element, "modifierExtension") not in (None, [])
 
 
 def updated(resource: Json) -> str:

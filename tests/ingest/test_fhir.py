@@ -301,6 +301,43 @@ def test_codings_that_name_different_tests_are_rejected(feed: Feed, second: str)
     assert feed.fault() == "coding"
 
 
+NEGATED = [{"url": "http://example.org/StructureDefinition/negated", "valueBoolean": True}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("labs", observation(modifierExtension=NEGATED)),
+        ("labs", observation(component=[{
+            "code": coding("718-7"), "valueQuantity": quantity(120, "g/L"),
+            "modifierExtension": NEGATED,
+        }], valueQuantity=None)),
+        ("patients", patient(modifierExtension=NEGATED)),
+        ("conditions", condition(modifierExtension=NEGATED)),
+        ("medications", dose(modifierExtension=NEGATED)),
+        ("medications", dose(dosage={"modifierExtension": NEGATED})),
+        ("medications", prescription(dosageInstruction=[{"modifierExtension": NEGATED}])),
+    ],
+)  # fmt: skip
+def test_what_an_extension_gives_another_meaning_is_rejected(
+    feed: Feed, kind: str, said: Any
+) -> None:
+    feed.say(said)
+    assert feed.fault(kind) == "modifier"
+
+
+def test_what_means_nothing_here_or_takes_back_is_read_whatever_extends_it(feed: Feed) -> None:
+    feed.say(observation(modifierExtension=NEGATED, status="entered-in-error"))
+    assert feed.row()["status"] == "entered-in-error"
+    feed.say(observation(modifierExtension=NEGATED, code=coding("99999-9")))
+    assert feed.scanned() == [(1, "scope")]
+    unused = coding("I10", "http://hl7.org/fhir/sid/icd-10-cm")
+    feed.say(condition(modifierExtension=NEGATED, code=unused))
+    assert feed.row("conditions")["code"] == "I10"
+    feed.say(observation(modifierExtension=[]))
+    assert feed.row()["code"] == "14685-2"
+
+
 def test_a_name_that_says_another_test_rejects_the_row_whichever_name_it_is(feed: Feed) -> None:
     both = [*coding("14685-2")["coding"], {"code": "X", "display": "Vitamin B12 binding capacity"}]
     feed.say(observation(code={"text": "Vitamin B12", "coding": both}))
