@@ -168,7 +168,14 @@ CREATE OR REPLACE MACRO result_text(wanted, value, comparator, day) AS
     label(wanted) || ' ' || value_text(value, comparator) || ' ' || unit_text(wanted) || ' on '
     || CAST(day AS VARCHAR);
 
--- The same for a value that stands as text; an eGFR is named without its unit.
+-- What became of a value, behind it; blank where a bound leaves it open.
+CREATE OR REPLACE MACRO fall_text(fall_pct) AS coalesce(
+    ', ' || CASE WHEN fall_pct < 0 THEN 'risen' ELSE 'fallen' END || ' by '
+    || number_text(round(abs(fall_pct), 1)) || ' %',
+    ''
+);
+
+-- A result whose value stands as text; an eGFR is named without its unit.
 CREATE OR REPLACE MACRO ground_text(wanted, value_text, day) AS
     label(wanted) || ' ' || value_text || CASE wanted WHEN 'egfr' THEN '' ELSE ' ' || unit_text(wanted) END
     || ' on ' || CAST(day AS VARCHAR);

@@ -98,7 +98,8 @@ WITH reasoned AS (
                             response.mma_before_nmol_l,
                             response.mma_before_comparator,
                             response.mma_before_on
-                        ),
+                        )
+                        || fall_text(response.mma_fall_pct),
                         'no ' || label('mma') || ' from before treatment'
                     ),
                     CASE
@@ -119,6 +120,7 @@ WITH reasoned AS (
                                     response.hcy_before_comparator,
                                     response.hcy_before_on
                                 )
+                                || fall_text(response.hcy_fall_pct)
                             )
                     END,
                     evidence.kidney_text

@@ -10,5 +10,8 @@ UNION
 SELECT
     rise.patient_id,
     rise.collected_on AS injured_on,
-    'creatinine rise on ' || CAST(rise.collected_on AS VARCHAR) AS shown_by,
+    result_text('creatinine', rise.creatinine_umol_l, rise.comparator, rise.collected_on) || ' (a rise to '
+    || CASE rise.comparator WHEN '>' THEN 'more than ' ELSE '' END
+    || number_text(round(rise.creatinine_umol_l / rise.earlier_median_umol_l, 1))
+    || ' times the median before it)' AS shown_by,
 FROM facts.creatinine_rise AS rise
