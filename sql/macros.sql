@@ -227,8 +227,28 @@ CREATE OR REPLACE MACRO distance_text(day) AS CASE
     ELSE CAST(as_of() - day AS VARCHAR) || ' days ago'
 END;
 
--- A condition or drug code as the maps spell it: capitals, without dots, white space and the signs beside a code.
-CREATE OR REPLACE MACRO plain_code(code) AS upper(regexp_replace(code, '[\s\pZ\x{FEFF}\x{200B}.*†‡+!#]', '', 'g'));
+-- A condition or drug code as the maps spell it: capitals, without dots, white space and the signs beside a code,
+-- and without a meaning behind it ("G32.0 Subacute …", "22325002 |Ataxic gait|"; "B03B A03" is one code).
+CREATE OR REPLACE MACRO plain_code(code) AS upper(
+    regexp_replace(
+        coalesce(
+            nullif(
+                regexp_extract(
+                    code,
+                    '^[ \t\r\n\x{A0}]*([A-Za-z][0-9][0-9A-Za-z](?:[.]?[0-9A-Za-z]{1,4})?|[0-9]{5,18})[*†‡+!#]*'
+                    || '(?:[ \t\r\n\x{A0}]*[|(:;,/]|[ \t\r\n\x{A0}]*[-–][ \t\r\n\x{A0}]*[A-Za-z]{3}'
+                    || '|[ \t\r\n\x{A0}]+[^ \t\r\n\x{A0}0-9.*†‡+!#]{3})',
+                    1
+                ),
+                ''
+            ),
+            code
+        ),
+        '[\s\pZ\x{FEFF}\x{200B}.*†‡+!#]',
+        '',
+        'g'
+    )
+);
 
 -- Whether a text may be a code at all: a prefix of one would make a pregnancy of "O2 sat low".
 CREATE OR REPLACE MACRO is_code(code_system, plain) AS

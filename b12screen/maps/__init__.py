@@ -69,6 +69,14 @@ MATCHES = ("exact", "prefix")
 
 # Python takes more for white space than the pattern of SQL does; no code holds any of it.
 _BESIDE_A_CODE = re.compile(r"[\s\ufeff\u200b.*†‡+!#]")
+# A code and what a system writes behind it: "G32.0 Subacute …", "22325002 |Ataxic gait|". Behind a
+# blank three letters at least, for "B03B A03" is one code.
+_BLANK = r"[ \t\r\n\xa0]"
+_WITH_MEANING = re.compile(
+    rf"{_BLANK}*([A-Za-z][0-9][0-9A-Za-z](?:[.]?[0-9A-Za-z]{{1,4}})?|[0-9]{{5,18}})[*†‡+!#]*"
+    rf"(?:{_BLANK}*[|(:;,/]|{_BLANK}*[-–]{_BLANK}*[A-Za-z]{{3}}"
+    rf"|{_BLANK}+[^ \t\r\n\xa00-9.*†‡+!#]{{3}})"
+)
 _TEXT = pl.String()
 _NUMBER = pl.Float64()
 _FLAG = pl.Boolean()
@@ -315,9 +323,11 @@ def _unknown_words(maps: dict[str, pl.DataFrame]) -> list[str]:
 def fold_code(code: str) -> str:
     """A condition or drug code as the maps spell it: capitals, no dots, signs or white space.
 
-    WHO prints a dagger or an asterisk behind some codes, national lists other signs.
+    WHO prints a dagger or an asterisk behind some codes, national lists other signs. Where its
+    meaning stands behind it, the code alone.
     """
-    return _BESIDE_A_CODE.sub("", code.upper())
+    found = _WITH_MEANING.match(code)
+    return _BESIDE_A_CODE.sub("", (found[1] if found else code).upper())
 
 
 def _bad_numbers(maps: dict[str, pl.DataFrame]) -> list[str]:

@@ -216,6 +216,7 @@ def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
         "G32.0*",
         "g 32.0",
         "\tG320\t",
+        "G32.0 Subacute degeneration",
         "T45.2X5A stop the vitamin",
         "E11.42/stop",
         "O2 sat low",
@@ -249,13 +250,13 @@ def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
         routes = dict(
             database.execute("SELECT patient_id, route FROM decisions.screening").fetchall()
         )
-    for n in range(3):
+    for n in range(4):
         assert neuro[f"p{n}"] == "recorded", sent[n]
         assert re.search(r"\(code G32\.?0 of 2026-10-20\)", reasons[f"p{n}"])
     # What is mapped by the beginning of a code counts whatever stands behind it.
-    assert "code T45.2X5A of 2026-10-20" in reasons["p3"]
-    assert "(code E11.42 of 2026-10-20)" in reasons["p4"]
+    assert "code T45.2X5A of 2026-10-20" in reasons["p4"]
+    assert "(code E11.42 of 2026-10-20)" in reasons["p5"]
     assert not any("stop" in why.lower() for why in reasons.values())
-    assert neuro["p5"] == "none_recorded"
-    assert routes["p5"] == "screened", "no pregnancy begins with the letter O alone"
-    assert "kidney disease code N184 of 2026-10-20" in reasons["p6"]
+    assert neuro["p6"] == "none_recorded"
+    assert routes["p6"] == "screened", "no pregnancy begins with the letter O alone"
+    assert "kidney disease code N184 of 2026-10-20" in reasons["p7"]

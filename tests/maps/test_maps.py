@@ -516,6 +516,30 @@ def test_a_map_file_with_other_columns_or_a_word_for_a_number_is_refused() -> No
         read_map("analyte", header + b"b12,pmol/L,,1355.37,5,200000,x\n")
 
 
+WITH_MEANING = {
+    "G32.0 Subacute combined degeneration": "G320",
+    "g320\u00a0über": "G320",
+    " R20.0* - anaesthesia of skin": "R200",
+    "R20.0-anaesthesia": "R200",
+    "22325002 |Ataxic gait|": "22325002",
+    "22325002|Ataxic gait (finding)|": "22325002",
+    "B03BA03 hydroxocobalamin": "B03BA03",
+    "E11.42/stop": "E1142",
+    "T45.2X5A: adverse effect": "T452X5A",
+    # One code still, or none.
+    "B03B A03": "B03BA03",
+    "G 32.0": "G320",
+    "G32 .0": "G320",
+    "O2 sat low": "O2SATLOW",
+    "obesity": "OBESITY",
+}
+
+
+@pytest.mark.parametrize(("sent", "plain"), WITH_MEANING.items())
+def test_a_code_with_its_meaning_behind_it_is_the_code(sent: str, plain: str) -> None:
+    assert fold_code(sent) == plain
+
+
 def test_codes_are_folded_alike_in_sql_and_python() -> None:
     codes = [
         "G32.0",
@@ -526,6 +550,7 @@ def test_codes_are_folded_alike_in_sql_and_python() -> None:
         "G63.2†",
         "E11.4\u00a0!",
         "#1",
+        *WITH_MEANING,
     ]
     with duckdb.connect() as database:
         (macro,) = (
