@@ -12,7 +12,7 @@ from math import floor
 from typing import Any
 
 from b12screen.errors import UsageError
-from b12screen.maps import fold_code
+from b12screen.maps import fold_code, is_code
 from b12screen.warehouse import Warehouse
 
 Row = dict[str, Any]
@@ -20,6 +20,7 @@ Row = dict[str, Any]
 TABLES = {
     "functional_status": "SELECT * FROM rules.functional_status",
     "regimen": "SELECT * FROM rules.regimen",
+    "folding": "SELECT * FROM rules.folding",
 }
 
 WAYS = {"im": "IM", "iv": "IV", "sc": "SC"}
@@ -174,8 +175,6 @@ MEASUREMENTS = (
     ("hb_g_l", "hb_on", "hb_comparator", "hb", "haemoglobin", "g/L"),
     ("mcv_fl", "mcv_on", "mcv_comparator", "mcv", "MCV", "fL"),
 )
-CONDITION_CODES = "SELECT DISTINCT code FROM core.condition WHERE patient_id = ? ORDER BY code"
-MEDICATION_CODES = "SELECT DISTINCT code FROM core.medication WHERE patient_id = ? ORDER BY code"
 
 
 @dataclass(frozen=True)
@@ -344,7 +343,8 @@ def result_of(
         "SELECT * FROM core.lab_result WHERE patient_id = ? AND analyte = ? "
         "AND (? IS NULL OR value = ?) AND (? IS NULL OR collected_on = ?) "
         "AND status IN ('final', 'corrected', 'amended') "
-        "ORDER BY collected_at DESC, reported_at DESC NULLS LAST, result_id DESC LIMIT 1",
+        "ORDER BY collected_at DESC, reported_at DESC NULLS LAST, result_id DESC, laboratory DESC "
+        "LIMIT 1",
         [patient_id, analyte, value, value, day, day],
     ).to_dicts()
     return found[0] if found else None
@@ -352,71 +352,54 @@ def result_of(
 
 def condition_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Recorded conditions that a code map names, with their groups."""
-    found = warehouse.frame(
-        """
-        SELECT
-            condition.code,
-            condition.code_system,
-            condition.recorded_on,
-            condition.resolved_on,
-            condition.file_name,
-            condition.record,
-            any_value(named.meaning ORDER BY length(named.code) DESC, named.meaning) AS meaning,
-            list_sort(list(DISTINCT concat_ws(', ', named.condition_group, nullif(named.tier, ''))))
-                AS groups,
-        FROM core.condition AS condition
-        JOIN (SELECT unnest($2) AS code, unnest($3) AS plain_code) AS folded
-            ON folded.code = condition.code
-        JOIN map.condition AS named
-            ON named.code_system = condition.code_system
-            AND CASE named.match
-                WHEN 'prefix' THEN starts_with(folded.plain_code, named.code)
-                ELSE folded.plain_code = named.code
-            END
-        WHERE condition.patient_id = $1
-            AND condition.recorded_on <= (SELECT as_of FROM run.night)
-        GROUP BY ALL
-        ORDER BY condition.recorded_on, condition.code_system, condition.code
-        """,
-        [person.patient_id, *folded_codes(warehouse, CONDITION_CODES, person)],
-    )
-    for row in found.to_dicts():
+    known = warehouse.frame("SELECT * FROM map.condition").to_dicts()
+    for row in warehouse.frame(
+        "SELECT * FROM core.condition WHERE patient_id = ? "
+        "AND recorded_on <= (SELECT as_of FROM run.night) "
+        "ORDER BY recorded_on, code_system, code",
+        [person.patient_id],
+    ).to_dicts():
+        named = named_by(known, row, "condition_group")
+        if not named:
+            continue
+        meaning = min(named, key=lambda one: (-len(one["code"]), one["meaning"]))["meaning"]
+        groups = {", ".join(filter(None, (one["condition_group"], one["tier"]))) for one in named}
         ended = f", resolved {row['resolved_on']}" if row["resolved_on"] else ""
         yield (
             f"  {row['code']} ({row['code_system']}), recorded {row['recorded_on']}{ended}: "
-            f"{row['meaning']} [{said('; '.join(row['groups']))}] ({place(row)})"
+            f"{meaning} [{said('; '.join(sorted(groups)))}] ({place(row)})"
         )
 
 
-def folded_codes(warehouse: Warehouse, select: str, person: Person) -> tuple[list[str], ...]:
-    """The person's codes as sent, and in the same order as the maps spell them."""
-    codes = [str(code) for (code,) in warehouse.rows(select, [person.patient_id])]
-    return codes, [fold_code(code) for code in codes]
+def named_by(known: list[Row], sent: Row, group: str) -> list[Row]:
+    """The rows of a code map that a code as sent falls under: of each group the closest ones."""
+    plain = fold_code(sent["code"])
+    may_begin = is_code(sent["code_system"], plain)
+    closest: dict[Any, tuple[tuple[bool, int], list[Row]]] = {}
+    for row in known:
+        begins = may_begin and row["match"] == "prefix" and plain.startswith(row["code"])
+        if row["code_system"] != sent["code_system"] or not (plain == row["code"] or begins):
+            continue
+        near = (row["match"] == "exact", len(row["code"]))
+        best, rows = closest.get(row[group], (near, []))
+        if near >= best:
+            closest[row[group]] = (near, [*rows, row] if near == best else [row])
+    return [row for _, rows in closest.values() for row in rows]
 
 
 def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Doses and prescriptions of B12 and folic acid; the newest few, and how many there are."""
-    found = warehouse.frame(
-        """
-        SELECT DISTINCT
-            medication.*,
-            named.substance,
-        FROM core.medication AS medication
-        JOIN (SELECT unnest($2) AS code, unnest($3) AS plain_code) AS folded
-            ON folded.code = medication.code
-        JOIN map.drug AS named
-            ON named.code_system = medication.code_system
-            AND CASE named.match
-                WHEN 'prefix'
-                    THEN starts_with(folded.plain_code, named.code)
-                ELSE folded.plain_code = named.code
-            END
-        WHERE medication.patient_id = $1
-            AND medication.started_on <= (SELECT as_of FROM run.night)
-        ORDER BY medication.started_on DESC, medication.medication_id DESC
-        """,
-        [person.patient_id, *folded_codes(warehouse, MEDICATION_CODES, person)],
-    ).to_dicts()
+    known = warehouse.frame("SELECT * FROM map.drug").to_dicts()
+    found = [
+        row | {"substance": named[0]["substance"]}
+        for row in warehouse.frame(
+            "SELECT * FROM core.medication WHERE patient_id = ? "
+            "AND started_on <= (SELECT as_of FROM run.night) "
+            "ORDER BY started_on DESC, medication_id DESC",
+            [person.patient_id],
+        ).to_dicts()
+        if (named := named_by(known, row, "code_system"))
+    ]
     facts = person.facts or {}
     if facts.get("episode_started_on") is not None:
         due = facts["next_dose_due_on"]
@@ -665,21 +648,26 @@ def decision_changes(
         if after[0][0] != before[0][0]:
             parts.append(f"the status is {said(after[0][0])} ({after[0][1]})")
         if after[1] != before[1]:
-            parts.append(moved(listed_as(person, before[1]), listed_as(person, after[1])))
+            parts.append(moved(*(listed_as(warehouse, person, one[1]) for one in (before, after))))
         if parts:
             yield f"  When {when}{words.format(**numbers)}: {', '.join(parts)}."
 
 
-def listed_as(person: Person, regimen: tuple[str, str]) -> str:
+def listed_as(warehouse: Warehouse, person: Person, regimen: tuple[str, str]) -> str:
     """The row that a regimen makes, folded or not, with its rule; blank where it makes none."""
     action, rule_id = regimen
     if action == "none":
         return ""
-    facts = person.facts or {}
-    if facts.get("cobalamin_reaction") == "yes":
-        return "specialist review (RG16)"
-    if person.route and person.route["route"] == "pregnant":
-        action = "pregnancy_review"
+    words = {"cobalamin_reaction": "no"} | (person.facts or {}) | (person.route or {})
+    outcome, folding_rule = row_that_fits(warehouse, "folding", words) or ("plain", "")
+    folded = warehouse.rows(
+        "SELECT rule.action FROM rules.row AS rule JOIN rules.rule_set AS member "
+        "ON member.rule_id = $2 AND member.set_id = 'folded_' || $1 WHERE rule.rule_id = $3",
+        [outcome, rule_id, folding_rule],
+    )
+    for (review,) in folded:
+        shown = folding_rule if outcome == "reaction" else rule_id
+        return f"{said(review)} ({shown})"
     return f"{said(action)} ({rule_id})"
 
 
@@ -747,5 +735,6 @@ def said(word: str) -> str:
 
 
 def number(value: float) -> str:
-    """A value to two decimals at most, as the worklists show it."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    """A value to two decimals at most, rounded as the worklists round it."""
+    hundredths = floor(abs(value) * 100 + 0.5)
+    return f"{'-' if value < 0 else ''}{hundredths / 100:.2f}".rstrip("0").rstrip(".")

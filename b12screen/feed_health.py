@@ -133,7 +133,7 @@ def of_arrivals(
             yield share(name, laboratory, part, read, alarms, as_of)
     came: dict[tuple[str, str, str], set[date]] = defaultdict(set)
     rows = warehouse.rows(sql_text("analysis/feed_arrival.sql"))
-    for night, laboratory, analyte, clinic, of_clinic, of_analyte, _ in rows:
+    for night, laboratory, analyte, clinic, of_clinic, of_analyte in rows:
         if of_clinic:
             if clinic is not None:
                 came["silent_clinic", ALL, clinic].add(night)

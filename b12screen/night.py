@@ -369,8 +369,8 @@ def write(night: Night, progress: Progress) -> Lists:
             n_resting=warehouse.scalar(_RESTING),
             n_patients=warehouse.scalar("SELECT count(*) FROM facts.patient"),
             n_unmapped=warehouse.scalar(
-                "SELECT (SELECT count(*) FROM core.unmapped_code) "
-                "+ (SELECT count(*) FROM facts.unused_code)"
+                "SELECT (SELECT count(DISTINCT row(kind, laboratory, code_system, code)) "
+                "FROM core.unmapped_code) + (SELECT count(*) FROM facts.unused_code)"
             ),
         )
 

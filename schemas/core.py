@@ -291,7 +291,7 @@ class Reject(pa.DataFrameModel):
 
 @relation("core.unmapped_code")
 class UnmappedCode(pa.DataFrameModel):
-    """One row per code that no map names or that names another test, with counts, no patient."""
+    """One row per code that no map names, or another test's, name and unit; counts, no patient."""
 
     kind: str = shared("kind", words=words.KINDS)
     laboratory: str = column("The laboratory it came from", nullable=True)

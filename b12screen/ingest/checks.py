@@ -226,7 +226,22 @@ MENDS: dict[str, str] = {
     "unit_kind": "where the laboratory means its unit and uses the code for either, say so: "
     'code_system = "loinc" and tests."CODE" = {analyte = "…"} under laboratories.NAME, then '
     f"`retry`; else {ASK}",
-    **dict.fromkeys(("status", "status_blank", "val_comma", "sex", "dose_unit"), READ_AGAIN),
+    # A laboratory's own files may have words of their own for these columns.
+    **dict.fromkeys(
+        (
+            "status",
+            "status_blank",
+            "val_comma",
+            "sex",
+            "opted_out",
+            "system",
+            "kind",
+            "dose_unit",
+            "route",
+            "decision",
+        ),
+        READ_AGAIN,
+    ),
     **dict.fromkeys(
         ("coll", "rep", "recd", "res", "start", "end", "birth", "dead", "encoding"), READ_AGAIN
     ),

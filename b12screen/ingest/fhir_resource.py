@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from b12screen.maps import Maps, fold_code, fold_unit, fold_words
+from b12screen.maps import SPECIMEN_CODES, Maps, fold_code, fold_unit, fold_words, is_code
 from b12screen.settings import Settings
 from schemas.extracts import extract_columns
 
@@ -35,7 +35,6 @@ DRUG_SYSTEMS = {
 }
 
 # SNOMED CT concepts that stand for a word of the contract.
-SPECIMENS = {"119364003": "serum", "119361006": "plasma", "119297000": "blood"}
 ROUTES = {
     "78421000": "im",
     "47625008": "iv",
@@ -727,7 +726,11 @@ class Reader:
                 self._named.clear()
             plain = fold_code(code)
             self._named[key] = any(
-                of_system == system and (plain == known or (prefix and plain.startswith(known)))
+                of_system == system
+                and (
+                    plain == known
+                    or (prefix and plain.startswith(known) and is_code(system, plain))
+                )
                 for of_system, known, prefix in self._mapped[table]
             )
         return self._named[key]
@@ -877,8 +880,8 @@ def specimen_word(specimen: Json) -> str:
     """What a specimen is called: the word of a known concept, else its name."""
     codings = objects(inner(specimen, "type", "coding"))
     for coding in codings:
-        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in SPECIMENS:
-            return SPECIMENS[text(coding.get("code"))]
+        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in SPECIMEN_CODES:
+            return SPECIMEN_CODES[text(coding.get("code"))]
     return text(inner(specimen, "type", "text")) or next(
         (text(one.get("display")) or text(one.get("code")) for one in codings), ""
     )

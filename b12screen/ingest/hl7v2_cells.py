@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from b12screen.ingest import lookups
-from b12screen.maps import Maps, fold_words
+from b12screen.maps import SPECIMEN_CODES, Maps, fold_words
 from b12screen.settings import Settings
 
 # Bounds of what is remembered of the texts read so far.
@@ -51,15 +51,6 @@ ORDER_STATUS = {
 SEX = {"F": "female", "M": "male", "O": "other", "A": "other", "U": None, "N": None, "": None}
 CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 WRITTEN = ("NM", "ST", "TX", "FT", "")
-# SNOMED CT specimen types as the specimen map spells them, for messages that send the code alone.
-# Seen word for word in public HL7 v2 messages and specimen tables.
-SPECIMEN_CODES = {
-    "119364003": "serum",
-    "119361006": "plasma",
-    "119297000": "blood",
-    "122555007": "venous blood",
-    "258580003": "whole blood",
-}
 
 TIME = re.compile(
     r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?([+-]\d{4})?", re.ASCII

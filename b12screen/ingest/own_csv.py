@@ -481,8 +481,9 @@ def own_checks(own: Own, kind: str) -> dict[str, tuple[str | None, str, str]]:
             reasons[fault] = f"{NO_OWN_NUMBER}: decimal sign '{files.decimal}', " + groups
     if files.encoding != "utf-8":
         reasons["encoding"] = f"the row holds what is no text in {files.encoding}; export it again"
-    if "status" in files.words:
-        reasons["status"] += NOR_OWN
+    for fault, (column, check_name, _) in checks.items():
+        if column in files.words and check_name == "known_word":
+            reasons[fault] += NOR_OWN
     named = {column: wanted_names(files, column) for column in extract_columns(kind)}
     told: dict[str, tuple[str | None, str, str]] = {}
     for fault, (column, check_name, _) in checks.items():

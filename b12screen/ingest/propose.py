@@ -35,7 +35,7 @@ from b12screen.ingest.delimited import (
     with_line_feeds,
 )
 from b12screen.ingest.own_csv import as_utf8, own_header, sources_of, translated
-from b12screen.ingest.recognise import FIRST_WORD, Own, recognised
+from b12screen.ingest.recognise import Own, kind_named, recognised
 from b12screen.ingest.sniffed import (
     Days,
     Found,
@@ -92,8 +92,7 @@ def proposal(
         return test_lines(canonical(table, known, "labs"), known.laboratory, settings, maps)
     encoding = encoding_of(path)
     table = read(path, encoding.choices[0], None, "", scratch)
-    word = FIRST_WORD.match(base)
-    named = next((kind for kind in words.EXTRACT_KINDS if word and word[0].startswith(kind)), None)
+    named = kind_named(base)
     kinds = words.KINDS if named is None else (named,)
     columns, kind = max(
         ((columns_of(table, kind, maps), kind) for kind in kinds),

@@ -13,7 +13,6 @@ from pathlib import Path, PurePath
 from b12screen.settings import OwnFiles, Settings
 from schemas.words import EXTRACT_KINDS
 
-FIRST_WORD = re.compile(r"[a-z]*")
 FORM = re.compile(r"\.(csv|csv\.gz|csv\.zst|parquet|hl7|ndjson|ndjson\.gz)$")
 # Control and format characters, line and paragraph separators.
 STEERING = ("Cc", "Cf", "Zl", "Zp")
@@ -110,6 +109,11 @@ def names_outside(own: Own, path: PurePath) -> bool:
     return any(own.names("/".join(parts[place:])) for place in range(len(parts)))
 
 
+def kind_named(base: str) -> str | None:
+    """The kind of rows that a file's name in lower case begins with, if it does."""
+    return next((kind for kind in EXTRACT_KINDS if base.startswith(kind)), None)
+
+
 def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
     """The extracts that a file name promises, one for each kind; none where it is no extract.
 
@@ -117,7 +121,6 @@ def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
     the kinds that they state, else that its first word says, else of labs.
     """
     base = path.name.lower()
-    word = FIRST_WORD.match(base)
     form = FORM.search(base)
     if form is None and not own:
         return []
@@ -127,7 +130,7 @@ def recognised(path: Path, name: str, own: Sequence[Own] = ()) -> list[Extract]:
         shape, _, packing = form[1].partition(".")
     if shape in MESSAGE_KINDS:
         return [Extract(path, name, kind, shape, packing) for kind in MESSAGE_KINDS[shape]]
-    named = next((kind for kind in EXTRACT_KINDS if word and word[0].startswith(kind)), None)
+    named = kind_named(base)
     if own:
         kinds: dict[str, list[Own]] = {}
         for each in own:

@@ -67,6 +67,16 @@ CONDITION_SYSTEMS = ("icd10cm", "icd10", "snomed")
 DRUG_SYSTEMS = ("atc", "rxnorm", "snomed")
 MATCHES = ("exact", "prefix")
 
+# SNOMED CT specimen types as the specimen map spells them, for messages and resources
+# that send the code alone. Seen word for word in public HL7 v2 messages and specimen tables.
+SPECIMEN_CODES = {
+    "119364003": "serum",
+    "119361006": "plasma",
+    "119297000": "blood",
+    "122555007": "venous blood",
+    "258580003": "whole blood",
+}
+
 # Python takes more for white space than the pattern of SQL does; no code holds any of it.
 _BESIDE_A_CODE = re.compile(r"[\s\ufeff\u200b.*†‡+!#]")
 # A code and what a system writes behind it: "G32.0 Subacute …", "22325002 |Ataxic gait|". Behind a
@@ -77,6 +87,9 @@ _WITH_MEANING = re.compile(
     rf"(?:{_BLANK}*[|(:;,/]|{_BLANK}*[-–]{_BLANK}*[A-Za-z]{{3}}"
     rf"|{_BLANK}+[^ \t\r\n\xa00-9.*†‡+!#]{{3}})"
 )
+_ICD = re.compile("[A-Z][0-9][0-9AB]")
+# What SQL folds: the blanks of a keyboard, and those that typesetters and spreadsheets use.
+_WHITE = re.compile("[\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _TEXT = pl.String()
 _NUMBER = pl.Float64()
 _FLAG = pl.Boolean()
@@ -195,12 +208,12 @@ class Maps:
 
 def fold_unit(unit: str) -> str:
     """A unit as the unit map spells it: lower case, no white space, both mu signs as ``u``."""
-    return "".join(unit.lower().split()).replace("\u00b5", "u").replace("\u03bc", "u")
+    return _WHITE.sub("", unit.lower()).replace("\u00b5", "u").replace("\u03bc", "u")
 
 
 def fold_words(words: str) -> str:
     """A specimen or test name as the maps spell it: lower case, single blanks, trimmed."""
-    return " ".join(words.lower().split())
+    return _WHITE.sub(" ", words.lower()).strip(" ")
 
 
 @cache
@@ -328,6 +341,11 @@ def fold_code(code: str) -> str:
     """
     found = _WITH_MEANING.match(code)
     return _BESIDE_A_CODE.sub("", (found[1] if found else code).upper())
+
+
+def is_code(code_system: str, plain: str) -> bool:
+    """Whether a folded text may be a code at all, so that a prefix of one says something of it."""
+    return not code_system.startswith("icd") or _ICD.match(plain) is not None
 
 
 def _bad_numbers(maps: dict[str, pl.DataFrame]) -> list[str]:

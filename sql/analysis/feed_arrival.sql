@@ -7,7 +7,6 @@ SELECT
     stored.clinic_id,
     grouping(stored.clinic_id) = 0 AS of_clinic,
     grouping(word.analyte) = 0 AS of_analyte,
-    count(*) AS n,
 FROM core.lab_row AS stored
 INNER JOIN core.lab_file AS file ON file.file_id = stored.file_id
 INNER JOIN core.lab_word AS word ON word.word_id = stored.word_id

@@ -1,7 +1,6 @@
 -- One row per patient that the screen lost, or decided on twice.
 SELECT
     patient.patient_id,
-    count(screening.route) AS n_routes,
 FROM (
     SELECT known.patient_id FROM core.patient AS known
     UNION

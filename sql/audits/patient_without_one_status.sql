@@ -1,7 +1,6 @@
 -- One row per screened or pregnant patient without exactly one functional status.
 SELECT
     screening.patient_id,
-    count(status.functional_status) AS n_statuses,
 FROM decisions.screening AS screening
 LEFT JOIN decisions.functional_status AS status ON status.patient_id = screening.patient_id
 WHERE screening.route IN ('screened', 'pregnant')

@@ -32,11 +32,11 @@ CREATE OR REPLACE TEMPORARY MACRO number_of(cell) AS
             THEN TRY_CAST(ltrim(cell, '<> ') AS DOUBLE)
     END;
 
--- A unit as the unit map spells it: lower case, no blanks, either mu sign as u.
+-- A unit as the unit map spells it: lower case, no blanks of any kind, either mu sign as u.
 CREATE OR REPLACE TEMPORARY MACRO folded_unit(cell) AS
     CASE
-        WHEN strlen(cell) = length(cell) AND NOT contains(cell, ' ') THEN lower(cell)
-        ELSE replace(replace(lower(regexp_replace(cell, '\s', '', 'g')), chr(181), 'u'), chr(956), 'u')
+        WHEN strlen(cell) = length(cell) AND NOT contains(cell, ' ') AND NOT contains(cell, chr(9)) THEN lower(cell)
+        ELSE replace(replace(lower(regexp_replace(cell, '[\t-\r\pZ]', '', 'g')), chr(181), 'u'), chr(956), 'u')
     END;
 
 -- A cell without outer blanks; most cells hold none, and looking is cheaper than trimming.
@@ -53,7 +53,7 @@ CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS
 -- A specimen or a test name as the maps spell it: lower case, trimmed, single blanks.
 CREATE OR REPLACE TEMPORARY MACRO folded_words(cell) AS
     CASE
-        WHEN regexp_matches(cell, '\s\s|[\t\r\n]')
-            THEN trim(regexp_replace(lower(cell), '\s+', ' ', 'g'))
+        WHEN regexp_matches(cell, '  |[\t-\r]|[^ \PZ]')
+            THEN trim(regexp_replace(lower(cell), '[\t-\r\pZ]+', ' ', 'g'))
         ELSE trim(lower(cell))
     END;

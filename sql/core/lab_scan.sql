@@ -24,9 +24,7 @@ WITH cell AS (
         incoming.code_system AS code_system_text,
         nullif(bare(incoming.clinic_id), '') AS clinic_id,
         night.earliest,
-        night.latest,
-        night.file_name,
-        night.as_of
+        night.latest
     FROM taking.incoming
     CROSS JOIN taking.night
 ),

@@ -1,4 +1,4 @@
--- One row per code that no map names, with all rows out of scope for it so far. Holds no patient.
+-- One row per code that no map names, test name and unit, with all rows out of scope for it so far. Holds no patient.
 -- A file that was taken again counts as it was read last.
 SELECT
     seen.kind,

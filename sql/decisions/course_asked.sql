@@ -44,7 +44,6 @@ SELECT
     episode.last_parenteral_dose_on,
     episode.next_dose_due_on,
     episode.n_parenteral_doses,
-    episode.start_not_seen,
     CASE
         WHEN episode.n_parenteral_doses >= quantity('established_doses') THEN 'yes'
         ELSE patient.irreversible_cause

@@ -4,7 +4,6 @@ SELECT
     recheck.patient_id,
     recheck.milestone,
     recheck.due_on,
-    recheck.recheck_state,
     recheck.days_overdue,
     recheck.n_missed,
     string_agg(analyte.label, ', ' ORDER BY panel.position) AS missing_labels,

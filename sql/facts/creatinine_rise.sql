@@ -36,7 +36,7 @@ later AS (
     LEFT JOIN facts.b12_episode AS episode ON episode.patient_id = measured.patient_id
     WHERE
         episode.patient_id IS NOT NULL
-        OR measured.collected_on >= before(before(as_of(), 'look_back'), 'gate')
+        OR measured.collected_on >= kidney_from()
 )
 SELECT
     later.patient_id,

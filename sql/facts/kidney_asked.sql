@@ -16,6 +16,6 @@ WHERE
     AND result.value IS NOT NULL
     AND result.collected_on <= as_of()
     AND result.collected_on >= least(
-        before(before(as_of(), 'look_back'), 'gate'),
+        kidney_from(),
         coalesce(history.from_on, as_of())
     )

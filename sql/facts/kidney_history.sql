@@ -10,9 +10,9 @@ WITH reading AS (
         result.collected_on,
         result.value,
         result.analyte = 'creatinine' AND result.comparator <> '<'
-        AND result.collected_on >= before(before(as_of(), 'look_back'), 'gate') AS later_creatinine,
+        AND result.collected_on >= kidney_from() AS later_creatinine,
         result.analyte = 'creatinine' AND result.comparator = '='
-        AND result.collected_on >= before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline')
+        AND result.collected_on >= before(kidney_from(), 'creatinine_baseline')
             AS earlier_creatinine,
         CASE result.analyte
             WHEN 'egfr' THEN CASE WHEN result.comparator <> '>' THEN result.value END
@@ -47,7 +47,7 @@ asked AS (
         END AS from_on,
         CASE
             WHEN reaches(extreme.highest_umol_l, quantity('creatinine_rise') * extreme.lowest_umol_l)
-                THEN before(before(before(as_of(), 'look_back'), 'gate'), 'creatinine_baseline')
+                THEN before(kidney_from(), 'creatinine_baseline')
         END AS rise_from_on,
     FROM extreme
 )

@@ -117,7 +117,8 @@ levelled AS (
 )
 SELECT
     levelled.* EXCLUDE (
-        mma_above, mma_far_above, hcy_above, b12_low, b12_borderline, holotc_low, holotc_borderline
+        mma_above, mma_far_above, hcy_above, b12_low, b12_borderline, holotc_low, holotc_borderline,
+        total_level, active_level
     ),
     -- Under treatment a raised marker stays raised; that it is not raised says nothing.
     CASE WHEN levelled.mma_treated AND levelled.mma_above <> 'yes' THEN 'unknown' ELSE levelled.mma_above END

@@ -4,12 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
 def test_the_benchmark_runs_two_pairs_of_twenty_thousand_rows(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bench", "--rows", "20000", "--pairs", "2"]
     done = subprocess.run(

@@ -545,7 +545,6 @@ def test_a_code_that_a_site_adds_wrongly_is_named(
     assert finding in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "most", [2, pytest.param(len(ACTIONS), marks=pytest.mark.long)], ids=["two", "all"]
 )

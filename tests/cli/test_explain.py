@@ -1,11 +1,16 @@
 """Why a person is or is not on a list, told in sentences."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from b12screen import cli
+from b12screen.explain import known_person, listed_as, named_by, number
+from b12screen.resources import sql_text
+from b12screen.warehouse import Warehouse
 from b12screen.worklists import read_sheet
 
 Capture = pytest.CaptureFixture[str]
@@ -48,12 +53,63 @@ def test_a_code_with_something_beside_it_is_explained_as_the_night_read_it(
 ) -> None:  # fmt: skip
     assert "R20.2" in extracts["conditions_1.csv"]
     extracts["conditions_1.csv"] = extracts["conditions_1.csv"].replace("R20.2", "r 20.2*")
+    extracts["conditions_1.csv"] += "0001,O2 sat low,icd10,2026-06-01,\n"
     deliver(site, extracts)
     assert cli.main(["run", str(site), "--as-of", "2026-11-01"]) in (0, 20)
     capsys.readouterr()
     out = told(site, "0001", capsys)
     assert "r 20.2* (icd10), recorded 2026-06-01: " in out
     assert "start B12 neuro, priority 1, rule RG1" in out
+    assert "O2 sat low" not in out, "the night takes it for no pregnancy"
+
+
+def test_a_code_is_explained_by_the_closest_rows_of_the_map() -> None:
+    known = [
+        {"code_system": "icd10", "code": code, "match": match, "group": group}
+        for code, match, group in (
+            ("E1", "prefix", "a"), ("E114", "prefix", "a"), ("E1142", "exact", "a"),
+            ("E1142", "exact", "b"), ("E11", "prefix", "c"),
+        )
+    ]  # fmt: skip
+    found = named_by(known, {"code_system": "icd10", "code": "E11.42"}, "group")
+    assert [(row["group"], row["code"]) for row in found] == [
+        ("a", "E1142"), ("b", "E1142"), ("c", "E11")
+    ]  # fmt: skip
+    assert named_by(known, {"code_system": "snomed", "code": "E11.42"}, "group") == []
+
+
+def test_numbers_are_rounded_as_the_worklists_round_them() -> None:
+    with duckdb.connect() as database:
+        for statement in duckdb.extract_statements(sql_text("macros.sql")):
+            if "MACRO number_text(" in statement.query:
+                database.execute(statement.query)
+        values = [n / 1000 for n in range(0, 60_000, 7)] + [412.125, 20.715, 1234567.005, -12.345]
+        shown = database.execute(
+            "SELECT number_text(value) FROM (SELECT unnest(?) AS value)", [values]
+        ).fetchall()
+    assert [number(value) for value in values] == [text for (text,) in shown]
+
+
+def test_a_row_is_folded_into_a_review_as_the_rules_have_it(
+    published: Path, tmp_path: Path
+) -> None:
+    found = published / "published" / "current" / "b12screen.duckdb"
+    (tmp_path / "night.duckdb").write_bytes(found.read_bytes())
+    with Warehouse.open(tmp_path / "night.duckdb") as night:
+        person = known_person(night, "0001")
+        known = {**(person.facts or {}), "cobalamin_reaction": "no"}
+        plain = replace(person, facts=known)
+        pregnant = replace(plain, route={**(person.route or {}), "route": "pregnant"})
+        reacts = replace(pregnant, facts=known | {"cobalamin_reaction": "yes"})
+        row = ("complete_workup", "RG10")
+        assert listed_as(night, plain, row) == "complete workup (RG10)"
+        assert listed_as(night, pregnant, row) == "pregnancy review (RG10)"
+        assert listed_as(night, reacts, row) == "specialist review (RG16)"
+        night.execute(
+            "DELETE FROM rules.rule_set WHERE rule_id = 'RG10' AND set_id = 'folded_pregnancy'"
+        )
+        assert listed_as(night, pregnant, row) == "complete workup (RG10)"
+        assert listed_as(night, pregnant, ("none", "RG0")) == ""
 
 
 def test_what_was_answered_is_not_called_unasked(

@@ -108,7 +108,7 @@ def test_a_night_with_findings_is_told_to_the_command_and_the_address(
 
 @pytest.mark.parametrize("command", [["run"], ["doctor", "--expect", "23:59"]])
 def test_settings_that_are_wrong_are_told_as_well(
-    site: Path, pager: list[str], tmp_path: Path, command: list[str], capsys: Capture
+    site: Path, pager: list[str], tmp_path: Path, command: list[str]
 ) -> None:
     settle(site, command=pager)
     settings = site / SETTINGS_FILE

@@ -183,7 +183,6 @@ def no_leftovers(site: Path) -> None:
     assert not list((site / "published").glob(".link-*"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "steps",
     [FEW, pytest.param(STEPS, marks=pytest.mark.long)],
@@ -260,7 +259,7 @@ def test_the_second_of_two_runs_is_turned_away_and_changes_nothing(site: Path) -
 
 def test_a_killed_run_holds_no_site(site: Path) -> None:
     with child(site, "2026-11-02", "deciding") as run:
-        run.wait(60)
+        assert run.wait(60) == -signal.SIGKILL
     with held(Site(site)):
         pass
 

@@ -28,7 +28,7 @@ def texts() -> dict[str, str]:
     if listed.returncode == 0:
         names = [name for name in listed.stdout.decode().split("\0") if name]
     else:
-        made = {".venv", ".git", "demo-site", "build", "dist", "__pycache__"}
+        made = {".venv", ".git", "demo-site", "build", "dist", "__pycache__", ".hypothesis"}
         paths = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
         names = [
             path.as_posix()

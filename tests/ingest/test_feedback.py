@@ -678,7 +678,6 @@ def through_libreoffice(path: Path, folder: Path, read: str, write: str, name: s
     return made
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed")
 def test_a_sheet_that_libreoffice_opened_and_saved_comes_back_unharmed(
     site: Path, tmp_path: Path

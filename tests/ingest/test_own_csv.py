@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from b12screen.ingest import Again, check
-from b12screen.ingest.checks import NO_OWN_DATE, mend
-from b12screen.ingest.own_csv import reread
+from b12screen.ingest.checks import CHECKS, NO_OWN_DATE, mend
+from b12screen.ingest.own_csv import own_checks, reread
 from b12screen.ingest.recognise import Own
 from b12screen.maps import Maps
-from b12screen.settings import Laboratory, Limits, LocalTest, OwnFiles, Settings
+from b12screen.settings import OWN_WORDS, Laboratory, Limits, LocalTest, OwnFiles, Settings
 
 from .inbox import LAB_HEADER, NIGHT, ROW, Box, buckets
 
@@ -798,6 +798,21 @@ def test_a_byte_order_mark_before_a_row_is_no_part_of_it(german: Box) -> None:
     german.put("lab-a/x.csv", f"{GERMAN_ROW}\n".encode("utf-8-sig"))
     german.account()
     assert [row[0] for row in results(german)] == ["A1"]
+
+
+@pytest.mark.parametrize("column", [name for name in OWN_WORDS if name != "specimen"])
+def test_a_word_that_may_be_the_senders_own_is_mended_in_the_settings(column: str) -> None:
+    faults = {
+        fault: check for fault, check in CHECKS.items() if check[0] == column
+        and check[1] == "known_word"
+    }  # fmt: skip
+    assert faults
+    own = Own("main", OwnFiles(files=["lab-a/*.csv"], words={column: {}}))
+    for fault, (_, _, reason) in faults.items():
+        told = own_checks(own, "labs")[fault][2]
+        assert told.startswith(reason + ", nor one of those that the settings name")
+        for kind in ("labs", "feedback"):
+            assert "say it in" in mend(kind, column, told)
 
 
 def test_a_rejected_row_without_a_header_is_kept_by_its_columns_and_read_again(german: Box) -> None:

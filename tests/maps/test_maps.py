@@ -516,6 +516,25 @@ def test_a_map_file_with_other_columns_or_a_word_for_a_number_is_refused() -> No
         read_map("analyte", header + b"b12,pmol/L,,1355.37,5,200000,x\n")
 
 
+def test_units_and_words_are_folded_alike_in_sql_and_python() -> None:
+    blanks = [chr(number) for number in range(0x3100) if chr(number).isspace()]
+    # The separators of files that no keyboard writes are left alone by both.
+    blanks = sorted({*blanks, "\v", "\f"} - set("\x1c\x1d\x1e\x1f\x85"))
+    units = [f"{blank}µMol{blank}/ L{blank}" for blank in blanks] + ["nmol/L\t", "\u03bcg/dL"]
+    words = [f"{blank}Serum{blank}{blank}or{blank}Plasma{blank}" for blank in blanks]
+    with duckdb.connect() as database:
+        for statement in duckdb.extract_statements(sql_text("core/grammar.sql")):
+            if "MACRO folded_" in statement.query or "MACRO bare(" in statement.query:
+                database.execute(statement.query)
+        for sent, fold, macro in (
+            *((unit, fold_unit, "folded_unit") for unit in units),
+            *((word, fold_words, "folded_words") for word in words),
+        ):
+            ((folded,),) = database.execute(f"SELECT {macro}(?)", [sent]).fetchall()
+            assert folded == fold(sent)
+            assert folded in ("umol/l", "nmol/l", "ug/dl", "serum or plasma")
+
+
 WITH_MEANING = {
     "G32.0 Subacute combined degeneration": "G320",
     "g320\u00a0über": "G320",
