@@ -196,6 +196,13 @@ CREATE OR REPLACE TEMPORARY MACRO marker_worse(raised, value, comparator, seen_t
     ELSE reaches(value, quantity('marker_worse') * CAST(ltrim(seen_text, '<>') AS DOUBLE))
 END;
 
+-- Whether a marker is raised or B12 low, by the words of the three.
+CREATE OR REPLACE TEMPORARY MACRO any_raised(mma_raised, hcy_raised, b12_level) AS CASE
+    WHEN 'yes' IN (mma_raised, hcy_raised) OR b12_level = 'low' THEN 'yes'
+    WHEN 'unknown' IN (mma_raised, hcy_raised, b12_level) THEN 'unknown'
+    ELSE 'no'
+END;
+
 -- "a supplement of cyanocobalamin 0.05 mg since 2026-10-02": too little to be treatment; NULL where there is none.
 CREATE OR REPLACE TEMPORARY MACRO supplement_text(supplement) AS
     'a supplement of '

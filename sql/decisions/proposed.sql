@@ -48,11 +48,7 @@ outside_screen AS (
         screening.route,
         patient.b12_treatment,
         patient.neuro,
-        CASE
-            WHEN 'yes' IN (patient.mma_raised, patient.hcy_raised) OR patient.b12_level = 'low' THEN 'yes'
-            WHEN 'unknown' IN (patient.mma_raised, patient.hcy_raised, patient.b12_level) THEN 'unknown'
-            ELSE 'no'
-        END AS markers_raised,
+        any_raised(patient.mma_raised, patient.hcy_raised, patient.b12_level) AS markers_raised,
     FROM facts.patient AS patient
     INNER JOIN decisions.screening AS screening
         ON screening.patient_id = patient.patient_id AND screening.route NOT IN ('screened', 'pregnant')

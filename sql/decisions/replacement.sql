@@ -10,11 +10,7 @@ WITH asked AS (
         patient.b12_level,
         patient.severe_anaemia,
         status.functional_status,
-        CASE
-            WHEN 'yes' IN (patient.mma_raised, patient.hcy_raised) OR patient.b12_level = 'low' THEN 'yes'
-            WHEN 'unknown' IN (patient.mma_raised, patient.hcy_raised, patient.b12_level) THEN 'unknown'
-            ELSE 'no'
-        END AS markers_raised,
+        any_raised(patient.mma_raised, patient.hcy_raised, patient.b12_level) AS markers_raised,
         CASE
             WHEN patient.b12_treatment IN ('none', 'unknown') THEN 'yes'
             WHEN patient.b12_treatment = 'lapsed' AND patient.basis = 'current' THEN 'yes'

@@ -391,12 +391,15 @@ def test_a_row_that_is_new_while_its_action_is_put_off_rests_from_the_start(stor
 
 
 def test_nothing_that_a_rule_asks_for_is_without_a_row_that_says_why(story: Story) -> None:
+    states = set()
     for rows in story.items.values():
         for row in rows:
+            states.add(row["item_state"])
             if row["item_state"] == "resting":
                 assert row["decision"] and row["until"]
             if row["item_state"] == "closed":
                 assert row["close_reason"] and row["closed_on"]
+    assert states == {"open", "resting", "closed"}
 
 
 def test_the_summary_says_how_many_rows_are_off_the_lists(story: Story) -> None:

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from b12screen.resources import sql_text
 from b12screen.rules import Ruleset, load_ruleset, shipped_rulesets
+from b12screen.rules.check import TOKENS
 from b12screen.rules.model import Rule
 
 SHIPPED = {name: load_ruleset(name) for name in shipped_rulesets()}
@@ -127,3 +129,8 @@ def test_with_kidney_disease_recorded_the_row_about_creatinine_leaves_cyanocobal
 ) -> None:
     assert "creatinine before any cyanocobalamin" in ruleset.fragments["creatinine_open"]
     assert "avoid cyanocobalamin" in ruleset.fragments["creatinine_renal"]
+
+
+def test_the_tokens_of_a_text_are_those_that_the_worklist_fills_in() -> None:
+    filled = re.findall(r"'\{([a-z_]+)\}'", sql_text("worklists/listed.sql"))
+    assert set(filled) == set(TOKENS)
