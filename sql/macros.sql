@@ -286,6 +286,11 @@ CREATE OR REPLACE TEMPORARY MACRO code_text(code, day) AS
 CREATE OR REPLACE TEMPORARY MACRO taken_text(what, since, given_on) AS
     what || coalesce(' taken since ' || CAST(since AS VARCHAR), ' last given on ' || CAST(given_on AS VARCHAR));
 
+-- A text with its blanks filled in: pairs of a token and what stands for it.
+CREATE OR REPLACE TEMPORARY MACRO filled_in(text, blanks) AS list_reduce(
+    list_prepend([text], blanks), lambda so_far, blank: [replace(so_far[1], blank[1], blank[2])]
+)[1];
+
 -- "3 of 6 doses" until the loading doses are full, then how many there are.
 CREATE OR REPLACE TEMPORARY MACRO dose_text(n_doses) AS CASE
     WHEN n_doses < quantity('loading_doses')

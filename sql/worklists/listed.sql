@@ -44,40 +44,39 @@ filled AS (
             WHEN row_of.action = 'maintenance_due' THEN as_of() - course.next_dose_due_on
             ELSE 0
         END AS days_overdue,
-        replace(
-            replace(
-                replace(
-                    replace(
-                        replace(
-                            row_of.text,
-                            '{form}',
-                            CASE patient.renal_dysfunction
-                                WHEN 'yes' THEN fragment_text('form_yes')
-                                WHEN 'no' THEN fragment_text('form_no')
-                                ELSE fragment_text('form_unknown')
-                            END
-                        ),
-                        '{folic_acid}',
-                        fragment_text('folic_acid')
-                    ),
-                    '{check_treatment}',
-                    CASE
-                        WHEN patient.b12_treatment = 'unknown' THEN fragment_text('check_treatment')
-                        WHEN night.medications_feed = 'stale'
-                            AND (
-                                patient.b12_treatment IN ('none', 'lapsed')
-                                OR row_of.action IN ('maintenance_due', 'loading_incomplete', 'review_loading')
-                            )
-                            THEN fragment_text('check_treatment_stale')
-                        ELSE ''
-                    END
-                    || CASE
-                        WHEN (contains(row_of.text, '{form}') OR contains(row_of.text, '{kidney_form}'))
-                            AND 'unknown' IN (patient.cobalamin_reaction, patient.pregnant, patient.inborn_error)
-                            THEN fragment_text('check_conditions')
-                        ELSE ''
-                    END
-                ),
+        row_of.text,
+        -- What stands for each token of a text; only what its own rule may not know is ever NULL.
+        [
+            [
+                '{form}',
+                CASE patient.renal_dysfunction
+                    WHEN 'yes' THEN fragment_text('form_yes')
+                    WHEN 'no' THEN fragment_text('form_no')
+                    ELSE fragment_text('form_unknown')
+                END,
+            ],
+            ['{kidney_form}', CASE patient.renal_dysfunction WHEN 'yes' THEN fragment_text('kidney_form') ELSE '' END],
+            ['{folic_acid}', fragment_text('folic_acid')],
+            [
+                '{check_treatment}',
+                CASE
+                    WHEN patient.b12_treatment = 'unknown' THEN fragment_text('check_treatment')
+                    WHEN night.medications_feed = 'stale'
+                        AND (
+                            patient.b12_treatment IN ('none', 'lapsed')
+                            OR row_of.action IN ('maintenance_due', 'loading_incomplete', 'review_loading')
+                        )
+                        THEN fragment_text('check_treatment_stale')
+                    ELSE ''
+                END
+                || CASE
+                    WHEN (contains(row_of.text, '{form}') OR contains(row_of.text, '{kidney_form}'))
+                        AND 'unknown' IN (patient.cobalamin_reaction, patient.pregnant, patient.inborn_error)
+                        THEN fragment_text('check_conditions')
+                    ELSE ''
+                END,
+            ],
+            [
                 '{missing}',
                 CASE
                     WHEN row_of.action IN ('recheck_overdue', 'recheck_due') THEN recheck.missing_labels
@@ -85,17 +84,42 @@ filled AS (
                     WHEN row_of.action = 'complete_workup'
                         THEN label('mma') || ' (repeat), ' || label('hcy') || ' (repeat)'
                     ELSE fragment_text('missing_none')
-                END
-            ),
-            '{milestone}',
-            coalesce(recheck.milestone, '')
-        ) AS half_filled,
-        course.last_dose_on,
-        course.last_dose_assumed,
-        dose_text(course.n_parenteral_doses) AS dose_text,
-        patient.cobalamin_reaction,
-        patient.renal_dysfunction,
-        evidence.lacks_sex,
+                END,
+            ],
+            ['{milestone}', coalesce(recheck.milestone, '')],
+            [
+                '{after_reaction}',
+                CASE patient.cobalamin_reaction WHEN 'yes' THEN fragment_text('after_reaction') ELSE '' END,
+            ],
+            [
+                '{lapsed_since}',
+                coalesce(
+                    CAST(course.last_dose_on AS VARCHAR)
+                    || CASE
+                        WHEN course.last_dose_assumed THEN ' (up to which its open prescription counts)'
+                        ELSE ' (last dose)'
+                    END,
+                    ''
+                ),
+            ],
+            ['{doses}', coalesce(dose_text(course.n_parenteral_doses) || ' given', '')],
+            [
+                '{in_place}',
+                CASE patient.cobalamin_reaction
+                    WHEN 'yes' THEN fragment_text('in_place_reaction')
+                    ELSE fragment_text('in_place_plain')
+                END,
+            ],
+            [
+                '{creatinine}',
+                CASE
+                    WHEN patient.cobalamin_reaction = 'yes' THEN fragment_text('creatinine_reaction')
+                    WHEN patient.renal_dysfunction = 'yes' THEN fragment_text('creatinine_renal')
+                    WHEN evidence.lacks_sex THEN fragment_text('creatinine_sex')
+                    ELSE fragment_text('creatinine_open')
+                END,
+            ],
+        ] AS blanks,
         patient.clinic_id,
         status.functional_status,
         patient.neuro,
@@ -122,61 +146,16 @@ SELECT
     filled.anchor,
     filled.rule_id,
     filled.priority,
-    replace(
-        replace(
-            replace(
-                replace(
-                    replace(
-                        replace(
-                            replace(
-                                replace(
-                                    replace(
-                                        filled.half_filled,
-                                        '{after_reaction}',
-                                        CASE filled.cobalamin_reaction
-                                            WHEN 'yes' THEN fragment_text('after_reaction')
-                                            ELSE ''
-                                        END
-                                    ),
-                                    '{due_on}',
-                                    coalesce(CAST(filled.due_on AS VARCHAR), '')
-                                ),
-                                '{days}',
-                                CAST(filled.days_overdue AS VARCHAR)
-                            ),
-                            '{when}',
-                            coalesce(distance_text(filled.due_on), '')
-                        ),
-                        '{lapsed_since}',
-                        coalesce(
-                            CAST(filled.last_dose_on AS VARCHAR)
-                            || CASE
-                                WHEN filled.last_dose_assumed
-                                    THEN ' (up to which its open prescription counts)'
-                                ELSE ' (last dose)'
-                            END,
-                            ''
-                        )
-                    ),
-                    '{doses}',
-                    coalesce(filled.dose_text || ' given', '')
-                ),
-                '{in_place}',
-                CASE filled.cobalamin_reaction
-                    WHEN 'yes' THEN fragment_text('in_place_reaction')
-                    ELSE fragment_text('in_place_plain')
-                END
-            ),
-            '{creatinine}',
-            CASE
-                WHEN filled.cobalamin_reaction = 'yes' THEN fragment_text('creatinine_reaction')
-                WHEN filled.renal_dysfunction = 'yes' THEN fragment_text('creatinine_renal')
-                WHEN filled.lacks_sex THEN fragment_text('creatinine_sex')
-                ELSE fragment_text('creatinine_open')
-            END
-        ),
-        '{kidney_form}',
-        CASE filled.renal_dysfunction WHEN 'yes' THEN fragment_text('kidney_form') ELSE '' END
+    filled_in(
+        filled.text,
+        list_concat(
+            filled.blanks,
+            [
+                ['{due_on}', coalesce(CAST(filled.due_on AS VARCHAR), '')],
+                ['{days}', CAST(filled.days_overdue AS VARCHAR)],
+                ['{when}', coalesce(distance_text(filled.due_on), '')],
+            ]
+        )
     ) AS recommendation,
     filled.why,
     filled.source,
