@@ -74,6 +74,7 @@ CANNOT_WRITE = (
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
+    errno.EEXIST,
     errno.ENOTDIR,
     errno.EISDIR,
     errno.ENAMETOOLONG,
@@ -186,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stderr = sys.stderr or nowhere()
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal's code page lacks is no reason to end.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = command_line().parse_args(argv)
     # What is in memory are patients' rows, which have no business in a core file.
@@ -238,9 +239,10 @@ def ending(error: Exception) -> tuple[int, str]:
     if isinstance(error, B12ScreenError) and error.exit_code != BUG:
         return error.exit_code, str(error)
     if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        where = f" on {error.filename}" if isinstance(error.filename, str) else ""
         return CannotWrite.exit_code, (
-            f"the system refused a file operation: {error.strerror}. What was published before is "
-            "untouched. Check the free disk space and the permissions of the site."
+            f"the system refused a file operation{where}: {error.strerror}. What was published "
+            "before is untouched. Check the free disk space and the permissions there."
         )
     return BUG, (
         f"this is a bug ({type(error).__name__}), not a mistake in the data. What was published "
@@ -520,11 +522,15 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
         failed(error)
         raise
     try:
-        with shown_progress() as progress:
-            result = run_night(arguments.site, as_of, started_at, progress, again)
-    except Exception as error:
-        failed(error)
-        raise
+        try:
+            with shown_progress() as progress:
+                result = run_night(arguments.site, as_of, started_at, progress, again)
+        except Exception as error:
+            failed(error)
+            raise
+        print("\n".join(result.summary))
+        if result.findings:
+            tell(settings.notify, found(name, as_of, result.findings, result.summary))
     except KeyboardInterrupt:
         message = broken_off(
             "nothing was published, yesterday's files stand"
@@ -534,9 +540,6 @@ def night_with(arguments: argparse.Namespace, again: "Again | None") -> int:
         if Stop.came:
             tell(settings.notify, Notice(name, as_of, STOPPED, (message,)))
         raise KeyboardInterrupt(message) from None
-    print("\n".join(result.summary))
-    if result.findings:
-        tell(settings.notify, found(name, as_of, result.findings, result.summary))
     return result.exit_code
 
 
@@ -977,17 +980,21 @@ def published(site: Path, as_of: date | None) -> "Iterator[Warehouse]":
             else f"The night of {as_of} is not published in {site}. Nothing was read. What it was, "
             f"`b12screen replay {site} --as-of {as_of}` makes."
         )
+    from b12screen.publish import last_night, undamaged
     from b12screen.warehouse import Warehouse
 
     limits = settings.limits
-    with Warehouse.open(
-        path,
-        memory_mb=limits.memory_mb,
-        threads=limits.threads,
-        timezone=settings.timezone,
-        read_only=True,
-        sealed=True,
-    ) as warehouse:
+    with (
+        undamaged(*last_night(path)),
+        Warehouse.open(
+            path,
+            memory_mb=limits.memory_mb,
+            threads=limits.threads,
+            timezone=settings.timezone,
+            read_only=True,
+            sealed=True,
+        ) as warehouse,
+    ):
         yield warehouse
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from b12screen import __version__, archive, rules
+from b12screen import publish as publishing
 from b12screen.disk import MEGABYTE, rooms
 from b12screen.errors import (
     B12ScreenError,
@@ -33,6 +34,7 @@ from b12screen.publish import (
     held,
     hold_state,
     leftovers,
+    undamaged,
     writing,
 )
 from b12screen.resources import sql_folder
@@ -125,7 +127,8 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
         return [*lines, Line(error.exit_code, "store", str(error))]
     except OSError as error:
         says = (
-            f"the running user may not look into the store or what is published: {error.strerror}"
+            "the running user may not look into the store or what is published: "
+            f"{error.filename}: {error.strerror}"
         )
         return [*lines, Line(CannotWrite.exit_code, "store", says)]
 
@@ -145,7 +148,9 @@ def expected(root: Path, now: datetime, by: time) -> Line:
     site = Site(root.resolve())
     newest = site.current.resolve().name.split(".")[0] if site.current.exists() else None
     today = now.date().isoformat()
-    if newest is not None and newest >= today:
+    if newest is not None and newest > today:
+        return Line(LOOK, "expected", ahead(newest, today))
+    if newest == today:
         return Line(OK, "expected", f"the night of {newest} is published")
     there = f"the newest is {newest}" if newest else "none is published yet"
     if now.time() < by:
@@ -159,6 +164,14 @@ def expected(root: Path, now: datetime, by: time) -> Line:
         "expected",
         f"the night of {today} should have been published by {by:%H:%M} and is not there; "
         f"{there}, and its lists stand. {does}",
+    )
+
+
+def ahead(newest: str, today: str) -> str:
+    """That no night can follow one that lies ahead."""
+    return (
+        f"the last night is {newest}, which lies ahead of today, {today}: every night before it is "
+        "refused (exit code 16); the refusal says what to do"
     )
 
 
@@ -208,11 +221,18 @@ def disk_lines(site: Site) -> list[Line]:
 def folder_lines(site: Site) -> list[Line]:
     """Whether the running user may read the inbox and write the store and what is published."""
     needs = ((site.inbox, os.R_OK), (site.store, os.W_OK), (site.published, os.W_OK))
-    lines = []
+    lines = [
+        Line(CannotWrite.exit_code, folder.name, f"the running user may not write {folder}")
+        for folder in (site.generation(""), site.state(""), site.archive(""))
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK)
+    ]
     for folder, right in needs:
         # Without an inbox there is nothing to take; without the others nothing can be written.
         code = (NothingUsable if folder == site.inbox else CannotWrite).exit_code
-        if not folder.is_dir():
+        if folder != site.inbox and not folder.exists():
+            says = "is not there: where nights were published bring it back; else a run makes it"
+            line = Line(LOOK, folder.name, f"{folder} {says}")
+        elif not folder.is_dir():
             line = Line(code, folder.name, f"{folder} is not a folder: make it")
         elif not os.access(folder, right | os.X_OK):
             verb = "read" if right == os.R_OK else "write"
@@ -275,10 +295,19 @@ def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
     """The last published night: its age, its accounts and the freshness of its feeds."""
     database = site.current / "b12screen.duckdb"
     if not database.exists():
-        return [Line(LOOK, "last night", "none is published yet: b12screen run")]
-    with Warehouse.open(database.resolve(), read_only=True, sealed=True) as warehouse:
+        committed = site.committed()
+        if committed is None:
+            return [Line(LOOK, "last night", "none is published yet: b12screen run")]
+        name, remedy = publishing.last_night(site.generation(committed) / database.name)
+        return [Line(LOOK, "last night", f"{name} is not there: {remedy}")]
+    with (
+        undamaged(*publishing.last_night(database.resolve())),
+        Warehouse.open(database.resolve(), read_only=True, sealed=True) as warehouse,
+    ):
         (night,) = warehouse.frame("SELECT * FROM run.night").to_dicts()
     age = (today - night["as_of"]).days
+    if age < 0:
+        return [Line(LOOK, "last night", ahead(str(night["as_of"]), str(today)))]
     accounts = (
         f"{night['as_of']} ({night['run_id']}), {night['n_read']} rows read, "
         f"{night['n_rejected']} rejected, {night['n_held']} files held"

@@ -169,36 +169,9 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
     site = Site(root.resolve())
     with publishing.held(site), writing("preparing the night"):
         publishing.clear_leftovers(site)
-        publishing.make_folders(site, settings.publish.group)
-        previous = site.committed()
-        if previous is not None:
-            last = date.fromisoformat(previous.split(".")[0])
-            if as_of < last:
-                raise NightTooEarly(
-                    f"{as_of} lies before the last published night, {last}: nothing was "
-                    "published; a past night is not run again, it is replayed: `b12screen replay "
-                    f"SITE --as-of {as_of}`. If {as_of} is today, a clock was wrong: set it right"
-                )
-            publishing.hold_state(site, previous)
-        rules_of(settings, site)
         run_id = publishing.next_run_id(site, as_of)
-        night = Night(
-            site=site,
-            settings=settings,
-            as_of=as_of,
-            run_id=run_id,
-            started_at=started_at,
-            previous=previous,
-            folder=site.generation(f".building-{run_id}"),
-            spill=site.scratch / "spill",
-        )
-        look_into(site.inbox)
-        with undamaged(*_the_store(night)):
-            hold_room(site, previous, None if previous is None else site.state(previous) / PRIVATE)
-        for folder in (night.state, night.archive, night.folder):
-            folder.mkdir(mode=0o700)
         try:
-            yield night
+            yield _prepared(site, settings, as_of, started_at, run_id)
         finally:
             try:
                 publishing.clear_leftovers(site)
@@ -207,6 +180,53 @@ def started(root: Path, as_of: date, started_at: datetime) -> Iterator[Night]:
                 # next one clears up.
                 if site.committed() != run_id:
                     raise
+
+
+def _prepared(
+    site: Site, settings: Settings, as_of: date, started_at: datetime, run_id: str
+) -> Night:
+    """The new generation with its folders; raises what stands in its way."""
+    publishing.make_folders(site, settings.publish.group)
+    previous = site.committed()
+    if previous is not None:
+        last = date.fromisoformat(previous.split(".")[0])
+        if as_of < last:
+            raise NightTooEarly(_too_early(as_of, last, started_at.date()))
+        publishing.hold_state(site, previous)
+    rules_of(settings, site)
+    night = Night(
+        site=site,
+        settings=settings,
+        as_of=as_of,
+        run_id=run_id,
+        started_at=started_at,
+        previous=previous,
+        folder=site.generation(f".building-{run_id}"),
+        spill=site.scratch / "spill",
+    )
+    look_into(site.inbox)
+    with undamaged(*_the_store(night)):
+        hold_room(site, previous, None if previous is None else site.state(previous) / PRIVATE)
+    for folder in (night.state, night.archive, night.folder):
+        folder.mkdir(mode=0o700)
+    return night
+
+
+def _too_early(as_of: date, last: date, today: date) -> str:
+    """Why a night before the last one is refused, and what to do."""
+    refused = f"{as_of} lies before the last published night, {last}: nothing was published; "
+    if last <= today:
+        return refused + (
+            "a past night is not run again, it is replayed: `b12screen replay SITE --as-of "
+            f"{as_of}`. If {as_of} is today, the clock is wrong: set it right"
+        )
+    return refused + (
+        f"that one lies ahead of today, {today}: a clock is wrong now, or was then. Until that day "
+        f"only it can be run again (`b12screen run SITE --as-of {last}`). To go on from today, "
+        "bring store/ and published/ back together from their backup of before, or move both away "
+        "to begin anew from what lies in the inbox: every row is new then, and the answers of the "
+        "clinics are gone"
+    )
 
 
 def rules_of(settings: Settings, site: Site) -> Ruleset:

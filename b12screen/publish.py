@@ -134,7 +134,29 @@ class Site:
                     )
             elif not named or self.state(noted).is_dir():
                 named.append(noted)
+        if not named:
+            self._hold_nothing()
         return max(named, key=_order, default=None)
+
+    def _hold_nothing(self) -> None:
+        """AuditFailed where nights lie there though nothing says which of them counts.
+
+        A first night that was killed leaves one at most, which never counted.
+        """
+        places = (self.generation(""), self.archive(""), self.state(""))
+        lying = {
+            each.name
+            for place in places
+            for each in place.glob("*")
+            if _RUN_ID.fullmatch(each.name)
+        }
+        if len(lying) > 1:
+            raise AuditFailed(
+                f"{len(lying)} nights lie in published/ and store/, and neither {self.current} nor "
+                f"{self.note} says which counts: nothing was published or removed. Bring both back "
+                "from their backup, or link the newest night again (`ln -sfn NIGHT current`, in "
+                "published/), or move published/ and store/ away together to begin anew"
+            )
 
 
 @contextmanager
@@ -144,17 +166,19 @@ def writing(what: str) -> Iterator[None]:
         yield
     except (OSError, PolarsError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        if number is None and (named := _NUMBER.search(str(error))):
-            number = int(named.group(1))
+        named = error.filename if isinstance(error, OSError) else None
+        where = f"{what}, {named}" if isinstance(named, (str, Path)) else what
+        if number is None and (found := _NUMBER.search(str(error))):
+            number = int(found.group(1))
         if number in _FULL:
             raise CannotWrite(
-                f"the disk is full ({what}): nothing was published, yesterday's files stand; "
-                "free space below the site and run again"
+                f"the disk is full ({where}): nothing was published, yesterday's files stand; "
+                "free space on it and run again"
             ) from None
         if number in _FORBIDDEN:
             raise CannotWrite(
-                f"a permission is missing ({what}): nothing was published, yesterday's files "
-                "stand; let the running user write below the site and run again"
+                f"a permission is missing ({where}): nothing was published, yesterday's files "
+                "stand; let the running user write there and run again"
             ) from None
         raise
 
@@ -243,8 +267,8 @@ def leftovers(site: Site) -> list[Path]:
     found: list[Path] = []
     if committed is not None and not site.state(committed).is_dir():
         # The store is of another night than what is published, say from an older backup: whoever
-        # brings both together needs everything that is there.
-        return found
+        # brings both together needs everything that is there but what a run was working on.
+        return [site.scratch] if site.scratch.exists() else found
     for folder in (
         each for place in (*of_past_nights, site.state("")) for each in sorted(place.glob("*"))
     ):

@@ -42,6 +42,8 @@ _PLAN = re.compile(r"^\s*(ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 _AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
+# The engine names the file that it could not write, in quotes; nothing else of its text is repeated.
+_FILE_OF_ENGINE = re.compile(r'file "(/[^"\n]*)"')
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
 
 
@@ -423,15 +425,17 @@ def _title(sql: str) -> str:
 
 def _translated(error: duckdb.Error, what: str) -> B12ScreenError:
     text = str(error).lower()
+    found = _FILE_OF_ENGINE.search(str(error))
+    where = f", {found[1]}" if found else ""
     if any(sign in text for sign in _FULL):
         return CannotWrite(
-            f"the disk is full ({what}): nothing was published, yesterday's files stand; "
-            "free space below the site and run again"
+            f"the disk is full ({what}{where}): nothing was published, yesterday's files stand; "
+            "free space on it and run again"
         )
     if any(sign in text for sign in _FORBIDDEN):
         return CannotWrite(
-            f"a permission is missing ({what}): nothing was published, yesterday's files stand; "
-            "let the running user write below the site and run again"
+            f"a permission is missing ({what}{where}): nothing was published, yesterday's files "
+            "stand; let the running user write there and run again"
         )
     if any(sign in text for sign in _DAMAGED):
         return Damaged(

@@ -8,6 +8,8 @@ Only looking into the inbox is tried again: a lost mount may come back, the rest
 """
 
 import argparse
+import atexit
+import contextlib
 import signal
 import sys
 import threading
@@ -24,6 +26,7 @@ from b12screen.notify import Notice, found, notify
 from b12screen.settings import Notify, Settings, load_settings, notify_of
 from b12screen.traces import named
 from pipelines.environment import prepare
+from pipelines.server import server
 
 
 def asked_for() -> argparse.Namespace:
@@ -38,9 +41,13 @@ def asked_for() -> argparse.Namespace:
 if __name__ == "__main__":
     # Prefect reads its environment once, when it is imported, and its home lies in the site.
     ASKED = asked_for()
+    SERVER = contextlib.ExitStack()
     try:
         load_settings(ASKED.site)
         prepare(ASKED.site)
+        SERVER.enter_context(server())
+        # Before Prefect registers what it still sends at the end, so that it ends after that.
+        atexit.register(SERVER.close)
     except B12ScreenError as error:
         sys.stderr.write(f"b12screen: {error}\n")
         sys.exit(error.exit_code)
@@ -65,6 +72,7 @@ from b12screen.night import (  # noqa: E402
 )
 
 BUG = 1
+INTERRUPTED = 130
 STOPPED = 143
 ENDED_FROM_OUTSIDE = (
     "the run was ended from outside. Unless the night is published, yesterday's files stand and "
@@ -190,6 +198,7 @@ def nightly(site: str, as_of: str | None = None) -> int:
         # stops a service sends more than one signal, and the next must not cut this short.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        log.warning(ENDED_FROM_OUTSIDE)
         if known is not None:
             settings, day = known
             tell(
@@ -266,6 +275,9 @@ def main() -> int:
     except StageError as error:
         sys.stderr.write(f"b12screen: {error}\n")
         return error.exit_code
+    except (TerminationSignal, KeyboardInterrupt) as stop:
+        sys.stderr.write(f"b12screen: {ENDED_FROM_OUTSIDE}\n")
+        return STOPPED if isinstance(stop, TerminationSignal) else INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -5,15 +5,12 @@ started beside it on the loopback address, with its files in the site's private 
 """
 
 import contextlib
-import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +21,8 @@ from b12screen.notify import Notice, notify
 from b12screen.publish import Site, clear_leftovers, held, leftovers
 from b12screen.settings import load_settings
 from pipelines.environment import prepare
+from pipelines.server import server
 
-LOOPBACK = "127.0.0.1"
-SERVER_START_SECONDS = 120
-PR_SET_PDEATHSIG = 1
 # A killed night lets go of the site at once; one that runs is not waited for.
 LOCK_SECONDS = 5
 KILLED = 137
@@ -36,13 +31,18 @@ KILLED_NIGHT = (
     "the last published night stand, and what it left is cleared up; run it again with "
     "`b12screen run`"
 )
+NO_SERVER = (
+    "the Prefect server that plans the nights has ended, so that no night is run any more. What "
+    "is published stands. Start `b12screen serve` again, as a service manager does by itself, and "
+    "look in the log of the system for what ended it (out of memory?)"
+)
 
 
 def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
     """Run the night every day at (hour, minute) of the site's timezone, until interrupted."""
     prepare(site)
     tell_of_a_killed_night(site)
-    with server():
+    with server() as own, lasting(own, site) as outlived:
         # Prefect reads its environment when it is imported, so not before the server is there.
         from prefect import serve
         from prefect.deployments.runner import RunnerDeployment
@@ -65,8 +65,45 @@ def serve_nightly(site: Path, at: tuple[int, int], timezone: str) -> None:
         # paused at the end: the schedule has to be alive again after a restart of the machine.
         try:
             serve(deployment, pause_on_shutdown=False, limit=2)
+        except SystemExit:
+            # Prefect's answer to SIGTERM, which was ours where the server is gone.
+            if not outlived.is_set():
+                raise
         finally:
             tell_of_a_killed_night(site)
+    if outlived.is_set():
+        settings = load_settings(site)
+        today = datetime.now(ZoneInfo(settings.timezone)).date()
+        notice = Notice(site.resolve().name, today, CannotWrite.exit_code, (NO_SERVER,))
+        for complaint in notify(settings.notify, notice):
+            sys.stderr.write(f"{complaint}\n")
+        raise CannotWrite(NO_SERVER)
+
+
+@contextlib.contextmanager
+def lasting(process: "subprocess.Popen[bytes] | None", site: Path) -> Iterator[threading.Event]:
+    """End serving where the server that plans the nights ends before it; the event says so.
+
+    Prefect would go on asking it for ever. A night that is running is not cut short.
+    """
+    closing, outlived = threading.Event(), threading.Event()
+
+    def watch(server: "subprocess.Popen[bytes]") -> None:
+        server.wait()
+        if closing.is_set():
+            return
+        outlived.set()
+        while not closing.wait(1):
+            with contextlib.suppress(SiteLocked), held(Site(site.resolve())):
+                break
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if process is not None:
+        threading.Thread(target=watch, args=(process,), daemon=True).start()
+    try:
+        yield outlived
+    finally:
+        closing.set()
 
 
 def tell_of_a_killed_night(site: Path) -> None:
@@ -92,57 +129,3 @@ def tell_of_a_killed_night(site: Path) -> None:
     notice = Notice(folders.root.name, today, KILLED, (KILLED_NIGHT,))
     for line in (notice.text, *notify(settings.notify, notice)):
         sys.stderr.write(f"{line}\n")
-
-
-@contextlib.contextmanager
-def server() -> Iterator[None]:
-    """A Prefect server to plan the nights: the operator's, or one of our own on the loopback."""
-    if "PREFECT_API_URL" in os.environ:
-        yield
-        return
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
-    address = f"http://{LOOPBACK}:{port}/api"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "prefect", "server", "start", "--no-ui"),
-            *("--host", LOOPBACK, "--port", str(port)),
-        ],
-        stdout=subprocess.DEVNULL,
-        preexec_fn=ended_with_us if sys.platform == "linux" else None,
-    )
-    try:
-        wait_for(f"{address}/health", process)
-        os.environ["PREFECT_API_URL"] = address
-        yield
-    finally:
-        os.environ.pop("PREFECT_API_URL", None)
-        process.terminate()
-        process.wait()
-
-
-def ended_with_us() -> None:
-    """In the server's process: the system ends it when ours ends, also by kill -9.
-
-    It would go on planning nights, beside the server of the next start and on the same files.
-    """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Until the server answers; an error when it ends or stays silent."""
-    for _ in range(SERVER_START_SECONDS):
-        if process.poll() is not None:
-            break
-        with (
-            contextlib.suppress(OSError, urllib.error.URLError),
-            urllib.request.urlopen(address, timeout=5),
-        ):
-            return
-        time.sleep(1)
-    raise CannotWrite(
-        "The Prefect server that plans the nights did not start. No night is scheduled and nothing "
-        "was changed. Check the disk, or start one with `prefect server start` and set "
-        "PREFECT_API_URL."
-    )

@@ -66,6 +66,7 @@ PRIVATE_TABLES = (
     "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
     "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
     "CREATE TABLE IF NOT EXISTS private.clock (timezone VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS private.named_laboratory (laboratory VARCHAR)",
     "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
     "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
 )
@@ -303,6 +304,30 @@ def other_clock(intake: Intake) -> list[str]:
     ]
 
 
+def missing_laboratories(intake: Intake) -> list[str]:
+    """A finding on the night from which the settings no longer name a laboratory with results.
+
+    Its name is part of the key of a result; which ones the settings name is remembered.
+    """
+    warehouse, named = intake.warehouse, list(intake.settings.laboratories)
+    known = warehouse.rows(
+        "SELECT word.laboratory, count(*) FROM private.named_laboratory AS named "
+        "INNER JOIN core.lab_word AS word ON word.laboratory = named.laboratory "
+        "INNER JOIN core.lab_row AS stored ON stored.word_id = word.word_id "
+        "WHERE NOT list_contains(?, named.laboratory) GROUP BY ALL ORDER BY ALL",
+        (named,),
+    )
+    warehouse.execute("DELETE FROM private.named_laboratory")
+    warehouse.execute("INSERT INTO private.named_laboratory SELECT unnest(?)", (named,))
+    return [
+        f"the settings no longer name the laboratory {name}, of which {n:,} results are known: "
+        "where it has another name now, its corrections and withdrawals no longer meet these "
+        f"results, which go on counting. Name it {name} again (laboratories.{name}), and take what "
+        "came under the other name again (`b12screen retake`)"
+        for name, n in known
+    ]
+
+
 def know_items(intake: Intake) -> None:
     """Every item that a clinic may answer: what was listed up to the last published night."""
     if intake.listed is None or not intake.listed.exists():
@@ -349,6 +374,20 @@ def was_taken(intake: Intake, extract: Extract, sha256: str) -> str | None:
         (sha256, extract.kind, bool(extract.own)),
     )
     return str(rows[0][0]) if rows else None
+
+
+def lay_here(intake: Intake, name: str, sha256: str) -> bool:
+    """Whether the file of this name held this content when it was last read.
+
+    Its stamp may be another since: its rights were changed, or the inbox was moved or restored.
+    """
+    return bool(
+        intake.warehouse.scalar(
+            "SELECT count(*) FROM private.seen_file AS seen "
+            "WHERE seen.file_name = ? AND seen.sha256 = ?",
+            (name, sha256),
+        )
+    )
 
 
 def n_taken_since(intake: Intake, extract: Extract, sha256: str) -> int:

@@ -68,8 +68,10 @@ from b12screen.ingest.store import (
     attempts,
     fault_table,
     held_nothing,
+    lay_here,
     look_up,
     lying_as_taken,
+    missing_laboratories,
     n_taken_since,
     other_clock,
     prepare,
@@ -156,6 +158,7 @@ def take(
     extracts, left_alone, findings = found(inbox, owns)
     prepare(intake)
     findings += other_clock(intake)
+    findings += missing_laboratories(intake)
     if again is None:
         return taken_in(intake, extracts, left_alone, findings)
     n_waiting, n_rejected = taking_again.waiting_rows(warehouse)
@@ -491,6 +494,8 @@ def taken_file(
             parsed.seen[extract.name] = (before, sha256)
         taken = was_taken(intake, extract, sha256) or parsed.contents.get(sha256)
         if is_new and taken is not None and not held_nothing(intake, extract, sha256):
+            if lay_here(intake, extract.name, sha256):
+                return None
             known = f"{extract.name} has the content of {taken}, taken before; not taken again"
             # Sent anew it would bring back what the files between had changed.
             is_state = extract.kind in FOLDS and not extract.holds_messages

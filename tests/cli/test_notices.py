@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, tzinfo
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -257,6 +260,26 @@ def test_a_command_that_fails_is_said_and_changes_nothing(
 ) -> None:
     settle(site, command=command)
     assert says in complaints(site, capsys)
+
+
+def test_a_night_that_is_stopped_while_somebody_is_told_had_been_published(
+    site: Path, tmp_path: Path, extracts: dict[str, str],
+    deliver: Callable[[Path, dict[str, str]], None],
+) -> None:  # fmt: skip
+    deliver(site, extracts | {"patients_2.csv": ""})
+    settle(site, command=["sh", "-c", f"touch {tmp_path}/telling; sleep 20"])
+    run = subprocess.Popen(
+        [sys.executable, "-m", "b12screen", "run", str(site), "--as-of", "2026-11-01"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (tmp_path / "telling").exists():
+        assert run.poll() is None
+        time.sleep(0.1)
+    settle(site)
+    run.send_signal(signal.SIGTERM)
+    said = run.communicate(timeout=60)[1].splitlines()[-1]
+    assert run.returncode == 143
+    assert said == "b12screen: stopped by SIGTERM: the night had been published; run it again"
 
 
 def test_a_command_that_hangs_is_stopped_with_all_that_it_started(

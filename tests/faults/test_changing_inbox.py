@@ -177,7 +177,9 @@ def test_a_clock_that_goes_back_publishes_nothing_and_says_how_to_go_on(
     assert cli.main(["run", str(site)]) == 16
     said = capsys.readouterr().err
     assert f"lies before the last published night, {tomorrow}: nothing was published" in said
-    assert "`b12screen replay SITE --as-of" in said and "a clock was wrong" in said
+    assert f"`b12screen run SITE --as-of {tomorrow}`" in said and "a clock is wrong" in said
+    assert cli.main(["doctor", str(site), "--expect", "00:00"]) == 20
+    assert "lies ahead of today" in capsys.readouterr().out
     assert bytes_below(site / "published") == before
     # The same night can be run again, and the file that waited is taken.
     assert cli.main(["run", str(site), "--as-of", tomorrow.isoformat()]) in (0, 20)

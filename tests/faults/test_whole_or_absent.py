@@ -25,11 +25,13 @@ import pytest
 from b12screen import cli
 from b12screen import publish as publishing
 from b12screen.errors import AuditFailed, CannotWrite, NightTooEarly, NothingUsable, SiteLocked
-from b12screen.publish import Site, held
+from b12screen.publish import Site, held, leftovers
 from b12screen.replay import replay
 from b12screen.settings import make_site
 
 from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
+
+THIRD_NIGHT = SECOND_NIGHT + timedelta(days=1)
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = [
@@ -321,6 +323,53 @@ def test_a_store_that_is_gone_is_never_begun_anew_in_silence(site: Path) -> None
         night(site, SECOND_NIGHT)
     assert missing.value.exit_code == 13
     assert seen(site) == yesterday
+
+
+@pytest.mark.parametrize("lost", ["current", "published"])
+def test_nights_of_which_nothing_says_which_counts_are_never_taken_for_killed_ones(
+    site: Path, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night(site, SECOND_NIGHT)
+    (site / "store" / "committed").unlink()
+    if lost == "current":
+        (site / "published" / "current").unlink()
+    else:
+        shutil.rmtree(site / "published")
+    before = bytes_below(site)
+    assert cli.main(["doctor", str(site)]) == 13
+    assert "neither" in capsys.readouterr().out
+    with pytest.raises(AuditFailed, match="says which counts: nothing was published or removed"):
+        night(site, THIRD_NIGHT)
+    assert {name: bytes_ for name, bytes_ in bytes_below(site).items() if "lock" not in name} == {
+        name: bytes_ for name, bytes_ in before.items() if "lock" not in name
+    }
+    if lost == "current":
+        (site / "published" / "current").symlink_to(f"{SECOND_NIGHT}")
+        night(site, THIRD_NIGHT)
+        assert whole(site) == f"{THIRD_NIGHT}.1"
+
+
+def test_a_night_that_is_refused_leaves_nothing_that_looks_like_a_killed_one(site: Path) -> None:
+    with pytest.raises(NightTooEarly):
+        night(site, FIRST_NIGHT - timedelta(days=1))
+    (site / "inbox").rename(site / "away")
+    with pytest.raises(NothingUsable):
+        night(site, SECOND_NIGHT)
+    assert leftovers(Site(site)) == []
+
+
+def test_doctor_tells_that_what_counts_is_not_there(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = (site / "published" / "current").resolve()
+    (folder / "b12screen.duckdb").unlink()
+    assert cli.main(["doctor", str(site)]) == 20
+    said = capsys.readouterr().out
+    assert f"published/.nights/{FIRST_NIGHT}.1/b12screen.duckdb is not there" in said
+    assert "`b12screen replay SITE --as-of" in said
+    shutil.rmtree(site / "published")
+    assert cli.main(["doctor", str(site)]) == 20
+    assert "where nights were published bring it back" in capsys.readouterr().out
 
 
 def test_what_is_published_cannot_be_changed_or_read_by_others(site: Path) -> None:

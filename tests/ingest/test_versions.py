@@ -1,5 +1,6 @@
 """Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
 
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -65,6 +66,24 @@ def test_content_that_others_came_behind_is_a_finding_where_it_might_be_meant_an
     box.put("patients_4.csv", out + "\n")
     assert box.take(nights[4]).findings == ()
     assert box.rows("SELECT opted_out FROM core.patient") == [(True,)]
+
+
+def test_a_file_whose_rights_or_stamp_were_changed_is_no_content_come_again(box: Box) -> None:
+    header = "patient_id,birth_date,sex,clinic_id,opted_out\n"
+    for number, word in enumerate(("true", "false")):
+        box.put(f"patients_{number}.csv", f"{header}A,1950-01-01,female,C1,{word}\n")
+        box.take(NIGHT + timedelta(days=number))
+    for path in box.inbox.iterdir():
+        path.chmod(0o600)
+        os.utime(path, (1, 1))
+    taking = box.take(NIGHT + timedelta(days=2))
+    assert (taking.accounts, taking.notes, taking.findings) == ((), (), ())
+    # Under one name the content may change, and come back: then it was sent again.
+    box.put("patients_0.csv", f"{header}A,1950-01-01,female,C1,\n")
+    box.take(NIGHT + timedelta(days=3))
+    box.put("patients_0.csv", f"{header}A,1950-01-01,female,C1,true\n")
+    (finding,) = box.take(NIGHT + timedelta(days=4)).findings
+    assert "other files of patients came since" in finding
 
 
 def test_a_header_alone_is_a_delivery_each_time_it_is_sent(box: Box) -> None:
@@ -152,6 +171,25 @@ def test_a_withdrawal_of_an_earlier_file_of_the_night_does_not_reach_a_later_one
     box.labs(version("", "", "cancelled"), name="labs_a.csv")
     assert buckets(box.account()) == (1, 0, 0, 1, 0, 0)
     assert current(box) == [("R1", 100.0, "final")]
+
+
+def test_a_laboratory_that_the_settings_no_longer_name_is_said_once(box: Box) -> None:
+    box.labs("R1,P1,2026-11-01,,14685-2,412,pmol/L,final")
+    assert box.take().findings == ()
+    box.settings = Settings(laboratories={"central": Laboratory()})
+    box.labs("R1,P1,2026-11-01,,14685-2,,,cancelled", name="labs2.csv")
+    (finding,) = box.take(NEXT).findings
+    assert finding.startswith("the settings no longer name the laboratory main, of which 1 results")
+    assert "`b12screen retake`" in finding
+    assert box.take(NEXT + timedelta(days=1)).findings == ()
+    # What the finding asks for.
+    box.settings = Settings()
+    (found,) = box.take(NEXT + timedelta(days=2), Again(files=(box.inbox / "labs2.csv",))).findings
+    assert "laboratory central" in found
+    assert box.rows("SELECT laboratory, status FROM core.lab_result ORDER BY ALL")[-1] == (
+        "main",
+        "cancelled",
+    )
 
 
 def test_a_changed_timezone_is_said_once(box: Box) -> None:

@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -121,6 +124,59 @@ def test_a_night_that_was_killed_is_told_once_and_cleared_up(
         serve.serve_nightly(site, (2, 30), "UTC")
     assert building.exists()
     assert told.read_text().count("exit code") == 2
+
+
+@pytest.mark.long
+def test_serving_ends_and_is_told_where_the_server_that_plans_the_nights_ends(
+    site: Path, tmp_path: Path
+) -> None:
+    command = ["sh", "-c", f"cat >> {tmp_path}/told"]
+    (site / SETTINGS_FILE).write_text(f"[notify]\ncommand = {json.dumps(command)}\n")
+    with (
+        (tmp_path / "said").open("w+") as said,
+        clean("b12screen", "serve", str(site), "--at", "03:33", out=said) as serving,
+    ):
+        while "are being served" not in (tmp_path / "said").read_text():
+            assert serving.poll() is None
+            time.sleep(0.5)
+        (server,) = children(serving.pid)
+        os.kill(server, signal.SIGKILL)
+        assert serving.wait(60) == 15
+    assert "the Prefect server that plans the nights has ended" in (tmp_path / "said").read_text()
+    assert "exit code 15\nthe Prefect server" in (tmp_path / "told").read_text()
+
+
+@pytest.mark.long
+def test_the_server_of_a_flow_goes_with_it(site: Path, tmp_path: Path) -> None:
+    with (
+        (tmp_path / "said").open("w+") as said,
+        clean("pipelines.nightly", str(site), out=said) as running,
+    ):
+        while not (servers := children(running.pid)):
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.kill()
+    for _ in range(100):
+        if not Path(f"/proc/{servers[0]}/cmdline").exists():
+            break
+        time.sleep(0.1)
+    assert not Path(f"/proc/{servers[0]}/cmdline").exists()
+
+
+def clean(module: str, *words: str, out: IO[str]) -> "subprocess.Popen[bytes]":
+    """A process that knows nothing of the Prefect of this session."""
+    environment = {name: word for name, word in os.environ.items() if "PREFECT" not in name}
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *words],
+        stdout=out,
+        stderr=out,
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in listed.split()]
 
 
 def test_the_library_that_plans_the_runs_is_one_that_can() -> None:
