@@ -40,6 +40,7 @@ MEANINGS = {
     "share_rise": "By how much a share may rise over the usual one",
     "median_change": "By how much the median of an analyte may change, as a share of the usual one",
     "raised_pairs": "Share of raised MMA and homocysteine pairs with normal kidneys that alarms",
+    "unknown_people": "Share of the people of conditions or medications unknown to patients",
     "least_pairs": "Pairs below which nothing is said of them",
     "silent_nights": "Nights without a result after which somebody who usually sends is silent",
 }
@@ -92,6 +93,7 @@ def measure(
         *of_arrivals(warehouse, alarms, as_of, nights),
         *of_values(warehouse, alarms),
         of_pairs(warehouse, alarms),
+        *of_people(warehouse, alarms),
         *of_freshness(warehouse, as_of, fresh_days or {}),
     ]
     frame = pl.DataFrame(sorted(rows, key=lambda row: row[:3]), orient="row", schema=SCHEMA)
@@ -253,6 +255,16 @@ def of_pairs(warehouse: Warehouse, alarms: Alarms) -> Health:
     return Health("raised_pairs", ALL, ALL, value, alarms.raised_pairs, n, 0, state)
 
 
+def of_people(warehouse: Warehouse, alarms: Alarms) -> Iterator[Health]:
+    """The people of conditions and medications whom no patients extract names."""
+    for kind, n, n_unknown in warehouse.rows(sql_text("analysis/unknown_person.sql")):
+        value = n_unknown / n
+        state = "unknown"
+        if n >= alarms.least_rows:
+            state = "alarm" if value > alarms.unknown_people else "usual"
+        yield Health("unknown_people", ALL, kind, value, alarms.unknown_people, n, 0, state)
+
+
 def of_freshness(
     warehouse: Warehouse, as_of: date, fresh_days: Mapping[str, int]
 ) -> Iterator[Health]:
@@ -316,6 +328,12 @@ def told(health: Health) -> str:
         case "raised_pairs":
             says = f"{value:.0%} of MMA and homocysteine pairs with normal kidneys are both raised"
             ask = f"more than {usual:.0%} is rare; ask the laboratory for its method and units"
+        case "unknown_people":
+            return (
+                f"{health.subject}: {value:.0%} of their people are in no patients extract, so "
+                "that nothing of them reaches a decision; look whether the identifiers are written "
+                "otherwise (leading noughts), or raise alarms.unknown_people where it is right"
+            )
         case "stale_laboratory":
             says = (
                 f"stale, its newest day is {health.n} days before the night, the limit {usual:.0f}"

@@ -126,6 +126,7 @@ class Alarms(Section):
     share_rise: Annotated[float, Field(gt=0, le=1)] = 0.1
     median_change: Annotated[float, Field(gt=0)] = 0.2
     raised_pairs: Share = 0.15
+    unknown_people: Share = 0.2
     least_pairs: Annotated[int, Field(ge=1)] = 50
     silent_nights: Annotated[int, Field(ge=1)] = 3
 
@@ -622,6 +623,8 @@ ruleset = "praxis-2025"
 # median_change = 0.2
 # Both MMA and homocysteine raised though the kidneys are normal, as a share of such pairs.
 # raised_pairs = 0.15
+# People of conditions or medications whom no patients extract names.
+# unknown_people = 0.2
 # least_pairs = 50
 # silent_nights = 3
 

@@ -42,7 +42,7 @@ _PLAN = re.compile(r"^\s*(ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 _AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
-# The engine names the file that it could not write, in quotes; nothing else of its text is repeated.
+# The engine names the file that it could not write; nothing else of its text is repeated.
 _FILE_OF_ENGINE = re.compile(r'file "(/[^"\n]*)"')
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted")
 

@@ -54,6 +54,7 @@ HEALTH_MEASURES = (
     "median",
     "raised",
     "raised_pairs",
+    "unknown_people",
     "silent_laboratory",
     "silent_analyte",
     "silent_clinic",

@@ -9,6 +9,11 @@ from schemas.words import DECISIONS, FEEDBACK
 GRAMMAR = "is no date or date-time that exists, written like 2026-11-28 or 2026-11-28T10:30"
 EARLY = "is earlier than any plausible day"
 LATE = "is more than 366 days after the night"
+NOTHING = ", or a word for nothing (NULL, nan, None)"
+NUMBER_MADE = (
+    "was made a number by a spreadsheet or a data frame (1.2E+11, 221.0) and may be another one's; "
+    "export the column as text"
+)
 SHEET_GRAMMAR = (
     "is no day with a year of four digits; write it like 2026-11-28, and format the column as a "
     "date, not as a number, before the sheet is saved"
@@ -19,9 +24,24 @@ SHEET_ORDER = (
 )
 
 CHECKS: dict[str, tuple[str, str, str]] = {
-    "result_id": ("result_id", "not_blank", "result_id is blank; every result needs its key"),
-    "patient_id": ("patient_id", "not_blank", "patient_id is blank; every row needs its person"),
-    "medication": ("medication_id", "not_blank", "medication_id is blank; every row needs its key"),
+    "result_id": (
+        "result_id",
+        "not_blank",
+        f"result_id is blank{NOTHING}; every result needs its key",
+    ),
+    "result_number": ("result_id", "no_number", f"result_id {NUMBER_MADE}"),
+    "patient_id": (
+        "patient_id",
+        "not_blank",
+        f"patient_id is blank{NOTHING}; every row needs its person",
+    ),
+    "patient_number": ("patient_id", "no_number", f"patient_id {NUMBER_MADE}"),
+    "medication": (
+        "medication_id",
+        "not_blank",
+        f"medication_id is blank{NOTHING}; every row needs its key",
+    ),
+    "medication_number": ("medication_id", "no_number", f"medication_id {NUMBER_MADE}"),
     "code": ("code", "not_blank", "code is blank; without it nobody knows what was recorded"),
     "system": ("code_system", "known_word", "code_system is not one of the contract's words"),
     "laboratory": ("laboratory", "known_word", "the settings name no such laboratory; add it"),

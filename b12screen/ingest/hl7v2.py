@@ -36,6 +36,8 @@ LARGEST_MESSAGE = 8 * 1024 * 1024
 MOST_TONGUES = 20
 MOST_TYPES = 100
 MOST_TYPES_TOLD = 8
+# Debugging and training (HL7 table 0103). Some senders mark all of their messages so.
+TESTING = ("D", "T")
 
 LAB_COLUMNS = (
     "result_id", "patient_id", "collected_at", "reported_at", "code", "code_system", "test_name",
@@ -51,7 +53,7 @@ RESULT_ID, PATIENT_ID, COLLECTED_AT, SPECIMEN, VALUE, STATUS = (
     for column in ("result_id", "patient_id", "collected_at", "specimen", "value", "status")
 )
 # How many fields of each segment are looked at.
-HEADER_FIELDS, PERSON_FIELDS, LOCATION_FIELDS = 9, MOST_FIELDS, 4
+HEADER_FIELDS, PERSON_FIELDS, LOCATION_FIELDS = 11, MOST_FIELDS, 4
 ORDER_FIELDS, RESULT_FIELDS, SAMPLE_FIELDS = 26, 15, 18
 STATUS_FIELD = 11
 # The shortest line that is a segment: a line feed, a name and a separator.
@@ -172,6 +174,7 @@ class Reader:
         self.n_message = self.n_lab = self.n_patient = 0
         self.n_silent = self.n_elsewhere = 0
         self.other_types: Counter[str] = Counter()
+        self.n_testing = 0
         self.identifier_types: Counter[str] = Counter()
         self.findings: list[str] = []
         self._marks: dict[str, Marks] = {}
@@ -218,6 +221,12 @@ class Reader:
                 f"messages that are no results (ORU^R01) give no rows: "
                 f"{self.other_types.total()} ({listed})"
             )
+        if self.n_testing:
+            told.append(
+                "result messages that are marked as tests or for training (MSH-11) are taken like "
+                f"any other: {self.n_testing}; where they hold nobody's results, have the sender "
+                "leave them out"
+            )
         if self.n_silent:
             told.append(f"result messages without any result (OBX): {self.n_silent}")
         if self.n_elsewhere:
@@ -253,6 +262,8 @@ class Reader:
         if kind != "ORU" or trigger not in ("R01", ""):
             count(self.other_types, f"{kind}^{trigger}" if trigger else kind, MESSAGE_TYPE)
             return Message()
+        if marks.first(header[10]).strip().upper() in TESTING:
+            self.n_testing += 1
         walk = Walk(self, marks, header, piece, careful)
         if not walk.through(enumerate(lines, piece.line)):
             whole = mended(lines, marks.field, piece)

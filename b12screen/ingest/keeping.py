@@ -93,6 +93,13 @@ COUNT_BUCKETS = (
     "FROM taking.version JOIN core.lab_file AS file ON file.file_id = version.file_id "
     "WHERE version.origin = 'taken' GROUP BY ALL"
 )
+# A correction may change the person, or the day; where it changes both it is hardly one.
+COUNT_REUSED = (
+    "SELECT count(*) FROM (SELECT version.laboratory, version.result_id FROM taking.version "
+    "WHERE version.bucket <> 'duplicate' GROUP BY ALL "
+    "HAVING bool_or(version.origin = 'taken' AND version.bucket = 'accepted') "
+    "AND count(DISTINCT version.patient_id) > 1 AND count(DISTINCT version.collected_on) > 1)"
+)
 NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
 COUNT_KEYS = "SELECT count(*) FROM taking.lab_repeated"
 RESULTS_AT_HAND = (
@@ -258,8 +265,13 @@ def versions(intake: Intake, kind: str, accounts: Sequence[FileAccount]) -> list
     ]
 
 
-def lab_versions(intake: Intake, accounts: list[FileAccount]) -> list[FileAccount]:
-    """Compare the results taken with each other and with what was known; make them the history."""
+def lab_versions(
+    intake: Intake, accounts: list[FileAccount], findings: list[str]
+) -> list[FileAccount]:
+    """Compare the results taken with each other and with what was known; make them the history.
+
+    Keys that a sender used for two people are added to ``findings``.
+    """
     warehouse = intake.warehouse
     if not warehouse.has("core.taken"):
         return accounts
@@ -276,6 +288,14 @@ def lab_versions(intake: Intake, accounts: list[FileAccount]) -> list[FileAccoun
     if n_key := int(warehouse.scalar(COUNT_KEYS)):
         order_versions(warehouse, n_key)
         buckets.update({tuple(key): n for *key, n in warehouse.rows(COUNT_BUCKETS)})
+        if n_reused := int(warehouse.scalar(COUNT_REUSED)):
+            findings.append(
+                f"{n_reused} results came under the key of a result of somebody else from another "
+                "day, and count in its place: where the sender numbers its orders anew (each day, "
+                "each year), one person's result has taken another one's away. Have the key made "
+                "of the number, the code and the day (laboratories.NAME.csv, or OBR-3), then "
+                "`retake` the files"
+            )
         set_aside(intake, "labs")
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.

@@ -365,11 +365,24 @@ def cell(column: str, source: Source, own: Own, texts: frozenset[int]) -> pl.Exp
 def joined(column: str, parts: Sequence[pl.Expr]) -> pl.Expr:
     """Several columns of the file as one; a key of which a part is missing is none."""
     bare = [part.str.strip_chars() for part in parts]
+    if column == "value":
+        return compared(pl.concat_str(bare[:-1]), bare[-1])
     whole = pl.concat_str(bare, separator=JOINED_BY[column]).str.strip_chars()
     if not column.endswith("_id"):
         return whole
     is_whole = pl.all_horizontal(part != "" for part in bare)
     return pl.when(is_whole).then(whole).otherwise(pl.lit(""))
+
+
+def compared(sign: pl.Expr, number: pl.Expr) -> pl.Expr:
+    """A number behind its comparator; what stands there and is none makes it no number."""
+    return (
+        pl.when(sign.is_in(["", "="]))
+        .then(number)
+        .when(sign.str.contains("^[<>]=?$"))
+        .then(sign + number)
+        .otherwise(pl.format("{} ? {}", sign, number))
+    )
 
 
 def identifier(text: pl.Expr, files: OwnFiles, column: str) -> pl.Expr:

@@ -299,7 +299,7 @@ def taken_in(
                 f"{n_dropped} results are withdrawn, as a later version of their observation does "
                 "not have them any more"
             )
-    accounts = lab_versions(intake, accounts)
+    accounts = lab_versions(intake, accounts, findings)
     findings += unread(intake)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")

@@ -11,7 +11,7 @@ WITH cell AS (
         CAST(moment_of(trim(incoming.recorded_on), night.timezone) AS DATE) AS recorded_on,
         end_text(incoming.resolved_on, night.timezone, night.no_end) AS resolved_text,
         night.in_messages AND incoming.resolved_on = 'withdrawn' AS is_gone,
-        CAST(moment_of(trim(resolved_text), night.timezone) AS DATE) AS resolved_on,
+        day_of(resolved_text, night.timezone) AS resolved_on,
         CAST(night.earliest AS DATE) AS earliest,
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
@@ -26,7 +26,8 @@ judged AS (
     SELECT
         cell.*,
         CASE
-            WHEN is_blank(cell.patient_id) THEN 'patient_id'
+            WHEN is_no_key(cell.patient_id) THEN 'patient_id'
+            WHEN is_number_made(cell.patient_id) THEN 'patient_number'
             WHEN is_blank(cell.code) THEN 'code'
             WHEN system.code_system IS NULL THEN 'system'
             WHEN cell.recorded_on IS NULL

@@ -20,9 +20,19 @@ CREATE OR REPLACE TEMPORARY MACRO moment_of(cell, zone) AS
             THEN timezone(zone, TRY_CAST(trim(cell) AS TIMESTAMPTZ))
     END;
 
+-- A day, or NULL. Midnight with an offset is how a day without an hour is written by what knows only moments:
+-- the day is the one that stands there.
+CREATE OR REPLACE TEMPORARY MACRO day_of(cell, zone) AS
+    CASE
+        WHEN moment_of(trim(cell), zone) IS NULL THEN NULL
+        WHEN regexp_matches(trim(cell), '[T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d(:?\d\d)?)$')
+            THEN TRY_CAST(trim(cell)[1:10] AS DATE)
+        ELSE CAST(moment_of(trim(cell), zone) AS DATE)
+    END;
+
 -- The day of an end as sent; blank where it is one that stands for none, like 2099-12-31 or 9999-12-31.
 CREATE OR REPLACE TEMPORARY MACRO end_text(cell, zone, no_end) AS
-    CASE WHEN CAST(moment_of(trim(cell), zone) AS DATE) >= no_end THEN '' ELSE cell END;
+    CASE WHEN day_of(cell, zone) >= no_end THEN '' ELSE cell END;
 
 -- The number of a result, with or without < or >, or NULL. Infinite where it does not fit a double.
 CREATE OR REPLACE TEMPORARY MACRO number_of(cell) AS
@@ -49,6 +59,22 @@ CREATE OR REPLACE TEMPORARY MACRO folded_word(cell) AS lower(bare(cell));
 -- Whether nothing but blanks of any kind stands in a cell; only what sorts before ! or after ASCII can be.
 CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS
     CASE WHEN cell < '!' OR cell > '~' THEN regexp_full_match(cell, '[\s\p{Z}\p{Cc}\p{Cf}]*') ELSE FALSE END;
+
+-- How databases and data frames write that there is nothing.
+CREATE OR REPLACE TEMPORARY MACRO is_null_word(cell) AS
+    strlen(cell) < 9 AND trim(cell) IN ('NULL', 'Null', 'null', 'NaN', 'nan', 'None', '<NA>', 'NaT', '#N/A');
+
+-- A key that is none: nothing but blanks, or a word for nothing.
+CREATE OR REPLACE TEMPORARY MACRO is_no_key(cell) AS is_blank(cell) OR is_null_word(cell);
+
+-- A key that a spreadsheet or a data frame has made a number of: 1.23457E+11 may be anybody, 221.0 is 221.
+CREATE OR REPLACE TEMPORARY MACRO is_number_made(cell) AS
+    (contains(cell, 'E+') OR contains(cell, 'e+') OR contains(cell, '.0'))
+    AND regexp_full_match(trim(cell), '\d+([.,]\d+)?[eE]\+\d+|\d+\.0+');
+
+-- A clinic of a row; a word for nothing names none.
+CREATE OR REPLACE TEMPORARY MACRO clinic_of(cell) AS
+    CASE WHEN is_null_word(cell) THEN NULL ELSE nullif(bare(cell), '') END;
 
 -- A specimen or a test name as the maps spell it: lower case, trimmed, single blanks.
 CREATE OR REPLACE TEMPORARY MACRO folded_words(cell) AS

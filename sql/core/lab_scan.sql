@@ -22,7 +22,7 @@ WITH cell AS (
         incoming.specimen AS specimen_text,
         incoming.test_name AS test_name_text,
         incoming.code_system AS code_system_text,
-        nullif(bare(incoming.clinic_id), '') AS clinic_id,
+        clinic_of(incoming.clinic_id) AS clinic_id,
         night.earliest,
         night.latest
     FROM taking.incoming
@@ -88,8 +88,10 @@ judged AS (
     SELECT
         compared.*,
         CASE
-            WHEN is_blank(compared.result_id) THEN 'result_id'
-            WHEN is_blank(compared.patient_id) THEN 'patient_id'
+            WHEN is_no_key(compared.result_id) THEN 'result_id'
+            WHEN is_number_made(compared.result_id) THEN 'result_number'
+            WHEN is_no_key(compared.patient_id) THEN 'patient_id'
+            WHEN is_number_made(compared.patient_id) THEN 'patient_number'
             WHEN compared.code = '' THEN 'code'
             WHEN NOT compared.known_laboratory THEN 'laboratory'
             WHEN compared.analyte IS NULL THEN 'scope'

@@ -9,9 +9,9 @@ WITH cell AS (
         folded_word(incoming.code_system) AS code_system,
         folded_word(incoming.kind) AS kind,
         incoming.started_on AS started_text,
-        CAST(moment_of(trim(incoming.started_on), night.timezone) AS DATE) AS started_on,
+        day_of(incoming.started_on, night.timezone) AS started_on,
         end_text(incoming.ended_on, night.timezone, night.no_end) AS ended_text,
-        CAST(moment_of(trim(ended_text), night.timezone) AS DATE) AS ended_on,
+        day_of(ended_text, night.timezone) AS ended_on,
         trim(incoming.name) AS name,
         trim(incoming.dose) AS dose_text,
         CASE WHEN trim(incoming.dose)[1:1] NOT IN ('<', '>') THEN number_of(trim(incoming.dose)) END
@@ -32,8 +32,10 @@ judged AS (
     SELECT
         cell.*,
         CASE
-            WHEN is_blank(cell.medication_id) THEN 'medication'
-            WHEN is_blank(cell.patient_id) THEN 'patient_id'
+            WHEN is_no_key(cell.medication_id) THEN 'medication'
+            WHEN is_number_made(cell.medication_id) THEN 'medication_number'
+            WHEN is_no_key(cell.patient_id) THEN 'patient_id'
+            WHEN is_number_made(cell.patient_id) THEN 'patient_number'
             WHEN is_blank(cell.code) THEN 'code'
             WHEN system.code_system IS NULL THEN 'system'
             WHEN medication_kind.kind IS NULL THEN 'kind'

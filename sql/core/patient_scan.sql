@@ -6,12 +6,12 @@ WITH cell AS (
         incoming.record,
         incoming.patient_id,
         incoming.birth_date AS birth_text,
-        CAST(moment_of(trim(incoming.birth_date), night.timezone) AS DATE) AS birth_date,
+        day_of(incoming.birth_date, night.timezone) AS birth_date,
         folded_word(incoming.sex) AS sex_word,
         incoming.clinic_id AS clinic_text,
-        nullif(trim(incoming.clinic_id), '') AS clinic_id,
+        clinic_of(incoming.clinic_id) AS clinic_id,
         end_text(incoming.deceased_on, night.timezone, night.no_end) AS deceased_text,
-        CAST(moment_of(trim(deceased_text), night.timezone) AS DATE) AS deceased_on,
+        day_of(deceased_text, night.timezone) AS deceased_on,
         folded_word(incoming.opted_out) AS opted_out_word,
         CAST(night.born_earliest AS DATE) AS born_earliest,
         CAST(night.earliest AS DATE) AS earliest,
@@ -29,7 +29,8 @@ judged AS (
         cell.*,
         sex.sex,
         CASE
-            WHEN is_blank(cell.patient_id) THEN 'patient_id'
+            WHEN is_no_key(cell.patient_id) THEN 'patient_id'
+            WHEN is_number_made(cell.patient_id) THEN 'patient_number'
             WHEN cell.birth_date IS NULL AND trim(cell.birth_text) <> '' THEN 'birth'
             WHEN cell.birth_date < cell.born_earliest THEN 'birth_early'
             WHEN cell.birth_date >= cell.latest THEN 'birth_late'

@@ -640,6 +640,16 @@ def test_result_messages_without_a_result_are_counted(read) -> None:
     assert found.remarks == ["result messages without any result (OBX): 1"]
 
 
+@pytest.mark.parametrize(("mode", "n"), [("T", 1), ("D^A", 1), ("P", 0), ("", 0)])
+def test_messages_marked_as_tests_are_counted(read, mode: str, n: int) -> None:
+    found = read(HEADER.replace("|P|", f"|{mode}|"), PERSON, ORDER, obx())
+    assert len(found.labs) == 1
+    assert [remark for remark in found.remarks if "(MSH-11)" in remark] == [
+        "result messages that are marked as tests or for training (MSH-11) are taken like any "
+        "other: 1; where they hold nobody's results, have the sender leave them out"
+    ] * n
+
+
 @pytest.mark.parametrize(
     ("header", "check"),
     [

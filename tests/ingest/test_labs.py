@@ -162,6 +162,65 @@ def test_what_is_no_number_is_rejected(judged: Judged, value: str) -> None:
     assert judged.rejected(sent(value=value)) == ("value", "number")
 
 
+@pytest.mark.parametrize("word", ["NULL", "nan", "None", "<NA>", " null "])
+def test_a_word_for_nothing_is_no_key_and_no_clinic(box: Box, word: str) -> None:
+    box.put("labs.csv", f"{LAB_HEADER},clinic_id\n"
+            f"{word},P1,2026-11-01,,14685-2,412,pmol/L,final,C1\n"
+            f"R2,{word},2026-11-01,,14685-2,412,pmol/L,final,C1\n"
+            f"R3,P1,2026-11-01,,14685-2,412,pmol/L,final,{word}\n")  # fmt: skip
+    box.put("patients.csv", f"patient_id,birth_date,sex,clinic_id\n{word},1950-01-01,F,C1\n"
+            f"P1,1950-01-01,F,{word}\n")  # fmt: skip
+    box.put("medications.csv", "medication_id,patient_id,code,code_system,kind,started_on\n"
+            f"{word},P1,B03BA03,atc,administration,2026-11-01\n")  # fmt: skip
+    box.put("conditions.csv", "patient_id,code,code_system,recorded_on\n"
+            f"{word},G32.0,icd10cm,2026-11-01\n")  # fmt: skip
+    box.take()
+    assert box.rows("SELECT kind, column_name, check_name FROM core.reject ORDER BY ALL") == [
+        ("conditions", "patient_id", "not_blank"),
+        ("labs", "patient_id", "not_blank"),
+        ("labs", "result_id", "not_blank"),
+        ("medications", "medication_id", "not_blank"),
+        ("patients", "patient_id", "not_blank"),
+    ]
+    assert box.rows("SELECT result_id, clinic_id FROM core.lab_result") == [("R3", None)]
+    assert box.rows("SELECT patient_id, clinic_id FROM core.patient") == [("P1", None)]
+
+
+@pytest.mark.parametrize("key", ["1.23457E+11", "4e+5", "221.0", " 1,5E+12 "])
+def test_a_key_that_was_made_a_number_is_rejected(box: Box, key: str) -> None:
+    box.put("labs.csv", f'{LAB_HEADER}\n"{key}",P1,2026-11-01,,14685-2,412,pmol/L,final\n'
+            f'R2,"{key}",2026-11-01,,14685-2,412,pmol/L,final\n'
+            "R1.0,P1.0,2026-11-01,,14685-2,412,pmol/L,final\n"
+            "4E5,00221,2026-11-01,,14685-2,412,pmol/L,final\n")  # fmt: skip
+    box.put("patients.csv", f'patient_id,birth_date,sex,clinic_id\n"{key}",1950-01-01,F,C1\n')
+    box.take()
+    assert box.rows("SELECT kind, column_name, check_name FROM core.reject ORDER BY ALL") == [
+        ("labs", "patient_id", "no_number"),
+        ("labs", "result_id", "no_number"),
+        ("patients", "patient_id", "no_number"),
+    ]
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(2,)]
+
+
+def test_midnight_with_an_offset_is_the_day_that_stands_there(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, Settings(timezone="America/New_York"))
+    box.put("patients.csv", "patient_id,birth_date,sex,clinic_id,deceased_on\n"
+            "P1,1950-02-03T00:00:00Z,F,C1,2026-11-01 00:00:00.000+00:00\n"
+            "P2,1950-02-03T03:00:00Z,F,C1,\n")  # fmt: skip
+    header = "medication_id,patient_id,code,code_system,kind,started_on,ended_on\n"
+    box.put("medications.csv", f"{header}"
+            "m1,P1,B03BA03,atc,prescription,2026-10-01T00:00:00Z,2026-10-09T00:00Z\n")  # fmt: skip
+    box.take()
+    assert box.rows(
+        "SELECT CAST(birth_date AS VARCHAR), CAST(deceased_on AS VARCHAR) FROM core.patient "
+        "ORDER BY patient_id"
+    ) == [("1950-02-03", "2026-11-01"), ("1950-02-02", None)]
+    assert box.rows(
+        "SELECT CAST(started_on AS VARCHAR), CAST(ended_on AS VARCHAR) FROM core.medication"
+    ) == [("2026-10-01", "2026-10-09")]
+    box.warehouse.close()
+
+
 def test_a_blank_value_of_a_final_result_is_rejected(judged: Judged) -> None:
     assert judged.rejected(sent(value="")) == ("value", "not_blank")
 

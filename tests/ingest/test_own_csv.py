@@ -800,6 +800,33 @@ def test_a_byte_order_mark_before_a_row_is_no_part_of_it(german: Box) -> None:
     assert [row[0] for row in results(german)] == ["A1"]
 
 
+@pytest.mark.parametrize(
+    ("sign", "number", "read"),
+    [
+        ("<", "50", [("<", 50.0)]),
+        ("=", "250", [("=", 250.0)]),
+        ("", "250", [("=", 250.0)]),
+        ("1", "250", []),
+        ("2", "E2", []),
+        (">=", "250", []),
+        ("-", "250", []),
+    ],
+)
+def test_only_a_comparator_is_put_before_a_number(
+    german: Box, sign: str, number: str, read: list[Any]
+) -> None:
+    columns = {name: name for name in (*LAB_HEADER.split(","),) if name != "value"}
+    files = OwnFiles(files=["x/*.csv"], columns=columns | {"value": ["cmp", "num"]})
+    says(german, files)
+    german.put(
+        "x/a.csv",
+        f"{LAB_HEADER.replace('value', 'cmp,num')}\n"
+        f"R1,P1,2026-11-01,,13964-2,{sign},{number},nmol/L,final\n",
+    )
+    german.take()
+    assert german.rows("SELECT comparator, value FROM core.lab_result") == read
+
+
 @pytest.mark.parametrize("column", [name for name in OWN_WORDS if name != "specimen"])
 def test_a_word_that_may_be_the_senders_own_is_mended_in_the_settings(column: str) -> None:
     faults = {

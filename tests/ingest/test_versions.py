@@ -68,6 +68,25 @@ def test_content_that_others_came_behind_is_a_finding_where_it_might_be_meant_an
     assert box.rows("SELECT opted_out FROM core.patient") == [(True,)]
 
 
+def test_a_key_that_is_used_for_somebody_else_of_another_day_is_a_finding(box: Box) -> None:
+    row = "{},{},2026-11-{},,14685-2,{},pmol/L,{}"
+    box.labs(
+        row.format("R1", "P1", "01", 412, "final"),
+        row.format("R2", "P1", "01", 500, "final"),
+        row.format("R3", "P1", "01", 600, "final"),
+    )
+    assert box.take().findings == ()
+    box.labs(
+        row.format("R1", "P2", "02", 100, "final"),
+        # A corrected person, and a corrected day.
+        row.format("R2", "P2", "01", 500, "corrected"),
+        row.format("R3", "P1", "02", 600, "corrected"),
+        name="labs2.csv",
+    )
+    (finding,) = box.take(NEXT).findings
+    assert finding.startswith("1 results came under the key of a result of somebody else")
+
+
 def test_a_file_whose_rights_or_stamp_were_changed_is_no_content_come_again(box: Box) -> None:
     header = "patient_id,birth_date,sex,clinic_id,opted_out\n"
     for number, word in enumerate(("true", "false")):

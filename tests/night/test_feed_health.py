@@ -348,14 +348,19 @@ def test_a_night_says_that_too_many_pairs_are_raised_and_ends_with_20(tmp_path: 
     (site / "inbox" / "labs.csv").write_text(LABS + "\n".join(rows) + "\n")
     people = [f"P{n},1960-01-01,female,C1" for n in range(60)]
     (site / "inbox" / "patients.csv").write_text(PATIENTS + "\n".join(people) + "\n")
+    told = [f"{n if n < 40 else f'0{n}'},I10,icd10cm,2026-11-20" for n in range(60)]
+    header = "patient_id,code,code_system,recorded_on\n"
+    (site / "inbox" / "conditions.csv").write_text(header + "P" + "\nP".join(told) + "\n")
     result = run_night(site, TONIGHT, datetime(2026, 11, 22), lambda line: None)
+    (unknown,) = (finding for finding in result.findings if "patients extract" in finding)
+    assert unknown.startswith("conditions: 33% of their people are in no patients extract")
     said = [finding for finding in result.findings if "pairs" in finding]
     assert said == [
         "labs: 20% of MMA and homocysteine pairs with normal kidneys are both raised; more than "
         "15% is rare; ask the laboratory for its method and units"
     ]
     assert result.exit_code == 20
-    assert "1 not as usual" in "\n".join(result.summary)
+    assert "2 not as usual" in "\n".join(result.summary)
     manifest = (result.published / "manifest.json").read_text(encoding="utf-8")
     assert said[0] in manifest
     with Warehouse.open(result.published / "b12screen.duckdb", read_only=True) as warehouse:
