@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from b12screen.errors import CannotWrite, SiteLocked
+from b12screen.errors import B12ScreenError, CannotWrite, SiteLocked
 from b12screen.notify import Notice, notify
 from b12screen.publish import Site, clear_leftovers, held, leftovers
 from b12screen.settings import load_settings
@@ -94,7 +94,13 @@ def lasting(process: "subprocess.Popen[bytes] | None", site: Path) -> Iterator[t
             return
         outlived.set()
         while not closing.wait(1):
-            with contextlib.suppress(SiteLocked), held(Site(site.resolve())):
+            try:
+                with held(Site(site.resolve())):
+                    break
+            except SiteLocked:
+                continue
+            except (B12ScreenError, OSError):
+                # Nobody can tell whether a night is running, and none will be planned.
                 break
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -67,10 +67,14 @@ CREATE OR REPLACE TEMPORARY MACRO is_null_word(cell) AS
 -- A key that is none: nothing but blanks, or a word for nothing.
 CREATE OR REPLACE TEMPORARY MACRO is_no_key(cell) AS is_blank(cell) OR is_null_word(cell);
 
--- A key that a spreadsheet or a data frame has made a number of: 1.23457E+11 may be anybody, 221.0 is 221.
+-- A key that a spreadsheet has made a number of: 1.23457E+11 may be anybody's.
+CREATE OR REPLACE TEMPORARY MACRO is_power(cell) AS
+    (contains(cell, 'E+') OR contains(cell, 'e+'))
+    AND regexp_full_match(trim(cell), '\d+([.,]\d+)?[eE]\+\d+');
+
+-- A person whom a spreadsheet or a data frame has made a number of; 221.0 is 221. An order may be called so.
 CREATE OR REPLACE TEMPORARY MACRO is_number_made(cell) AS
-    (contains(cell, 'E+') OR contains(cell, 'e+') OR contains(cell, '.0'))
-    AND regexp_full_match(trim(cell), '\d+([.,]\d+)?[eE]\+\d+|\d+\.0+');
+    is_power(cell) OR (contains(cell, '.0') AND regexp_full_match(trim(cell), '\d+\.0+'));
 
 -- A clinic of a row; a word for nothing names none.
 CREATE OR REPLACE TEMPORARY MACRO clinic_of(cell) AS

@@ -89,7 +89,7 @@ judged AS (
         compared.*,
         CASE
             WHEN is_no_key(compared.result_id) THEN 'result_id'
-            WHEN is_number_made(compared.result_id) THEN 'result_number'
+            WHEN is_power(compared.result_id) THEN 'result_number'
             WHEN is_no_key(compared.patient_id) THEN 'patient_id'
             WHEN is_number_made(compared.patient_id) THEN 'patient_number'
             WHEN compared.code = '' THEN 'code'

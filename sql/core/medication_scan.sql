@@ -33,7 +33,7 @@ judged AS (
         cell.*,
         CASE
             WHEN is_no_key(cell.medication_id) THEN 'medication'
-            WHEN is_number_made(cell.medication_id) THEN 'medication_number'
+            WHEN is_power(cell.medication_id) THEN 'medication_number'
             WHEN is_no_key(cell.patient_id) THEN 'patient_id'
             WHEN is_number_made(cell.patient_id) THEN 'patient_number'
             WHEN is_blank(cell.code) THEN 'code'
