@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import ceil
 from typing import Any
 
+from b12screen.ingest.scan import DAYS_AHEAD
 from b12screen.maps import SPECIMEN_CODES, Maps, fold_code, fold_unit, fold_words, is_code
 from b12screen.settings import Settings
 from schemas.extracts import extract_columns
@@ -54,6 +56,7 @@ ROUTE_WORDS = {
 DOSE_UNITS = {"mg": "mg", "ug": "ug", "mcg": "mcg", "g": "g"}
 # A month has no fixed number of days, so a monthly dose is none of a day.
 DAYS_OF = {"d": Decimal(1), "wk": Decimal(7)}
+MONTHS_OF = {"mo": Decimal(1), "a": Decimal(12)}
 
 WITHDRAWN = ("cancelled", "entered-in-error")
 # Of these an earlier issue may be repeated in a later version, whose own time is its last update.
@@ -765,8 +768,8 @@ class Reader:
             cells |= administered(resource.get("dosage"))
         else:
             cells["started_on"] = text(resource.get("authoredOn"))
-            cells["ended_on"] = text(inner(resource, "dispenseRequest", "validityPeriod", "end"))
-            if status == "stopped":
+            cells["ended_on"] = prescription_end(resource, self.as_of + timedelta(days=DAYS_AHEAD))
+            if status == "stopped" or (status == "completed" and not cells["ended_on"]):
                 cells["ended_on"] = updated(resource) or cells["started_on"]
             stands = (
                 status in PRESCRIBED
@@ -986,6 +989,71 @@ def last_day(partial: str) -> date | None:
         first = date(int(year), int(month), 1)
         return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     except (ValueError, OverflowError):
+        return None
+
+
+# Ends
+
+
+def prescription_end(request: Json, latest: date) -> str:
+    """When a prescription ends: as stated, else as counted from the day it was written; or blank.
+
+    An instruction says until when a drug is taken, the period of validity only until when it may be
+    handed out, so it comes second. What is read here beside that period ends nothing after
+    ``latest``: the contract knows no such day, and a long supply is no reason to refuse a row.
+    """
+    dispense, authored = request.get("dispenseRequest"), day_of(text(request.get("authoredOn")))
+    repeats = [inner(one, "timing", "repeat") for one in objects(request.get("dosageInstruction"))]
+    stated = [period_end(inner(repeat, "boundsPeriod")) for repeat in repeats]
+    counted = [
+        end or day_after(authored, inner(repeat, "boundsDuration"))
+        for end, repeat in zip(stated, repeats, strict=True)
+    ]
+    n_supply = 1 + (decimal(inner(dispense, "numberOfRepeatsAllowed")) or 0)
+    supplied = day_after(authored, inner(dispense, "expectedSupplyDuration"), n_supply)
+    valid = text(inner(dispense, "validityPeriod", "end"))
+    instructed = last_of(stated)
+    end = instructed if instructed or valid else last_of(counted) or supplied
+    if end is None:
+        return valid
+    return end.isoformat() if end <= latest else ""
+
+
+def period_end(period: Any) -> date | None:
+    """The day a period ends; of a partial one the last that it holds.
+
+    Source: HL7 FHIR R4, Period.
+    """
+    end = text(inner(period, "end"))
+    return day_of(end) or last_day(end)
+
+
+def last_of(ends: list[date | None]) -> date | None:
+    """The last of some ends; None where one of them is open."""
+    known = [end for end in ends if end is not None]
+    return max(known, default=None) if len(known) == len(ends) else None
+
+
+def day_after(day: date | None, duration: Any, times: Decimal | int = 1) -> date | None:
+    """The day so long after another, so many times; None where that cannot be counted.
+
+    A part of a day counts as one, a part of a month cannot be counted; a month from its 31st ends
+    at the end of a shorter one.
+    """
+    number = decimal(inner(duration, "value"))
+    unit = text(inner(duration, "code")) or text(inner(duration, "unit"))
+    if day is None or number is None or number <= 0 or times < 1 or inner(duration, "comparator"):
+        return None
+    try:
+        if unit in DAYS_OF:
+            return day + timedelta(days=ceil(number * times * DAYS_OF[unit]))
+        months = number * times * MONTHS_OF[unit]
+        if months % 1:
+            return None
+        year, month = divmod(day.year * 12 + day.month - 1 + int(months), 12)
+        last = last_day(f"{year:04}-{month + 1:02}")
+        return last and last.replace(day=min(day.day, last.day))
+    except (KeyError, ArithmeticError):
         return None
 
 

@@ -735,9 +735,90 @@ def test_a_prescription_has_the_dose_of_a_day(feed: Feed) -> None:
     ]  # fmt: skip
 
 
-def test_a_stopped_prescription_ends_on_the_day_that_tells_of_it(feed: Feed) -> None:
-    feed.say(prescription(status="stopped", meta={"lastUpdated": "2026-11-01"}))
+def bounded(**bounds: Any) -> dict[str, Any]:
+    return {"timing": {"repeat": bounds}}
+
+
+def until(end: str) -> dict[str, Any]:
+    return bounded(boundsPeriod={"start": "2026-10-01", "end": end})
+
+
+def lasting(value: Any, code: str, **more: Any) -> dict[str, Any]:
+    return bounded(boundsDuration=quantity(value, code, **more))
+
+
+VALID = {"validityPeriod": {"end": "2027-01-01"}}
+
+
+@pytest.mark.parametrize(
+    ("instructions", "dispensed", "end"),
+    [
+        ([], {}, ""),
+        ([until("2026-12-31")], {}, "2026-12-31"),
+        ([until("2026-12-31"), until("2027-02-01T08:00:00Z"), until("2026-10-05")], {},
+         "2027-02-01"),
+        ([until("2027-02")], {}, "2027-02-28"),
+        # What one of several instructions leaves open is open.
+        ([until("2026-12-31"), bounded()], {}, ""),
+        ([lasting(7, "d"), {}], {}, ""),
+        ([lasting(7, "d"), lasting(2, "wk"), lasting(10, "d")], {}, "2026-10-15"),
+        ([lasting(3, "mo")], {}, "2027-01-01"),
+        ([lasting(0.5, "a")], {}, "2027-04-01"),
+        ([lasting(1.5, "wk")], {}, "2026-10-12"),
+        ([lasting(1.5, "mo")], {}, ""),
+        ([lasting(7, "min")], {}, ""),
+        ([lasting(7, "d", comparator=">")], {}, ""),
+        ([lasting(0, "d")], {}, ""),
+        ([lasting("many", "d")], {}, ""),
+        ([bounded(boundsDuration={"value": 7, "unit": "d"})], {}, "2026-10-08"),
+        ([], {"expectedSupplyDuration": quantity(30, "d")}, "2026-10-31"),
+        ([], {"expectedSupplyDuration": quantity(30, "d"), "numberOfRepeatsAllowed": 2},
+         "2026-12-30"),
+        # What was stated goes before what was counted, an instruction before what may be dispensed.
+        ([lasting(1, "mo")], VALID, "2027-01-01"),
+        ([until("2026-12-31")], VALID, "2026-12-31"),
+        ([until("2026-12-31"), bounded()], VALID, "2027-01-01"),
+        ([until("2026-10-20"), lasting(1, "mo")], {}, "2026-11-01"),
+        ([lasting(1, "mo")], {"expectedSupplyDuration": quantity(9, "d")}, "2026-11-01"),
+        # No end that the contract refuses is made of what says so little.
+        ([lasting(2, "a")], {}, ""),
+        ([lasting(1e15, "a")], {}, ""),
+        ([], {"expectedSupplyDuration": quantity(1e15, "a"), "numberOfRepeatsAllowed": 1e15}, ""),
+        ([until("2098-12-31")], {}, ""),
+    ],
+)  # fmt: skip
+def test_a_prescription_ends_as_stated_else_as_counted(
+    feed: Feed, instructions: list[Any], dispensed: dict[str, Any], end: str
+) -> None:
+    feed.say(prescription(dosageInstruction=instructions, dispenseRequest=dispensed))
+    assert feed.row("medications")["ended_on"] == end
+
+
+@pytest.mark.parametrize(
+    ("authored", "end"),
+    [("2027-01-31", "2027-02-28"), ("2026-11-30", "2026-12-30"), ("2026-12-01", "2027-01-01"),
+     ("2026", "")],
+)  # fmt: skip
+def test_a_month_from_its_last_day_ends_at_the_end_of_a_shorter_one(
+    feed: Feed, authored: str, end: str
+) -> None:
+    feed.say(prescription(authoredOn=authored, dosageInstruction=[lasting(1, "mo")]))
+    assert feed.row("medications")["ended_on"] == end
+
+
+@pytest.mark.parametrize("status", ["stopped", "completed"])
+def test_a_prescription_that_is_over_ends_on_the_day_that_tells_of_it(
+    feed: Feed, status: str
+) -> None:
+    feed.say(prescription(status=status, meta={"lastUpdated": "2026-11-01"}))
     assert feed.row("medications")["ended_on"] == "2026-11-01"
+    feed.say(prescription(status=status))
+    assert feed.row("medications")["ended_on"] == "2026-10-01"
+    known = {"dosageInstruction": [until("2026-10-20")], "meta": {"lastUpdated": "2026-11-01"}}
+    feed.say(prescription(status=status, **known))
+    assert feed.row("medications")["ended_on"] == (
+        "2026-11-01" if status == "stopped" else "2026-10-20"
+    )
 
 
 def test_the_drug_may_be_contained(feed: Feed) -> None:
