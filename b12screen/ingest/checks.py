@@ -198,6 +198,12 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
         "reference",
         "the subject is no patient that this file or the settings (fhir.patient_identifier) tell",
     ),
+    "identifiers": (
+        "patient_id",
+        "one_identifier",
+        "several identifiers of the system that the settings name (fhir.patient_identifier) are in "
+        "use, so which one is the patient's cannot be told",
+    ),
     "coding": ("code", "fits_code", "its codings name different tests; one of them is wrong"),
     "modifier": (
         None,

@@ -28,7 +28,7 @@ from b12screen.ingest.fhir_resource import (
     Reader,
     Refused,
     Whole,
-    identifier_pair,
+    identifier_pairs,
     inner,
     loaded,
     objects,
@@ -504,14 +504,13 @@ class Indexed:
         name, key = text(resource.get("resourceType")), text(resource.get("id"))
         if index is None or name not in ("Patient", "Encounter", "Specimen"):
             return
+        said: str | None
         if name == "Patient":
             said, found = self.reader.patient_key(resource), index.patients
-            for one in objects(resource.get("identifier")):
-                if said and (pair := identifier_pair(one)) is not None:
-                    # An identifier that two people carry names neither.
-                    known = index.identified.setdefault(pair, said)
-                    if known != said:
-                        index.identified[pair] = ""
+            for pair in identifier_pairs(resource, self.reader.as_of):
+                # An identifier that two people carry names neither.
+                if said and index.identified.setdefault(pair, said) != said:
+                    index.identified[pair] = ""
         elif name == "Encounter":
             said, found = organisation(inner(resource, "serviceProvider")), index.clinics
         else:
@@ -519,3 +518,5 @@ class Indexed:
         for reference in {key, url.removeprefix(URN)} - {""}:
             if said:
                 found[reference] = said
+            elif said is None:
+                found.pop(reference, None)

@@ -475,7 +475,7 @@ class Reader:
     def _result_key(self, observation: Json) -> str:
         """The identifier that the settings name, else the id, else the only identifier."""
         if self._result_system is not None:
-            return identifier(observation, self._result_system)
+            return identifier(observation, self._result_system, self.as_of) or ""
         if key := text(observation.get("id")):
             return key
         found = {text(one.get("value")) for one in objects(observation.get("identifier"))} - {""}
@@ -584,8 +584,8 @@ class Reader:
         if not isinstance(subject, dict):
             return ""
         reference = text(subject.get("reference"))
-        given = identifier({"identifier": [subject.get("identifier")]}, self._patient_system)
-        if self._patient_system is not None and given:
+        named = {"identifier": [subject.get("identifier")]}
+        if given := identifier(named, self._patient_system, self.as_of):
             return given
         if reference.startswith("#"):
             found = contained(resource, reference)
@@ -598,31 +598,34 @@ class Reader:
                 return key
             return self.index().patients.get(key)
         pair = identifier_pair(subject.get("identifier"))
-        if pair is not None:
-            return self.index().identified.get(pair) or None
-        return ""
+        if pair is None:
+            return ""
+        is_known = pair in identifier_pairs(named, self.as_of)
+        return self.index().identified.get(pair) or None if is_known else None
 
     def _contained_person(self, patient: Json) -> str | None:
         """Who a contained patient is: its id holds only inside its resource, its identifiers do."""
         if self._patient_system is not None:
-            return identifier(patient, self._patient_system) or None
+            return identifier(patient, self._patient_system, self.as_of) or None
         known = self.index().identified
-        found = {
-            known[pair]
-            for one in objects(patient.get("identifier"))
-            if (pair := identifier_pair(one)) is not None and known.get(pair)
-        }
+        found = {known[pair] for pair in identifier_pairs(patient, self.as_of) if known.get(pair)}
         return found.pop() if len(found) == 1 else None
 
-    def patient_key(self, patient: Json) -> str:
-        """A patient's own key: the identifier that the settings name, else the id."""
+    def patient_key(self, patient: Json) -> str | None:
+        """A patient's own key: the identifier that the settings name, else the id.
+
+        None where several are in use.
+        """
         if self._patient_system is not None:
-            return identifier(patient, self._patient_system)
+            return identifier(patient, self._patient_system, self.as_of)
         return text(patient.get("id"))
 
     def _patient(self, patient: Json, place: str) -> Outcome:
         if is_modified(patient):
             return Refused("patients", place, "modifier")
+        key = self.patient_key(patient)
+        if key is None:
+            return Refused("patients", place, "identifiers")
         born = text(patient.get("birthDate"))
         if PARTIAL_DAY.fullmatch(born):
             self.notes["birth"] += 1
@@ -635,7 +638,7 @@ class Reader:
         return Row(
             "patients",
             place,
-            {"patient_id": self.patient_key(patient)}
+            {"patient_id": key}
             | {name: cell for name, cell in said.items() if cell}
             | self._deceased(patient),
         )
@@ -854,18 +857,25 @@ def organisation(reference: Any) -> str:
     return "" if text(named).startswith("urn:") else target_of(named, "Organization")
 
 
-def identifier(resource: Json, system: str | None) -> str:
-    """The value of the identifier of a system."""
-    if system is None:
-        return ""
-    return next(
-        (
-            text(one.get("value"))
-            for one in objects(resource.get("identifier"))
-            if text(one.get("system")) == system and text(one.get("value"))
-        ),
-        "",
-    )
+def identifier(resource: Json, system: str | None, as_of: date) -> str | None:
+    """The value of the identifier of a system; None where several are in use, blank for none."""
+    found = {value for of_system, value in identifier_pairs(resource, as_of) if of_system == system}
+    return None if len(found) > 1 else next(iter(found), "")
+
+
+def identifier_pairs(resource: Json, as_of: date) -> list[tuple[str, str]]:
+    """System and value of the identifiers of a resource that are in use on a day.
+
+    An old one may be the result of a mistake, or somebody else's by now. Source: HL7 FHIR R4,
+    IdentifierUse.
+    """
+    return [
+        pair
+        for one in objects(resource.get("identifier"))
+        if text(one.get("use")) != "old"
+        and (period_end(one.get("period")) or as_of) >= as_of
+        and (pair := identifier_pair(one)) is not None
+    ]
 
 
 def identifier_pair(element: Any) -> tuple[str, str] | None:

@@ -67,7 +67,12 @@ SAYING = (
     "resourceType", "code", "status", "performer", "interpretation", "referenceRange", "component",
     "dataAbsentReason",
 )  # fmt: skip
-SAYING_PATHS: tuple[Path, ...] = (("subject", "identifier", "system"), ("specimen", "display"))
+SAYING_PATHS: tuple[Path, ...] = (
+    ("subject", "identifier", "system"),
+    ("subject", "identifier", "use"),
+    ("subject", "identifier", "period", "end"),
+    ("specimen", "display"),
+)
 NUMBER_NAMES = "number{}"
 COMPONENT = re.compile(r"Observation\.component\[([0-9]+)\]")
 

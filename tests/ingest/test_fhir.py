@@ -534,6 +534,75 @@ def test_an_identifier_that_two_people_carry_names_neither(feed: Feed) -> None:
     assert feed.fault() == "subject"
 
 
+OLD = [
+    {"use": "old"},
+    {"period": {"end": "2026-11-21"}},
+    {"period": {"start": "2020-01-01", "end": "2026-10"}},
+]
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_an_identifier_that_is_no_longer_in_use_is_left_out(
+    feed: Feed, old: dict[str, Any]
+) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    other(feed, Settings(fhir=Fhir(patient_identifier="https://numbers.example")))
+    until_tonight = number | {"use": "usual", "period": {"end": "2026-11-22"}}
+    inside = {"resourceType": "Patient", "id": "p", "identifier": [number | old, until_tonight]}
+    before = number | old | {"value": "800"}
+    feed.say(
+        patient(id="12", identifier=[before, until_tonight]),
+        patient(id="13", identifier=[before]),
+        observation(subject={"reference": "Patient/12"}),
+        observation(id="o2", subject={"reference": "#p"}, contained=[inside]),
+        observation(id="o3", subject={"reference": "Patient/13"}),
+        observation(id="o4", subject={"identifier": before}),
+        observation(id="o5", subject={"identifier": before, "reference": "Patient/12"}),
+    )
+    assert [row["patient_id"] for row in feed.rows("patients")] == ["900", ""]
+    assert [(row["result_id"], row["patient_id"]) for row in feed.rows()] == [
+        ("o1", "900"), ("o2", "900"), ("o5", "900"),
+    ]  # fmt: skip
+    assert [row["check_name"] for row in feed.broken()] == ["subject"] * 2
+    other(feed, Settings())
+    feed.say(
+        patient(id="12", identifier=[before]),
+        observation(subject={"identifier": number | {"value": "800"}}),
+    )
+    assert feed.fault() == "subject"
+
+
+def test_who_has_two_identifiers_in_use_is_nobody(feed: Feed) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    second = number | {"value": "901"}
+    other(feed, Settings(fhir=Fhir(patient_identifier="https://numbers.example")))
+    inside = {"resourceType": "Patient", "id": "p", "identifier": [number, second]}
+    feed.say(
+        patient(id="12", identifier=[number, number | {"use": "official"}]),
+        patient(id="13", identifier=[number]),
+        patient(id="13", identifier=[number, second]),
+        observation(subject={"reference": "Patient/12"}),
+        observation(id="o2", subject={"reference": "Patient/13"}),
+        observation(id="o3", subject={"reference": "#p"}, contained=[inside]),
+        condition(subject={"reference": "Patient/13"}),
+    )
+    assert [row["patient_id"] for row in feed.rows("patients")] == ["900", "900"]
+    assert [row["check_name"] for row in feed.broken("patients")] == ["identifiers"]
+    assert [row["patient_id"] for row in feed.rows()] == ["900"]
+    assert [row["check_name"] for row in feed.broken()] == ["subject"] * 2
+    assert [row["check_name"] for row in feed.broken("conditions")] == ["subject"]
+
+
+def test_a_result_with_two_identifiers_in_use_has_no_key(feed: Feed) -> None:
+    key = {"system": "https://results.example", "value": "R9"}
+    other(feed, Settings(fhir=Fhir(result_identifier="https://results.example")))
+    feed.say(
+        observation(identifier=[key | {"value": "R8", "use": "old"}, key]),
+        observation(identifier=[key | {"value": "R8"}, key]),
+    )
+    assert [row["result_id"] for row in feed.rows()] == ["R9", ""]
+
+
 def test_the_encounters_organisation_is_the_clinic_where_it_can_be_looked_up(feed: Feed) -> None:
     provider = {"reference": "Organization/north"}
     encounter = {"resourceType": "Encounter", "id": "e1", "serviceProvider": provider}
@@ -1327,11 +1396,15 @@ def test_people_clinics_and_specimens_are_followed_the_same_for_many_lines(
         {"reference": "Patient/1"},
         {"reference": "Patient/2"},
         {"reference": "Patient/1", "identifier": {"system": "urn:mrn", "value": "m9"}},
+        {"identifier": {"use": "usual", "system": "urn:mrn", "value": "m6"}},
+        {"identifier": {"use": "old", "system": "urn:mrn", "value": "m5"}},
+        {"identifier": {"system": "urn:mrn", "value": "m6", "period": {"end": "2026-11-22"}}},
+        {"identifier": {"system": "urn:mrn", "value": "m5", "period": {"end": "2026-11-21"}}},
     ]
     lines = [
         observation(
             id=f"o{n}",
-            subject=subjects[n % 5],
+            subject=subjects[n % 9],
             encounter={"reference": f"Encounter/e{n % 3}"},
             specimen=({"reference": f"Specimen/s{n % 2}"}, {"reference": "Specimen/s1",
                        "display": f"Serum, {n % 2}" if n % 4 else "Serum"})[n % 7 % 2],
@@ -1343,10 +1416,33 @@ def test_people_clinics_and_specimens_are_followed_the_same_for_many_lines(
         feed.say(*others, *lines)
         said.append((feed.rows(), feed.broken(), feed.found.notes))
     assert said[0] == said[1]
-    assert {row["patient_id"] for row in said[0][0]} == {"m1", "m7", "m9"}
+    assert {row["patient_id"] for row in said[0][0]} == {"m1", "m6", "m7", "m9"}
     assert {row["clinic_id"] for row in said[0][0]} == {"", "north"}
     assert {row["specimen"] for row in said[0][0]} >= {"", "Plasma", "Serum", "Serum, 1"}
     feed.warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("in_use", "old"),
+    [
+        ([{"use": "usual"}, {"use": "official"}], {"use": "old"}),
+        ([{"period": {"end": "2026-11-22"}}, {"period": {"end": "2027-01-01"}}],
+         {"period": {"end": "2026-11-21"}}),
+    ],
+)  # fmt: skip
+def test_an_old_identifier_names_nobody_among_many_lines(
+    feed: Feed, in_use: list[dict[str, Any]], old: dict[str, Any]
+) -> None:
+    number = {"system": "https://numbers.example", "value": "900"}
+    other(feed, Settings(fhir=Fhir(patient_identifier="https://numbers.example")))
+    feed.say(
+        *[
+            observation(id=f"o{n}", subject={"identifier": said | number})
+            for n, said in enumerate([*in_use, *in_use, old])
+        ]
+    )
+    assert [row["patient_id"] for row in feed.rows()] == ["900"] * 4
+    assert [row["check_name"] for row in feed.broken()] == ["subject"]
 
 
 @examples(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
