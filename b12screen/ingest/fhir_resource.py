@@ -446,6 +446,11 @@ class Reader:
     ) -> Outcome:
         """The row of an observation or of one of its components."""
         withdrawn = shared["status"] in WITHDRAWN
+        if not coded.code and ("code" in element or not withdrawn):
+            # What no map can name is never refused for its content; a withdrawal that was emptied
+            # may be of anything, and is seen.
+            self.notes["uncoded"] += 1
+            return Refused("labs", place, "scope")
         if person is None:
             return Refused("labs", place, "subject" if coded.analyte else "scope")
         if coded.fault and not withdrawn:

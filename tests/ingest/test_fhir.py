@@ -301,6 +301,36 @@ def test_codings_that_name_different_tests_are_rejected(feed: Feed, second: str)
     assert feed.fault() == "coding"
 
 
+@pytest.mark.parametrize(
+    "code", [{"text": "Culture"}, {"coding": [{"display": "Culture"}]}, {"coding": []}, None]
+)
+@pytest.mark.parametrize("subject", [{"reference": "Patient/1"}, {"reference": "Group/1"}, None])
+def test_a_test_without_a_code_is_out_of_scope_and_told(
+    feed: Feed, code: Any, subject: Any
+) -> None:
+    feed.say(observation(code=code, subject=subject, valueQuantity=quantity(1, "miles")))
+    assert feed.fault() == "scope"
+    assert [note[:25] for note in feed.found.notes] == ["1 results have words but "]
+    assert feed.take().n_out_of_scope == 1
+
+
+def test_an_emptied_withdrawal_that_cannot_be_followed_is_rejected_and_seen(feed: Feed) -> None:
+    other(feed, Settings(fhir=Fhir(result_identifier="https://results.example")))
+    key = [{"system": "https://results.example", "value": "R9"}]
+    feed.say(observation(code=None, status="entered-in-error", identifier=key))
+    assert feed.scanned() == [(1, "code")]
+
+
+def test_a_component_without_a_code_costs_no_other_its_row(feed: Feed) -> None:
+    parts = [
+        {"code": {"text": "Remark"}, "valueString": "see letter"},
+        {"code": coding("13964-2"), "valueQuantity": quantity(300, "nmol/L")},
+    ]
+    feed.say(observation(component=parts))
+    assert [row["code"] for row in feed.rows()] == ["14685-2", "13964-2"]
+    assert [row["check_name"] for row in feed.broken()] == ["scope"]
+
+
 NEGATED = [{"url": "http://example.org/StructureDefinition/negated", "valueBoolean": True}]
 
 
@@ -1002,12 +1032,13 @@ def test_an_empty_file_is_refused(feed: Feed) -> None:
         (b'{"resourceType": "Observation", "id": "a", "id": "b"}', "json_name"),
         (b'{"resourceType": "Observation", "id": "\xff"}', "encoding"),
         (b'{"resourceType": "Observation", "id": "\0"}', "nul_byte"),
-        (b'{"resourceType": "Observation", "id": "\\u0000"}', "nul_byte"),
+        (b'{"resourceType": "Observation", "id": "\\u0000", "code": {"coding": [{"code": "c"}]}}',
+         "nul_byte"),
         (b"[" * 100_000, "json"),
         (b"5", "resource"),
         (b'{"id": "o1"}', "resource"),
     ],
-)
+)  # fmt: skip
 def test_a_malformed_line_costs_one_row_and_keeps_its_place(
     feed: Feed, line: bytes, check: str
 ) -> None:
