@@ -66,6 +66,9 @@ GIVEN = ("completed", "in-progress")
 PRESCRIBED = ("active", "on-hold", "completed", "stopped", "unknown")
 NO_ORDER = ("proposal", "plan", "option")
 
+# Labels of a resource; test data by HL7 v3 ActReason, whichever system names it.
+DELETED, TEST_DATA = "DELETED", "HTEST"
+
 # What is remembered of names and codes; a feed has some hundreds.
 MOST_NAMES = 10_000
 
@@ -336,14 +339,16 @@ class Reader:
         if not isinstance(name, str) or not name:
             return [Refused("", segment or "line", "resource")]
         place = f"{segment}.{name}" if segment else name
+        told = labels(resource)
+        if TEST_DATA in told and DELETED not in told:
+            self.notes["test"] += 1
+            return [Refused(KIND_OF.get(name, ""), place, "scope")]
         if name == "Bundle":
             return self._bundle(resource, place)
         if name not in KIND_OF:
             self.notes[name if name in OTHER_TYPES else "another type"] += 1
             return [Refused("", segment or "line", "scope")]
-        if any(
-            text(tag.get("code")) == "DELETED" for tag in objects(inner(resource, "meta", "tag"))
-        ):
+        if DELETED in told:
             return [self._deleted(name, text(resource.get("id")), updated(resource), place)]
         match name:
             case "Observation":
@@ -832,6 +837,14 @@ def is_modified(element: Any) -> bool:
 def updated(resource: Json) -> str:
     """When this version was stored."""
     return text(inner(resource, "meta", "lastUpdated"))
+
+
+def labels(resource: Json) -> set[str]:
+    """The codes of its tags and security labels."""
+    meta = resource.get("meta")
+    return {
+        text(one.get("code")) for name in ("tag", "security") for one in objects(inner(meta, name))
+    }
 
 
 def contained(resource: Json, reference: Any) -> Json | None:

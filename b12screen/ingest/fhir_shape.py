@@ -73,6 +73,7 @@ SAYING_PATHS: tuple[Path, ...] = (
     ("subject", "identifier", "period", "end"),
     ("specimen", "display"),
 )
+LABELS = (("meta", "tag"), ("meta", "security"))
 NUMBER_NAMES = "number{}"
 COMPONENT = re.compile(r"Observation\.component\[([0-9]+)\]")
 
@@ -881,7 +882,7 @@ def is_saying(path: Path) -> bool:
     """Whether anything is read of an element beside its own places."""
     return (
         path[0] in SAYING or str(path[0]).startswith(("value", "effective")) or path in OWN
-        or path in SAYING_PATHS or path[:2] == ("meta", "tag")
+        or path in SAYING_PATHS or path[:2] in LABELS
     )  # fmt: skip
 
 

@@ -1063,6 +1063,44 @@ def test_other_resources_are_out_of_scope_and_named(feed: Feed) -> None:
     assert feed.take().n_out_of_scope == 4
 
 
+TEST_DATA = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
+    "code": "HTEST",
+}
+
+
+@pytest.mark.parametrize("where", ["tag", "security"])
+def test_test_data_gives_no_rows_and_is_told(feed: Feed, where: str) -> None:
+    meta = {where: [{"code": "R"}, TEST_DATA]}
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": observation(id="o9")}]}
+    feed.say(
+        observation(), observation(meta=meta), patient(meta=meta), condition(meta=meta),
+        dose(meta=meta), prescription(meta=meta), bundle | {"meta": meta},
+    )  # fmt: skip
+    assert [row["result_id"] for row in feed.rows()] == ["o1"]
+    broken = [row["check_name"] for kind in feed.found.kinds for row in feed.broken(kind)]
+    assert broken == ["scope"] * 6
+    assert feed.found.notes == [
+        "6 resources are labelled as test data (HTEST) and are out of scope"
+    ]
+
+
+@pytest.mark.parametrize("where", ["tag", "security"])
+def test_test_data_gives_no_rows_among_many_lines(feed: Feed, where: str) -> None:
+    labels = ["R", "N", "V", "N", "HTEST", "R"]
+    feed.say(
+        *[observation(id=f"o{n}", meta={where: [{"code": code}]}) for n, code in enumerate(labels)]
+    )
+    assert [row["result_id"] for row in feed.rows()] == ["o0", "o1", "o2", "o3", "o5"]
+    assert [row["check_name"] for row in feed.broken()] == ["scope"]
+
+
+def test_a_deletion_of_test_data_is_one_all_the_same(feed: Feed) -> None:
+    meta = TOMBSTONE["meta"] | {"security": [TEST_DATA]}
+    feed.say(observation(), TOMBSTONE | {"meta": meta})
+    assert [row["status"] for row in feed.rows()] == ["final", "entered-in-error"]
+
+
 def test_lines_of_no_kind_count_with_what_most_of_the_file_is(feed: Feed) -> None:
     feed.read(json.dumps(patient()).encode() + b"\n{")
     assert [row["check_name"] for row in feed.broken("patients")] == ["json"]
