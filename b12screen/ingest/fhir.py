@@ -68,6 +68,8 @@ NOTES = {
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
+    "differential": "conditions are one of several possibilities (differential); they are out of "
+    "scope",
     "test": "resources are labelled as test data (HTEST) and are out of scope",
     "uncoded": "results have words but no code, so that no map can name their test; they are out "
     "of scope",

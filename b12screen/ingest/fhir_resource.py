@@ -691,6 +691,9 @@ class Reader:
             if not all(cells.values()):
                 return Refused("conditions", place, "deleted")
             return Gone("conditions", place, cells)
+        if verified == "differential":
+            self.notes["differential"] += 1
+            return Refused("conditions", place, "scope")
         if is_modified(condition) and self._is_named("condition", code_system, code):
             return Refused("conditions", place, "modifier")
         resolved = self._resolved(condition, recorded)

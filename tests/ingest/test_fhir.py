@@ -792,6 +792,19 @@ def test_a_refuted_condition_is_no_fact_and_takes_an_earlier_row_back(
     assert account.n_accepted == account.n_read
 
 
+@pytest.mark.parametrize(
+    ("word", "is_taken"),
+    [("differential", False), ("unconfirmed", True), ("provisional", True), ("confirmed", True)],
+)
+def test_one_of_several_possibilities_is_no_condition(
+    feed: Feed, word: str, is_taken: bool
+) -> None:
+    feed.say(condition(verificationStatus=coding(word)))
+    assert len(feed.rows("conditions")) == is_taken
+    assert [row["check_name"] for row in feed.broken("conditions")] == ["scope"] * (not is_taken)
+    assert len(feed.found.notes) == (not is_taken)
+
+
 def test_a_condition_that_is_stated_again_after_its_withdrawal_stands_again(feed: Feed) -> None:
     feed.say(condition(), condition(verificationStatus=coding("refuted")), condition())
     feed.take("conditions")
