@@ -210,6 +210,11 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
         "modifier",
         "a modifierExtension changes what the resource means, and none is known here",
     ),
+    "focus": (
+        "patient_id",
+        "focus",
+        "the result is not about the subject itself (Observation.focus), but about a newborn, say",
+    ),
     "unit_pair": ("unit", "fits_code", "the unit and its code are two different units"),
     "deleted": (
         None,

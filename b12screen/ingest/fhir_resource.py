@@ -496,6 +496,8 @@ class Reader:
         coded = self.coded(element.get("code"))
         if coded.analyte and (is_modified(element) or is_modified(observation)):
             return replace(coded, fault="modifier")
+        if coded.analyte and observation.get("focus") not in (None, []):
+            return replace(coded, fault="focus")
         return coded
 
     def coded(self, concept: Any) -> Coded:

@@ -331,6 +331,27 @@ def test_a_component_without_a_code_costs_no_other_its_row(feed: Feed) -> None:
     assert [row["check_name"] for row in feed.broken()] == ["scope"]
 
 
+FOCUS = [{"reference": "Patient/baby"}]
+
+
+def test_a_result_about_somebody_else_is_rejected(feed: Feed) -> None:
+    part = {"code": coding("718-7"), "valueQuantity": quantity(120, "g/L")}
+    feed.say(
+        observation(),
+        observation(id="o2", focus=FOCUS),
+        observation(id="o3", focus=[]),
+        observation(id="o4", focus=FOCUS, component=[part], valueQuantity=None),
+        observation(id="o5", focus=FOCUS, code=coding("99999-9")),
+        observation(id="o6", focus=FOCUS, code=coding("99999-9")),
+        observation(id="o7", focus=FOCUS),
+    )
+    assert [row["result_id"] for row in feed.rows()] == ["o1", "o3", "o5", "o6"]
+    assert [row["check_name"] for row in feed.broken()] == ["focus"] * 3
+    assert [fault for _, fault in feed.scanned()] == [None, None, "scope", "scope"]
+    feed.say(observation(), observation(focus=FOCUS, status="entered-in-error"))
+    assert len(feed.rows()) == 2
+
+
 NEGATED = [{"url": "http://example.org/StructureDefinition/negated", "valueBoolean": True}]
 
 
