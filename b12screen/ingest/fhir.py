@@ -70,6 +70,8 @@ NOTES = {
     "were taken as sent",
     "differential": "conditions are one of several possibilities (differential); they are out of "
     "scope",
+    "specimen": "results refer to a specimen that is not in their file, so that it was not "
+    "checked; have the Specimen resources sent in the same file",
     "test": "resources are labelled as test data (HTEST) and are out of scope",
     "uncoded": "results have words but no code, so that no map can name their test; they are out "
     "of scope",
@@ -525,3 +527,6 @@ class Indexed:
                 found[reference] = said
             elif said is None:
                 found.pop(reference, None)
+            elif name == "Specimen":
+                # It is here, though it does not say what it is.
+                found.setdefault(reference, "")

@@ -404,13 +404,14 @@ class Reader:
         key = self._result_key(observation)
         person = self.person(observation.get("subject"), observation)
         collected = self._collected(observation)
+        specimen = self.specimen(observation)
         shared = {
             "patient_id": person or "",
             "collected_at": collected,
             "reported_at": reported,
             "status": status,
             "clinic_id": self.clinic(observation),
-            "specimen": self.specimen(observation),
+            "specimen": specimen or "",
         }
         performer = self._performer(observation)
         components = objects(observation.get("component"))
@@ -424,7 +425,7 @@ class Reader:
         results = []
         if own:
             results.append((key, performer or coded.laboratory))
-            yield self._result(observation, place, key, coded, shared, performer, person)
+            yield self._result(observation, place, key, coded, shared, performer, person, specimen)
         seen: Counter[str] = Counter()
         for number, component in enumerate(components):
             part = self._coded(component, observation)
@@ -433,7 +434,9 @@ class Reader:
             own_key = f"{key}#{part.code or number}{again}" if key else ""
             segment = f"{place}.component[{number}]"
             results.append((own_key, performer or part.laboratory))
-            yield self._result(component, segment, own_key, part, shared, performer, person)
+            yield self._result(
+                component, segment, own_key, part, shared, performer, person, specimen
+            )
         # Only an id is of one resource, and only a version with a moment is later than another.
         has_id = key != "" and "#" not in key and key == text(observation.get("id"))
         if components and reported and has_id and self._result_system is None:
@@ -448,6 +451,7 @@ class Reader:
         shared: dict[str, str],
         performer: str,
         person: str | None,
+        specimen: str | None,
     ) -> Outcome:
         """The row of an observation or of one of its components."""
         withdrawn = shared["status"] in WITHDRAWN
@@ -467,6 +471,8 @@ class Reader:
                 return Refused("labs", place, "unit_pair")
         if contradicts_range(element):
             self.notes["contradiction"] += 1
+        if specimen is None and coded.analyte and not withdrawn:
+            self.notes["specimen"] += 1
         return Row(
             "labs",
             place,
@@ -561,15 +567,18 @@ class Reader:
             or text(inner(specimen, "collection", "collectedDateTime"))
         )
 
-    def specimen(self, observation: Json) -> str:
-        """What the sample is called, by the observation or by what it refers to."""
+    def specimen(self, observation: Json) -> str | None:
+        """What the sample is called, by the observation or by what it refers to.
+
+        None where that is not in the file.
+        """
         reference = inner(observation, "specimen", "reference")
         found = contained(observation, reference)
         if found is not None:
             return specimen_word(found)
         if shown := text(inner(observation, "specimen", "display")):
             return shown
-        return self.index().specimens.get(target_of(reference, "Specimen"), "") if reference else ""
+        return self.index().specimens.get(target_of(reference, "Specimen")) if reference else ""
 
     def clinic(self, observation: Json) -> str:
         """The organisation that provided the encounter, where the encounter can be looked up."""

@@ -62,6 +62,10 @@ OWN: dict[Path, str] = {
 REFERRED = ("subject", "encounter", "specimen")
 # Ids that are looked up in what else the file tells.
 LOOKED_UP = {"encounter_id": "clinics", "specimen_id": "specimens"}
+# A reference that is looked up, or the whole element.
+SPECIMENS = ("specimen_id", "specimen")
+# For what a specimen is called where the file does not hold it: no cell is this.
+NOT_HERE = "\0"
 # Elements that together say what a result is; so do all whose names begin with "value".
 SAYING = (
     "resourceType", "code", "status", "performer", "interpretation", "referenceRange", "component",
@@ -139,13 +143,14 @@ class Said:
     """What the kept pieces of a line say of one of its rows.
 
     ``key_end`` and ``sign`` stand behind its id and before its number; ``ranged`` is what the
-    number is compared with.
+    number is compared with. Of a test that ``is_mapped`` the specimen is checked.
     """
 
     key_end: str
     sign: str
     cells: dict[str, str]
     ranged: Json | None
+    is_mapped: bool
 
 
 @dataclass
@@ -336,7 +341,7 @@ class Shapes:
         if lines.is_empty():
             return lines
         if name in LOOKED_UP and not getattr(self._reader.index(), LOOKED_UP[name]):
-            return lines.with_columns(pl.lit("").alias(name))
+            return lines.with_columns(pl.lit(not_here(name)).alias(name))
         meant = {said: self._meant(name, said) for said in lines[name].unique().to_list()}
         return lines.with_columns(
             pl.col(name).replace_strict(
@@ -347,7 +352,9 @@ class Shapes:
     def _meant(self, name: str, said: str) -> str | None:
         """What a text means; None where the line has to be loaded."""
         if name in LOOKED_UP:
-            cell = getattr(self._reader.index(), LOOKED_UP[name]).get(said, "")
+            cell = getattr(self._reader.index(), LOOKED_UP[name]).get(said)
+            if cell is None:
+                return not_here(name)
             return None if unfit({name: cell}, self._max_cell_bytes) else str(cell)
         if name not in REFERRED:
             return said
@@ -372,15 +379,23 @@ class Shapes:
                 cell = self._reader.clinic(said)
             case _:
                 cell = self._reader.specimen(said)
+                if cell is None:
+                    return not_here(name)
         return None if cell is None or unfit({name: cell}, self._max_cell_bytes) else cell
 
     def _rows(self, form: Form, prepared: Prepared, lines: pl.DataFrame) -> list[pl.DataFrame]:
         """The rows of lines, a frame for each that a line has."""
         frames = []
+        name = next((name for name in SPECIMENS if name in lines.columns), None)
+        is_not_here = pl.Series([False]).new_from_index(0, lines.height)
+        if name is not None:
+            is_not_here = lines[name] == NOT_HERE
+            lines = lines.with_columns(pl.col(name).replace(NOT_HERE, ""))
         for nth, (_, number) in enumerate(form.rows):
             rows = lines.hstack(prepared.tables[nth][lines["said"]])
             if number:
                 self._note_contradictions(rows, number, nth, prepared)
+            self._reader.notes["specimen"] += int((is_not_here & rows["is_mapped"]).sum())
             frames.append(rows.select("at", **prepared.cells[nth]))
         return frames
 
@@ -478,6 +493,7 @@ class Shapes:
         for row, (segment, number) in zip(rows, form.rows, strict=True):
             cells = dict.fromkeys(COLUMNS["labs"], "") | row.cells
             key, sent = texts["id"], texts.get(number, "")
+            element = elements[turn_of(segment)]
             # Half of a cell is left for what is a line's own.
             if unfit(cells, self._max_cell_bytes // 2) or any(
                 cells[name] != cell for name, cell in own.items()
@@ -490,7 +506,8 @@ class Shapes:
                     cells["result_id"].removeprefix(key),
                     cells["value"].removesuffix(sent),
                     {name: cells[name] for name in (*SAID_CELLS, "value")},
-                    range_of(elements[turn_of(segment)]),
+                    range_of(element),
+                    bool(self._reader.coded(element.get("code")).analyte),
                 )
             )
         return said
@@ -498,7 +515,8 @@ class Shapes:
     def _told(self, names: tuple[str, ...], texts: dict[str, str]) -> str | None:
         """What the first text says that there is."""
         name = next((name for name in names if name in texts), None)
-        return "" if name is None else self._meant(name, texts[name])
+        meant = "" if name is None else self._meant(name, texts[name])
+        return "" if meant == NOT_HERE else meant
 
 
 def prepared_for(form: Form, known: Known, most_bytes: int) -> Prepared:
@@ -619,6 +637,7 @@ def table_of(said: list[Said]) -> pl.DataFrame:
     return pl.DataFrame(columns).with_columns(
         pl.Series("key_end", [one.key_end for one in said], dtype=pl.String),
         pl.Series("sign", [one.sign for one in said], dtype=pl.String),
+        pl.Series("is_mapped", [one.is_mapped for one in said], dtype=pl.Boolean),
         pl.Series("low", [low for low, _ in limits], dtype=pl.Float64),
         pl.Series("high", [high for _, high in limits], dtype=pl.Float64),
     )
@@ -683,6 +702,11 @@ def known_ones(lines: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
     are_same = found.select_seq(pl.all_horizontal(True, *is_same)).to_series()
     found = found.select("at", "said", *[one.name for one in prepared.own])
     return found if are_same.all() else found.filter(are_same)
+
+
+def not_here(name: str) -> str:
+    """What a reference means that names nothing in the file."""
+    return NOT_HERE if name in SPECIMENS else ""
 
 
 def range_of(element: Json) -> Json | None:

@@ -682,6 +682,47 @@ def test_a_specimen_is_named_by_its_type_wherever_it_stands(feed: Feed) -> None:
     assert [fault for _, fault in feed.scanned()] == [None, "specimen", None]
 
 
+REFERENCES = [
+    {"reference": "Specimen/s1"},
+    {"reference": "https://server.example/Specimen/s1"},
+    {"reference": "urn:uuid:s1"},
+]
+
+
+@pytest.mark.parametrize("refers", REFERENCES)
+@pytest.mark.parametrize("how", [EAGERLY, BY_ITSELF])
+def test_a_specimen_that_is_not_in_the_file_is_told(
+    feed: Feed, refers: dict[str, Any], how: AtOnce
+) -> None:
+    feed.how = how
+    unmapped = {"code": coding("99999-9"), "valueQuantity": quantity(3, "g/L")}
+    part = {"code": coding("718-7"), "valueQuantity": quantity(120, "g/L")}
+    results = [
+        *[observation(id=f"a{n}", specimen=refers) for n in range(4)],
+        *[observation(id=f"b{n}", specimen=refers, component=[part, unmapped]) for n in range(4)],
+        *[observation(id=f"c{n}", specimen=refers | {"display": "Serum"}) for n in range(4)],
+        *[observation(id=f"d{n}", specimen=refers, code=coding("99999-9")) for n in range(4)],
+        *[observation(id=f"e{n}") for n in range(4)],
+        observation(id="f", specimen=refers, status="cancelled"),
+        observation(id="g", specimen=refers, subject={"reference": "Group/1"}),
+        observation(id="h", specimen={"reference": "#s"},
+                    contained=[{"resourceType": "Specimen", "id": "s"}]),
+    ]  # fmt: skip
+    feed.say(*results)
+    n_row = len(feed.rows())
+    assert {row["specimen"] for row in feed.rows()} == {"", "Serum"}
+    (note,) = feed.found.notes
+    assert note.startswith("12 results refer to a specimen that is not in their file")
+    # One that does not say what it is is there all the same; nor is another one of any use.
+    feed.say(*results, {"resourceType": "Specimen", "id": "s1"})
+    assert len(feed.rows()) == n_row
+    assert feed.found.notes == [
+        "resources that are no extract of ours are out of scope: 1 Specimen"
+    ]
+    feed.say(*results, {"resourceType": "Specimen", "id": "s2", "type": {"text": "Urine"}})
+    assert feed.found.notes[0] == note
+
+
 def test_a_result_is_known_by_its_id_or_by_the_identifier_that_the_settings_name(
     feed: Feed,
 ) -> None:
