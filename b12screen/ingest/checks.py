@@ -215,6 +215,12 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
         "focus",
         "the result is not about the subject itself (Observation.focus), but about a newborn, say",
     ),
+    "drug": (
+        "code",
+        "reference",
+        "the medication that it refers to is not in the file; have the Medication resources sent "
+        "in the same file",
+    ),
     "unit_pair": ("unit", "fits_code", "the unit and its code are two different units"),
     "deleted": (
         None,

@@ -48,9 +48,9 @@ from schemas import ddl
 CELLS_OF_A_LINE = 16
 # Files are looked through in blocks of so many bytes.
 BLOCK = 16 * 1024 * 1024
-# People, encounters and specimens that one file may tell of, some 300 MB of them.
+# People, encounters, specimens and drugs that one file may tell of, some 300 MB of them.
 MOST_KNOWN = 1_000_000
-INDEXED = re.compile(rb'"resourceType"\s*:\s*"(?:Patient|Encounter|Specimen)"')
+INDEXED = re.compile(rb'"resourceType"\s*:\s*"(?:Patient|Encounter|Specimen|Medication)"')
 
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
@@ -469,7 +469,7 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
 
 @dataclass
 class Indexed:
-    """What a file says of people, encounters and specimens; read when it is first asked for."""
+    """What a file says of people, encounters, specimens and drugs; read when first asked for."""
 
     path: Path
     reader: Reader
@@ -479,13 +479,13 @@ class Indexed:
 
     def __call__(self) -> Index:
         if self._index is None:
-            self._index = Index({}, {}, {}, {})
+            self._index = Index({}, {}, {}, {}, {})
             for resource, url in self._resources():
                 self._note(resource, url)
                 if self._index.n_known() > self.most_known:
                     raise FileRefused(
-                        f"it tells of more than {self.most_known} people, encounters and specimens "
-                        "that its other resources refer to; send it in parts"
+                        f"it tells of more than {self.most_known} people, encounters, specimens "
+                        "and drugs that its other resources refer to; send it in parts"
                     )
         return self._index
 
@@ -509,7 +509,11 @@ class Indexed:
     def _note(self, resource: dict[str, Any], url: str) -> None:
         index = self._index
         name, key = text(resource.get("resourceType")), text(resource.get("id"))
-        if index is None or name not in ("Patient", "Encounter", "Specimen"):
+        if index is None or name not in ("Patient", "Encounter", "Specimen", "Medication"):
+            return
+        references = {key, url.removeprefix(URN)} - {""}
+        if name == "Medication":
+            index.drugs.update(dict.fromkeys(references, self.reader.drug(resource)))
             return
         said: str | None
         if name == "Patient":
@@ -522,7 +526,7 @@ class Indexed:
             said, found = organisation(inner(resource, "serviceProvider")), index.clinics
         else:
             said, found = specimen_word(resource), index.specimens
-        for reference in {key, url.removeprefix(URN)} - {""}:
+        for reference in references:
             if said:
                 found[reference] = said
             elif said is None:

@@ -245,13 +245,15 @@ class Index:
     identified: dict[tuple[str, str], str]
     clinics: dict[str, str]
     specimens: dict[str, str]
+    drugs: dict[str, tuple[str, str, str]]
 
     def n_known(self) -> int:
         """How many entries it holds."""
-        return len(self.patients) + len(self.identified) + len(self.clinics) + len(self.specimens)
+        n_person = len(self.patients) + len(self.identified)
+        return n_person + len(self.clinics) + len(self.specimens) + len(self.drugs)
 
 
-NOTHING = Index({}, {}, {}, {})
+NOTHING = Index({}, {}, {}, {}, {})
 
 
 def loaded(line: bytes) -> Any:
@@ -772,11 +774,8 @@ class Reader:
         if person is None:
             return Refused("medications", place, "subject")
         given = name == "MedicationAdministration"
-        concept = resource.get("medicationCodeableConcept")
-        reference = inner(resource, "medicationReference", "reference")
-        if concept is None and (found := contained(resource, reference)) is not None:
-            concept = found.get("code")
-        code_system, code, drug = self._known_code(concept, DRUG_SYSTEMS, "drug")
+        known = self._drug(resource)
+        code_system, code, drug = known or ("", "", "")
         key = text(resource.get("id"))
         status = text(resource.get("status"))
         cells = {
@@ -809,10 +808,27 @@ class Reader:
             return Gone(
                 "medications", place, {"medication_id": cells["medication_id"], "over": over}
             )
+        if known is None:
+            return Refused("medications", place, "drug")
         doses = (inner(resource, "dosage"), *objects(resource.get("dosageInstruction")))
         if any(map(is_modified, (resource, *doses))) and self._is_named("drug", code_system, code):
             return Refused("medications", place, "modifier")
         return Row("medications", place, cells)
+
+    def _drug(self, resource: Json) -> tuple[str, str, str] | None:
+        """System, code and name of what was given; None where it refers to what is not here."""
+        concept = resource.get("medicationCodeableConcept")
+        reference = inner(resource, "medicationReference", "reference")
+        if concept is not None or not reference:
+            return self.drug({"code": concept})
+        found = contained(resource, reference)
+        if found is not None:
+            return self.drug(found)
+        return self.index().drugs.get(target_of(reference, "Medication"))
+
+    def drug(self, medication: Json) -> tuple[str, str, str]:
+        """System, code and name of a drug."""
+        return self._known_code(medication.get("code"), DRUG_SYSTEMS, "drug")
 
 
 # Elements

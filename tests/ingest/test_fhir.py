@@ -1009,6 +1009,38 @@ def test_the_drug_may_be_contained(feed: Feed) -> None:
     )  # fmt: skip
 
 
+def test_the_drug_may_be_told_elsewhere_in_the_file(feed: Feed) -> None:
+    drug = {
+        "resourceType": "Medication",
+        "id": "d",
+        "code": coding("B03BA03", "http://www.whocc.no/atc") | {"text": "Hydroxocobalamin"},
+    }
+
+    def refers(reference: str, **more: Any) -> dict[str, Any]:
+        said = prescription(medicationReference={"reference": reference}, **more)
+        del said["medicationCodeableConcept"]
+        return said
+
+    feed.say(
+        refers("Medication/d"),
+        refers("urn:uuid:aa", id="m2"),
+        {"resourceType": "Bundle", "entry": [{"fullUrl": "urn:uuid:aa", "resource": drug}]},
+        refers("Medication/e", id="m3"),
+        refers("#d", id="m4"),
+        refers("Medication/e", id="m5", status="entered-in-error"),
+    )
+    assert [
+        (row["medication_id"], row["code_system"], row["code"], row["name"])
+        for row in feed.rows("medications")
+    ] == [
+        ("MedicationRequest/m1", "atc", "B03BA03", "Hydroxocobalamin"),
+        ("MedicationRequest/m2", "atc", "B03BA03", "Hydroxocobalamin"),
+    ]
+    assert [row["check_name"] for row in feed.broken("medications")] == [
+        "scope", "drug", "drug", "scope",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "said",
     [
