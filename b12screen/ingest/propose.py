@@ -45,7 +45,7 @@ from b12screen.ingest.sniffed import (
     is_header,
     separator_of,
 )
-from b12screen.ingest.vocabulary import NAMES, SEX_WORDS, STATUS_WORDS
+from b12screen.ingest.vocabulary import CASE_NAME, NAMES, SEX_WORDS, STATUS_WORDS
 from b12screen.maps import Maps, fold_unit
 from b12screen.settings import NEVER_CONSTANT, OwnFiles, Settings, fold
 from schemas import words
@@ -60,6 +60,12 @@ MOST_REST = 20
 ALIKE = 0.8
 # A column is of a sort where so many of its cells are.
 MOSTLY = 0.8
+NO_CODES_SHOWN = (
+    "# Codes and words are told by how many people have them: once the person's column is named, "
+    "check again"
+)
+# What tells rows and people apart.
+KEYS = ("result_id", "medication_id", "patient_id")
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,8 @@ def name_score(column: str, name: str) -> float:
     own = plain(column)
     if folded == own:
         return 1.0
+    if column in KEYS and is_case(name):
+        return 0.0
     known = NAMES.get(column, ())
     if folded in known:
         return 0.95
@@ -179,6 +187,11 @@ def name_score(column: str, name: str) -> float:
         for other in (own, *known)
     )
     return likeness * 0.9 if likeness >= ALIKE else 0.0
+
+
+def is_case(name: str) -> bool:
+    """Whether a column is called like the number of a stay or a visit."""
+    return re.fullmatch(CASE_NAME, plain(name)) is not None
 
 
 def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
@@ -289,6 +302,7 @@ def file_lines(
     more["dates"] = formats
     column_lines, named_columns = lines_of_columns(table, columns)
     lines += column_lines
+    lines += lines_of_no_person(table, columns)
     more["columns"] = named_columns
     spelled: dict[str, dict[str, str]] = {}
     for column, known in (("status", STATUS_WORDS), ("sex", SEX_WORDS)):
@@ -460,6 +474,25 @@ def lines_of_columns(
     if named:
         lines.append(f"columns = {inline(named)}")
     return lines, named
+
+
+def lines_of_no_person(table: Table, columns: Mapping[str, int]) -> list[str]:
+    """What stands where the person should, and why it is left out, where no column is the person's.
+
+    One person under several numbers, or several under one, is a wrong list and no rejected row.
+    """
+    if "patient_id" in columns:
+        return []
+    lines: list[str] = []
+    for name, cells in zip(table.names, table.cells, strict=True):
+        if is_case(name) and (cells != "").any() and not days_of(cells.filter(cells != "")).fits:
+            lines += [
+                f"# {quoted(name)} is the number of a case, which changes with every admission: "
+                "one person would be many.",
+                "# Ask the sender for the person's own number; not among the columns above:",
+                f"# patient_id = {quoted(name)}",
+            ]
+    return [*lines, NO_CODES_SHOWN] if lines else []
 
 
 def lines_of_words(

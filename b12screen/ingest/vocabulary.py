@@ -15,9 +15,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "patient_id": (
         "patient", "patientno", "patientnumber", "mrn", "nhsnumber", "hospitalnumber", "pid",
-        "patientennummer", "patientenid", "patnr", "patientnr", "fallnummer", "ipp", "nip",
-        "paciente", "nhc", "patientnummer", "nhsno", "patid", "patientkey", "personid",
-        "hospitalno", "unitnumber", "crn", "medicalrecordnumber", "patientmrn",
+        "patientennummer", "patientennr", "patientenid", "patnr", "patnummer", "patno", "patientnr",
+        "ipp", "nip", "paciente", "nhc", "patientnummer", "nhsno", "patid", "patientkey",
+        "personid", "hospitalno", "unitnumber", "crn", "medicalrecordnumber", "patientmrn",
     ),
     "collected_at": (
         "collected", "collectiondate", "collectiontime", "sampledate", "sampled", "datetaken",
@@ -95,6 +95,13 @@ NAMES: dict[str, tuple[str, ...]] = {
     "dose_unit": ("doseunit", "dosisunit", "dosiseinheit"),
     "route": ("route", "applikation", "verabreichung", "voie", "via"),
 }  # fmt: skip
+# What the number of a stay or a visit is called, folded: one person has another with each of them.
+CASE_NAME = (
+    "(pat|patient|patienten|hospital|hosp|behandlungs|krankenhaus|numero|no)?(enc)?"
+    "(fall|case|visit|besuch|encounter|episode|episodio|admission|admit|hadm|aufnahme|"
+    "stay|sejour|opname|csn|fin|account|acct)"
+    "(no|nr|num|number|nummer|nbr|id|ident|identifier|key|kennung|csn|csnid)?"
+)
 STATUS_WORDS = {
     "final": (
         "endgültig", "endbefund", "validiert", "freigegeben", "complete", "completed", "validated",

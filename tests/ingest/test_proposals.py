@@ -442,3 +442,45 @@ def test_of_a_file_of_which_no_column_is_known_none_is_named(tmp_path: Path, map
     lines = proposed(tmp_path, maps, "\n".join([*rows, ""]).encode())
     assert not any("anarienvogel" in line.lower() for line in lines)
     assert not any("zaunkönig" in line.lower() for line in lines)
+
+
+CASES = (
+    "Fallnummer", "Fall-Nr", "Visit", "Encounter", "Encounter ID", "Episode", "Admission No.",
+    "CSN", "PAT_ENC_CSN_ID", "FIN", "Aufnahmenummer", "HADM_ID",
+)  # fmt: skip
+PEOPLE = ("Patienten-Nr.", "Patientennummer", "Pat.Nr.", "PatNr", "MRN")
+
+
+def ward_rows(header: str, n: int = 60) -> bytes:
+    """A table of two numbers of each person, the first another with each stay."""
+    rows = [
+        f"7{n:04};9{n % 30:04};A{n};B12;Vitamin B12;{300 + n};pmol/l;{13 + n % 15}.10.2026 08:30"
+        for n in range(n)
+    ]
+    return "\n".join([header, *rows, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("case", "person"),
+    [*((case, PEOPLE[0]) for case in CASES), *((CASES[0], person) for person in PEOPLE[1:])],
+)
+def test_the_number_of_a_case_is_not_taken_for_the_person_beside_it(
+    tmp_path: Path, maps: Maps, case: str, person: str
+) -> None:
+    header = f"{case};{person};Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahmezeit"
+    lines = proposed(tmp_path, maps, ward_rows(header))
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert files.columns["patient_id"] == person.lower()
+    assert case.lower() not in files.columns.values()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_where_only_the_number_of_a_case_is_there_it_is_named_as_one_and_left_out(
+    tmp_path: Path, maps: Maps, case: str
+) -> None:
+    header = f"{case};Feld;Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahmezeit"
+    lines = proposed(tmp_path, maps, ward_rows(header))
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert "patient_id" not in files.columns
+    assert f'# patient_id = "{case.lower()}"' in lines
+    assert any("is the number of a case, which changes with every admission" in x for x in lines)
