@@ -64,6 +64,8 @@ NO_CODES_SHOWN = (
     "# Codes and words are told by how many people have them: once the person's column is named, "
     "check again"
 )
+# What a name of a person looks like: words without a digit, or two of them around a comma.
+PERSON = r"^(\p{L}[\p{L} ,.'’^-]*|\p{L}{2}[\p{L} .'’-]*[,^] ?\p{L}.*)$"
 # What tells rows and people apart.
 KEYS = ("result_id", "medication_id", "patient_id")
 
@@ -194,6 +196,11 @@ def is_case(name: str) -> bool:
     return re.fullmatch(CASE_NAME, plain(name)) is not None
 
 
+def holds_names(cells: pl.Series) -> bool:
+    """Whether most filled cells of a column look like names of people."""
+    return share_of(cells.filter(cells != "").str.contains(PERSON)) >= MOSTLY
+
+
 def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
     """The share of a column's cells that could stand in one of the contract; None: any could."""
     filled = cells.filter(cells != "")
@@ -243,6 +250,8 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
         for place, name in enumerate(table.names):
             by_name = name_score(column, name)
             if by_name == 0.0 and column != "unit":
+                continue
+            if column in KEYS and holds_names(table.cells[f"c{place}"]):
                 continue
             by_content = content_score(column, table.cells[f"c{place}"], maps)
             # A column of unknown statuses is asked about: left out, its rows would all be final.
@@ -302,7 +311,7 @@ def file_lines(
     more["dates"] = formats
     column_lines, named_columns = lines_of_columns(table, columns)
     lines += column_lines
-    lines += lines_of_no_person(table, columns)
+    lines += lines_of_missing_keys(table, columns, kind)
     more["columns"] = named_columns
     spelled: dict[str, dict[str, str]] = {}
     for column, known in (("status", STATUS_WORDS), ("sex", SEX_WORDS)):
@@ -476,23 +485,30 @@ def lines_of_columns(
     return lines, named
 
 
-def lines_of_no_person(table: Table, columns: Mapping[str, int]) -> list[str]:
-    """What stands where the person should, and why it is left out, where no column is the person's.
+def lines_of_missing_keys(table: Table, columns: Mapping[str, int], kind: str) -> list[str]:
+    """What is called like a key that was not found, and why it is none.
 
     One person under several numbers, or several under one, is a wrong list and no rejected row.
     """
-    if "patient_id" in columns:
-        return []
+    missing = [key for key in KEYS if key in extract_columns(kind) and key not in columns]
     lines: list[str] = []
-    for name, cells in zip(table.names, table.cells, strict=True):
-        if is_case(name) and (cells != "").any() and not days_of(cells.filter(cells != "")).fits:
+    for place, name in enumerate(table.names):
+        cells = table.cells[f"c{place}"]
+        filled = cells.filter(cells != "")
+        if "patient_id" in missing and is_case(name) and filled.len() and not days_of(filled).fits:
             lines += [
                 f"# {quoted(name)} is the number of a case, which changes with every admission: "
                 "one person would be many.",
                 "# Ask the sender for the person's own number; not among the columns above:",
                 f"# patient_id = {quoted(name)}",
             ]
-    return [*lines, NO_CODES_SHOWN] if lines else []
+        elif any(name_score(key, name) for key in missing) and holds_names(cells):
+            lines += [
+                f"# {quoted(name)} holds what looks like names, which are no key: two people may "
+                "have one, and one person two.",
+                "# Ask the sender for a number.",
+            ]
+    return [*lines, NO_CODES_SHOWN] if lines and "patient_id" in missing else lines
 
 
 def lines_of_words(

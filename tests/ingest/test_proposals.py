@@ -484,3 +484,22 @@ def test_where_only_the_number_of_a_case_is_there_it_is_named_as_one_and_left_ou
     assert "patient_id" not in files.columns
     assert f'# patient_id = "{case.lower()}"' in lines
     assert any("is the number of a case, which changes with every admission" in x for x in lines)
+
+
+@pytest.mark.parametrize(
+    "person", ["DOE, JANE", "Müller", "O'NEIL ANNE-MARIE", "DOE^JANE^A", "DOE, JANE *12.03.1950"]
+)
+def test_a_column_of_names_is_no_key_of_people_and_none_of_results(
+    tmp_path: Path, maps: Maps, person: str
+) -> None:
+    rows = [
+        f"{person};{person};{f'A{n}' if n else person};B12;{300 + n};pmol/l;2026-10-{13 + n % 15}"
+        for n in range(60)
+    ]
+    header = "Patient;Sample ID;Accession;Test;Result;Unit;Collected"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows, ""]).encode())
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert files.columns["result_id"] == "accession"
+    assert "patient_id" not in files.columns
+    assert any(line.startswith('# "patient" holds what looks like names') for line in lines)
+    assert person.lower() not in "\n".join(lines).lower()
