@@ -24,6 +24,16 @@ SURE = 0.95
 MOST_CODES = 40
 MOST_CANDIDATES = 4
 
+NOT_CONFIRMED = (
+    "#   no name, unit or specimen of the file confirms it: it may be of urine; ask the laboratory"
+)
+# How the names of tests in urine are written beside what the map of names refuses; "u. Folat" means
+# "and folate".
+URINE = (
+    r"(^|[^a-z])i\.? ?u([^a-z]|$)|(^|[^a-z])u([^a-z.]|\.?$)|urin([^g]|$)|"
+    r"(^|[^a-z])(spontan|sammel)?harn([^a-zäöüß]|$)"
+)
+
 # A median within this factor of the usual one speaks for an analyte, beyond the second against it.
 NEAR, FAR = 2.0, 4.0
 
@@ -169,9 +179,12 @@ def candidates_of(results: Results, maps: Maps) -> list[Candidate]:
     """The analytes that a code may stand for, the likeliest first.
 
     A name or a code that says another test rules an analyte out, and so does a specimen or a unit
-    that it does not have, or values of which more than a few are implausible in that unit.
+    that it does not have, or values of which more than a few are implausible in that unit. Urine
+    rules all of them out.
     """
     said = [text for text in (results.name, results.code) if text]
+    if any(re.search(URINE, fold_words(text)) for text in said):
+        return []
     specimens = set(maps.specimen.select("analyte", "specimen").iter_rows())
     found: list[Candidate] = []
     for analyte, low, high in maps.analyte.select("analyte", "low", "high").iter_rows():
@@ -273,11 +286,18 @@ def shared_system_lines(system: str, code: str, maps: Maps) -> list[str]:
 
 
 def map_lines(results: Results, found: list[Candidate], laboratory: str, maps: Maps) -> list[str]:
-    """The table of the settings for one code; commented out where more than one may be meant."""
+    """The table of the settings for one code; commented out where more than one may be meant.
+
+    So it is where only the code and the values speak for it: creatinine of urine is called alike.
+    """
     best = found[0]
     named = {each.analyte for each in found if each.is_likely}
-    mark = "" if named == {best.analyte} else "# "
-    lines = [
+    is_confirmed = (
+        results.unit != "" or results.specimen != "" or names_it(best.analyte, results.name, maps)
+    )
+    mark = "" if named == {best.analyte} and is_confirmed else "# "
+    lines = [] if is_confirmed else [NOT_CONFIRMED]
+    lines += [
         f"{mark}[laboratories.{laboratory}.tests.{key_of(results.code)}]",
         f'{mark}analyte = "{best.analyte}"',
     ]

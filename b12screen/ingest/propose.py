@@ -212,7 +212,6 @@ def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
     closed: dict[str, frozenset[str]] = {
         "status": frozenset(known_words(STATUS_WORDS, lookups.statuses()["spelling"].to_list())),
         "sex": frozenset(known_words(SEX_WORDS, ["f", "m"])),
-        "specimen": frozenset(maps.specimen["specimen"]),
         "opted_out": frozenset(("true", "false")),
         "dose_unit": frozenset(words.DOSE_UNITS),
         "route": frozenset(words.ROUTES_OF_ADMINISTRATION),
@@ -223,6 +222,10 @@ def content_score(column: str, cells: pl.Series, maps: Maps) -> float | None:
         return sum(looks) / len(looks)
     if column == "value":
         return share_of(folded.str.contains(r"^[<>]?=? ?[+-]?[0-9][0-9.,' ]*$"))
+    if column == "specimen":
+        # Urine is a specimen too, although none of ours; a number of a specimen is none.
+        is_known = folded.is_in(maps.specimen["specimen"].to_list())
+        return share_of(is_known | ~filled.str.contains("[0-9]"))
     if column in closed:
         return share_of(folded.is_in(list(closed[column])))
     if column == "code" and share_of(filled.str.contains(LOINC)) >= MOSTLY:
@@ -255,7 +258,7 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
                 continue
             by_content = content_score(column, table.cells[f"c{place}"], maps)
             # A column of unknown statuses is asked about: left out, its rows would all be final.
-            strict = column == "value" or column.endswith(("_at", "_on", "_date"))
+            strict = column in ("value", "specimen") or column.endswith(("_at", "_on", "_date"))
             if by_content is not None and by_content < 0.5 and (by_name < 0.95 or strict):
                 continue
             if by_name == 0.0 and (by_content or 0.0) < SURE:

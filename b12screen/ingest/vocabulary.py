@@ -46,10 +46,12 @@ NAMES: dict[str, tuple[str, ...]] = {
         "bezeichnung", "analyse", "testbezeichnung", "libelle", "examen", "libelleanalyse",
         "prueba", "nombreprueba", "bepaling", "omschrijving", "componentname",
         "componentdescription", "assay", "assayname", "analytename", "testdesc", "parametername",
+        "langtext", "analyt", "testlangtext", "analysenname", "klartext",
     ),
     "specimen": (
         "specimen", "specimentype", "sampletype", "material", "probenmaterial", "probenart",
-        "naturepr", "naturedeprelevement", "muestra", "tipomuestra", "materiaal",
+        "naturepr", "naturedeprelevement", "muestra", "tipomuestra", "materiaal", "probe",
+        "untersuchungsmaterial", "probentyp",
     ),
     "value": (
         "value", "result", "resultvalue", "testresult", "ergebnis", "messwert", "wert", "resultat",
@@ -58,7 +60,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "unit": (
         "unit", "units", "unitofmeasure", "uom", "einheit", "masseinheit", "unite", "unites",
         "unidad", "unidades", "eenheid", "referenceunit", "referenceunits", "resultunit",
-        "resultunits",
+        "resultunits", "einh", "dim", "dimension",
     ),
     "status": (
         "status", "resultstatus", "state", "befundstatus", "stand", "ergebnisstatus", "statut",

@@ -503,3 +503,74 @@ def test_a_column_of_names_is_no_key_of_people_and_none_of_results(
     assert "patient_id" not in files.columns
     assert any(line.startswith('# "patient" holds what looks like names') for line in lines)
     assert person.lower() not in "\n".join(lines).lower()
+
+
+def creatinine(header: str, code: str, name: str, unit: str, specimen: str) -> bytes:
+    """A table of creatinine that is as high as in serum, of sixty people."""
+    rows = [
+        f"A{n};9{n:04};{13 + n % 15}.10.2026;{code};{name};{60 + n};{unit};{specimen}"
+        for n in range(60)
+    ]
+    return "\n".join([f"Auftragsnummer;PatNr;Abnahme;{header}", *rows, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "unit", "specimen"),
+    [
+        ("KREAU", "Kreatinin i.U.", "", ""),
+        ("KREAU", "Kreatinin i. U.", "µmol/l", "Serum"),
+        ("KREAU", "Kreatinin im Urin", "µmol/l", ""),
+        ("KREAU", "Kreatinin im Sammelharn", "µmol/l", ""),
+        ("KREAU", "Creatinine, urine", "µmol/l", ""),
+        ("KREAU", "U-Kreatinin", "µmol/l", ""),
+        ("KREA-U", "Kreatinin", "µmol/l", ""),
+        ("KREAU", "Kreatinin U.", "µmol/l", ""),
+        ("KREAU", "Kreatinin", "µmol/l", "Urin"),
+    ],
+)
+def test_creatinine_in_urine_is_proposed_as_none_of_ours(
+    tmp_path: Path, maps: Maps, code: str, name: str, unit: str, specimen: str
+) -> None:
+    content = creatinine("Kürzel;Langtext;Ergebnis;Einh.;Probe", code, name, unit, specimen)
+    lines = proposed(tmp_path, maps, content)
+    assert not any("analyte" in line for line in lines)
+    assert "# 1 more unknown codes look like none of ours" in lines
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Kürzel;Langtext;Ergebnis;Einh.;Probe", ["langtext", "einh.", "probe"]),
+        ("Kürzel;Bezeichnung;Ergebnis;Einheit;Material", ["bezeichnung", "einheit", "material"]),
+        ("Kürzel;Testbezeichnung;Wert;Dim.;Probenart", ["testbezeichnung", "dim.", "probenart"]),
+        (
+            "Kürzel;Analyt;Wert;Einheit;Untersuchungsmaterial",
+            ["analyt", "einheit", "untersuchungsmaterial"],
+        ),
+    ],
+)
+def test_name_unit_and_specimen_are_known_by_their_german_headers(
+    tmp_path: Path, maps: Maps, header: str, columns: list[str]
+) -> None:
+    content = creatinine(header, "KREA", "Kreatinin u. eGFR", "µmol/l", "Serum")
+    settings = accepted(proposed(tmp_path, maps, content))
+    (files,) = settings.laboratories["main"].csv
+    assert [files.columns[name] for name in ("test_name", "unit", "specimen")] == columns
+    assert settings.laboratories["main"].tests["KREA"].analyte == "creatinine"
+
+
+def test_a_number_of_the_specimen_is_not_taken_for_what_it_is(tmp_path: Path, maps: Maps) -> None:
+    content = creatinine(
+        "Kürzel;Langtext;Ergebnis;Einh.;Probe", "KREA", "Kreatinin", "µmol/l", "26-4711"
+    )
+    assert not any('specimen = "probe"' in line for line in proposed(tmp_path, maps, content))
+
+
+def test_a_test_that_only_its_code_and_its_values_speak_for_is_a_question(
+    tmp_path: Path, maps: Maps
+) -> None:
+    content = creatinine("Kürzel;Feld 3;Ergebnis;Feld 5;Feld 6", "KREAU", "Kreatinin i.U.", "", "")
+    lines = proposed(tmp_path, maps, content)
+    assert not accepted(lines).laboratories["main"].tests
+    assert "# [laboratories.main.tests.KREAU]" in lines
+    assert any("no name, unit or specimen of the file confirms it" in line for line in lines)
