@@ -58,6 +58,8 @@ LOINC = "^[0-9]{1,5}-[0-9]$"
 MOST_REST = 20
 # Two names are alike from here on, as difflib counts.
 ALIKE = 0.8
+# The score of a name that senders are known to use.
+KNOWN = 0.95
 # A column is of a sort where so many of its cells are.
 MOSTLY = 0.8
 NO_CODES_SHOWN = (
@@ -183,7 +185,7 @@ def name_score(column: str, name: str) -> float:
         return 0.0
     known = NAMES.get(column, ())
     if folded in known:
-        return 0.95
+        return KNOWN
     likeness = max(
         difflib.SequenceMatcher(None, folded, other, autojunk=False).ratio()
         for other in (own, *known)
@@ -259,7 +261,7 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
             by_content = content_score(column, table.cells[f"c{place}"], maps)
             # A column of unknown statuses is asked about: left out, its rows would all be final.
             strict = column in ("value", "specimen") or column.endswith(("_at", "_on", "_date"))
-            if by_content is not None and by_content < 0.5 and (by_name < 0.95 or strict):
+            if by_content is not None and by_content < 0.5 and (by_name < KNOWN or strict):
                 continue
             if by_name == 0.0 and (by_content or 0.0) < SURE:
                 continue
@@ -270,9 +272,40 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
         if column not in found and place not in found.values():
             found[column] = place
     if "code" not in found and "test_name" in found:
-        # A laboratory without codes tells its tests apart by their names.
-        found["code"] = found["test_name"]
+        found |= code_among_names(table, found.pop("test_name"), {*found.values()})
     return {column: found[column] for column in extract_columns(kind) if column in found}
+
+
+def code_among_names(table: Table, named: int, used: Set[int]) -> dict[str, int]:
+    """Code and name where no column is called like a code: the shorter of two, if it tells apart.
+
+    A laboratory without codes tells its tests apart by their names; what is one column is the code
+    alone. A word that stands beside several names is a panel's and no code of a test.
+    """
+    places = [
+        place
+        for place, name in enumerate(table.names)
+        if place == named
+        or (
+            place not in used
+            and name_score("test_name", name) >= KNOWN
+            and (table.cells[f"c{place}"] != "").any()
+        )
+    ]
+    by_length = sorted(places, key=lambda place: length_of(table.cells[f"c{place}"]))
+    code, name = by_length[0], by_length[-1]
+    if code == name:
+        return {"code": named}
+    both = table.cells.select(f"c{code}", f"c{name}").filter(pl.col(f"c{name}") != "")
+    if both[f"c{code}"].n_unique() < MOSTLY * both.n_unique():
+        return {"code": name}
+    return {"code": code, "test_name": name}
+
+
+def length_of(cells: pl.Series) -> float:
+    """How long the different filled cells of a column are on average."""
+    lengths = cells.filter(cells != "").unique().str.len_chars()
+    return int(lengths.sum()) / max(lengths.len(), 1)
 
 
 def file_lines(

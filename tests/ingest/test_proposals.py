@@ -574,3 +574,32 @@ def test_a_test_that_only_its_code_and_its_values_speak_for_is_a_question(
     assert not accepted(lines).laboratories["main"].tests
     assert "# [laboratories.main.tests.KREAU]" in lines
     assert any("no name, unit or specimen of the file confirms it" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "second", "columns"),
+    [
+        ("Test;Bezeichnung", "KREA", "Kreatinin", ("test", "bezeichnung")),
+        ("Test;Testbezeichnung", "KREA", "Kreatinin", ("test", "testbezeichnung")),
+        ("Bezeichnung;Test", "Kreatinin", "KREA", ("test", "bezeichnung")),
+        ("Analyse;Langtext", "KREA", "Kreatinin", ("analyse", "langtext")),
+        ("Test;Feld", "Kreatinin", "x", ("test", None)),
+        ("Untersuchung;Testbezeichnung", "Chemie", "", ("testbezeichnung", None)),
+    ],
+)
+def test_name_and_code_of_a_test_are_two_columns_or_only_a_code(
+    tmp_path: Path,
+    maps: Maps,
+    header: str,
+    first: str,
+    second: str,
+    columns: tuple[str, str | None],
+) -> None:
+    rows = [
+        f"A{n};9{n:04};{13 + n % 15}.10.2026;{first};"
+        f"{second or ('Kreatinin', 'Kalium im Serum')[n % 2]};{60 + n};µmol/l"
+        for n in range(60)
+    ]
+    text = "\n".join([f"Auftragsnummer;PatNr;Abnahme;{header};Ergebnis;Einheit", *rows, ""])
+    (files,) = accepted(proposed(tmp_path, maps, text.encode())).laboratories["main"].csv
+    assert (files.columns["code"], files.columns.get("test_name")) == columns
