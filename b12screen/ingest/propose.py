@@ -429,12 +429,23 @@ def lines_of_days(table: Table, columns: Mapping[str, int]) -> tuple[list[str], 
         days = days_of(cells.filter(cells != ""))
         if not days.n_cell:
             continue
+        n_short = n_of_short_years(days) if "birth_date" in columns else 0
+        if n_short:
+            lines += [
+                f"# {column}: {n_short} of {days.n_cell} rows have a year of two digits, and in a "
+                "file with days of birth",
+                "# these are not read (50 may be 1950): ask the sender for years of four digits",
+            ]
+            # A run refuses the file with such a format, whichever of its columns needs it.
+            longer = {written: n for written, n in days.fits.items() if "%y" not in written}
+            days = Days(days.n_cell, longer)
         orders = orders_of(days)
         n_read = max((n for n, _ in orders.values()), default=0)
         best = {order: formats for order, (n, formats) in orders.items() if n == n_read}
         about = "all" if n_read == days.n_cell else f"{n_read} of"
-        if n_read < days.n_cell:
-            lines.append(f"# {column}: {days.n_cell - n_read} of {days.n_cell} rows hold no day")
+        if n_read + n_short < days.n_cell:
+            n_none = days.n_cell - n_read - n_short
+            lines.append(f"# {column}: {n_none} of {days.n_cell} rows hold no day")
         if len(best) > 1:
             open_orders.append(best)
             both = " and ".join(" or ".join(formats) for formats in best.values())
@@ -468,6 +479,11 @@ def lines_of_days(table: Table, columns: Mapping[str, int]) -> tuple[list[str], 
     if not formats or formats == [ISO]:
         return lines, []
     return [*lines, f"dates = {json.dumps(formats)}"], formats
+
+
+def n_of_short_years(days: Days) -> int:
+    """How many cells are days with a year of two digits, whose century would be guessed."""
+    return max((n for written, n in days.fits.items() if "%y" in written), default=0)
 
 
 def orders_of(days: Days) -> dict[str, tuple[int, list[str]]]:

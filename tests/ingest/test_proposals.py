@@ -603,3 +603,39 @@ def test_name_and_code_of_a_test_are_two_columns_or_only_a_code(
     text = "\n".join([f"Auftragsnummer;PatNr;Abnahme;{header};Ergebnis;Einheit", *rows, ""])
     (files,) = accepted(proposed(tmp_path, maps, text.encode())).laboratories["main"].csv
     assert (files.columns["code"], files.columns.get("test_name")) == columns
+
+
+@pytest.mark.parametrize("written", ["02/{:02}/50", "{:02}.02.50", "{:02}-Feb-50"])
+def test_a_day_of_birth_with_a_year_of_two_digits_is_asked_for_with_four(
+    tmp_path: Path, maps: Maps, written: str
+) -> None:
+    rows = [f"{n};{written.format(1 + n % 28)};F;2026-11-01" for n in range(60)]
+    text = "\n".join(["MRN;Date of Birth;Sex;Died", *rows, ""])
+    lines = proposed(tmp_path, maps, text.encode(), "patients_1.csv")
+    assert not any("%y" in line for line in lines)
+    assert any("birth_date: 60 of 60 rows have a year of two digits" in line for line in lines)
+    assert any("ask the sender for years of four digits" in line for line in lines)
+    assert accepted(lines).laboratories["main"].csv[0].dates == []
+
+
+def test_days_of_death_beside_days_of_birth_need_four_digits_too(
+    tmp_path: Path, maps: Maps
+) -> None:
+    rows = [f"{n};{13 + n % 15}.02.1950;F;{13 + n % 15}.02.26" for n in range(60)]
+    text = "\n".join(["MRN;Date of Birth;Sex;Died", *rows, ""])
+    lines = proposed(tmp_path, maps, text.encode(), "patients_1.csv")
+    assert accepted(lines).laboratories["main"].csv[0].dates == ["%d.%m.%Y"]
+    assert any("deceased_on: 60 of 60 rows have a year of two digits" in line for line in lines)
+
+
+def test_results_keep_years_of_two_digits_beside_the_people_in_their_rows(
+    tmp_path: Path, maps: Maps
+) -> None:
+    rows = [
+        f"A{n};9{n:04};02/{13 + n % 15}/50;F;10/{13 + n % 15}/26;2132-9;{300 + n};pg/mL;North"
+        for n in range(60)
+    ]
+    header = "Accession;MRN;DOB;Sex;Collected;LOINC;Result;Unit;Clinic"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows, ""]).encode())
+    results, people = accepted(lines).laboratories["main"].csv
+    assert (results.dates, people.dates) == (["%m/%d/%y"], [])
