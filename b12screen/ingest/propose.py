@@ -198,6 +198,11 @@ def is_case(name: str) -> bool:
     return re.fullmatch(CASE_NAME, plain(name)) is not None
 
 
+def is_called_status(name: str) -> bool:
+    """Whether a column is called like a status and not like a state, which may be a country's."""
+    return any(word in plain(name) for word in ("status", "statut"))
+
+
 def holds_names(cells: pl.Series) -> bool:
     """Whether most filled cells of a column look like names of people."""
     return share_of(cells.filter(cells != "").str.contains(PERSON)) >= MOSTLY
@@ -256,9 +261,15 @@ def columns_of(table: Table, kind: str, maps: Maps) -> dict[str, int]:
             by_name = name_score(column, name)
             if by_name == 0.0 and column != "unit":
                 continue
-            if column in KEYS and holds_names(table.cells[f"c{place}"]):
+            cells = table.cells[f"c{place}"]
+            if column in KEYS and holds_names(cells):
                 continue
-            by_content = content_score(column, table.cells[f"c{place}"], maps)
+            # A column without a cell is none; only of units a laboratory may send none at all.
+            if cells.len() and not (cells != "").any() and (column != "unit" or by_name < KNOWN):
+                continue
+            by_content = content_score(column, cells, maps)
+            if column == "status" and by_content == 0.0 and not is_called_status(name):
+                continue
             # A column of unknown statuses is asked about: left out, its rows would all be final.
             strict = column in ("value", "specimen") or column.endswith(("_at", "_on", "_date"))
             if by_content is not None and by_content < 0.5 and (by_name < KNOWN or strict):
@@ -348,6 +359,7 @@ def file_lines(
     column_lines, named_columns = lines_of_columns(table, columns)
     lines += column_lines
     lines += lines_of_missing_keys(table, columns, kind)
+    lines += lines_of_no_status(table, columns, kind)
     more["columns"] = named_columns
     spelled: dict[str, dict[str, str]] = {}
     for column, known in (("status", STATUS_WORDS), ("sex", SEX_WORDS)):
@@ -561,6 +573,23 @@ def lines_of_missing_keys(table: Table, columns: Mapping[str, int], kind: str) -
                 "# Ask the sender for a number.",
             ]
     return [*lines, NO_CODES_SHOWN] if lines and "patient_id" in missing else lines
+
+
+def lines_of_no_status(table: Table, columns: Mapping[str, int], kind: str) -> list[str]:
+    """What may be a status and is left out: without one every result counts as final."""
+    if kind != "labs" or "status" in columns:
+        return []
+    lines: list[str] = []
+    for place, name in enumerate(table.names):
+        if name_score("status", name) < KNOWN or place in columns.values():
+            continue
+        is_empty = not (table.cells[f"c{place}"] != "").any()
+        why = "is empty" if is_empty else "holds no word that is known of a status"
+        lines.append(
+            f"# {quoted(name)} {why} and is left out, so that every result counts as final: ask "
+            "the sender"
+        )
+    return lines
 
 
 def lines_of_words(

@@ -639,3 +639,29 @@ def test_results_keep_years_of_two_digits_beside_the_people_in_their_rows(
     lines = proposed(tmp_path, maps, "\n".join([header, *rows, ""]).encode())
     results, people = accepted(lines).laboratories["main"].csv
     assert (results.dates, people.dates) == (["%m/%d/%y"], [])
+
+
+def test_a_column_without_a_cell_is_not_proposed_but_for_units(tmp_path: Path, maps: Maps) -> None:
+    rows = [f"A{n};9{n:04};{13 + n % 15}.10.2026;;;B12;Vitamin B12;{300 + n};;" for n in range(60)]
+    header = "Auftragsnummer;PatNr;Abnahme;Befund;Klinik;Kürzel;Analyt;Wert;Einheit;Befundstatus"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows, ""]).encode())
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert not {"reported_at", "clinic_id", "status"} & files.columns.keys()
+    assert files.columns["unit"] == "einheit"
+    assert any('"befundstatus" is empty and is left out' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "is_status"),
+    [("State", "NY", False), ("Stand", "9.1", False), ("State", "final", True),
+     ("Stand", "endgültig", True), ("Ergebnisstatus", "E7", True)],
+)  # fmt: skip
+def test_a_state_is_a_status_only_where_some_of_its_words_are_known(
+    tmp_path: Path, maps: Maps, name: str, cell: str, is_status: bool
+) -> None:
+    lines = proposed(
+        tmp_path, maps, german(more=cell).replace("Befundstatus", name).encode("latin-1")
+    )
+    (files,) = accepted(lines).laboratories["main"].csv
+    assert ("status" in files.columns) == is_status
+    assert any("holds no word that is known of a status" in line for line in lines) != is_status
