@@ -68,6 +68,8 @@ NO_CODES_SHOWN = (
 )
 # What a name of a person looks like: words without a digit, or two of them around a comma.
 PERSON = r"^(\p{L}[\p{L} ,.'’^-]*|\p{L}{2}[\p{L} .'’-]*[,^] ?\p{L}.*)$"
+# The time of the day behind a day.
+CLOCK = "[T ]+[0-9]{1,2}:[0-9]{2}.*$"
 # What tells rows and people apart.
 KEYS = ("result_id", "medication_id", "patient_id")
 
@@ -532,21 +534,73 @@ def lines_of_columns(
     lines: list[str] = []
     key = next((name for name in ("result_id", "medication_id") if name in columns), None)
     if key is not None:
-        cells = table.cells
-        n_repeated = cells.height - cells[f"c{columns[key]}"].n_unique()
-        if n_repeated:
-            lines.append(f"# {n_repeated} rows repeat the {key} of another")
-            second = columns.get("code", columns[key])
-            both = cells.select(f"c{columns[key]}", pl.col(f"c{second}").alias("second"))
-            n_both = cells.height - both.n_unique()
-            if second != columns[key] and n_both < n_repeated:
-                named[key] = [table.names[columns[key]], table.names[second]]
-                lines[-1] += f"; with the code {n_both} do, so the key is made of both"
-            else:
-                lines[-1] += ": corrections, or a key that is none"
+        parts, lines = key_of_rows(table, columns, key)
+        if len(parts) > 1:
+            named[key] = [table.names[columns[part]] for part in parts]
     if named:
         lines.append(f"columns = {inline(named)}")
     return lines, named
+
+
+def key_of_rows(table: Table, columns: Mapping[str, int], key: str) -> tuple[list[str], list[str]]:
+    """The columns of the contract that make the key of a row, and what has to be said of it.
+
+    Two rows of one key are one result, the later a correction of the earlier: a number that is
+    used again for other people or days would put one's result in the place of another's.
+    """
+    moment = "collected_at" if key == "result_id" else "started_on"
+    cells = table.cells.select(
+        pl.col(f"c{columns[part]}").alias(part)
+        for part in (key, "code", moment, "patient_id")
+        if part in columns
+    ).filter(pl.col(key) != "")
+    if moment in columns:
+        day = pl.col(moment).str.replace(CLOCK, "").str.replace("^([0-9]{8})[0-9]{4,6}$", "$1")
+        cells = cells.with_columns(day=day)
+    n_repeated = n_repeating(cells, [key])
+    if not n_repeated:
+        return [key], []
+    said = f"# {n_repeated} rows repeat the {key} of another"
+    parts = [key]
+    n_left = n_repeating(cells, [key, "code"]) if "code" in columns else n_repeated
+    if n_left < n_repeated:
+        parts.append("code")
+        said += f"; with the code {n_left} do, so the key is made of both"
+    if "patient_id" not in columns:
+        said += "; without patient_id nobody can tell whether it is used again for other people"
+        return parts, [said]
+    n_people = n_repeating(cells, parts, "patient_id")
+    n_days = n_repeating(cells, parts, "day") if "day" in cells.columns else 0
+    if n_people or n_days:
+        # The code too, where one order of this file has one test: another may have more.
+        wanted = [key, "code", moment, *(["patient_id"] if n_people else [])]
+        parts = [part for part in wanted if part in columns]
+        who = " or ".join(word for word, n in (("people", n_people), ("days", n_days)) if n)
+        told = said.partition(", so the key")[0]
+        return parts, [
+            f"{told}. It is used again for other {who}: the key is made of {', '.join(parts)}",
+            f"# ask the sender whether that is so: a row whose {moment} is corrected would become "
+            "a second one",
+        ]
+    if n_left:
+        said += ": corrections, or a key that is none"
+    several = n_repeating(cells, [key], "patient_id")
+    lines = [said]
+    if several:
+        lines.append(
+            f"# the {key} alone is several people's: ask the sender whether it is used again"
+        )
+    return parts, lines
+
+
+def n_repeating(cells: pl.DataFrame, parts: Sequence[str], differing: str = "") -> int:
+    """How many rows repeat the key of another; with a column, how many more of its cells there are.
+
+    A key that has two different cells in the column counts one.
+    """
+    if not differing:
+        return cells.height - cells.select(parts).n_unique()
+    return cells.select(*parts, differing).n_unique() - cells.select(parts).n_unique()
 
 
 def lines_of_missing_keys(table: Table, columns: Mapping[str, int], kind: str) -> list[str]:

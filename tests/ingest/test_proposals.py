@@ -665,3 +665,64 @@ def test_a_state_is_a_status_only_where_some_of_its_words_are_known(
     (files,) = accepted(lines).laboratories["main"].csv
     assert ("status" in files.columns) == is_status
     assert any("holds no word that is known of a status" in line for line in lines) != is_status
+
+
+def keyed(tmp_path: Path, maps: Maps, rows: list[tuple[str, str, str]]) -> tuple[Settings, str]:
+    """What is proposed for rows of a number, a person and a moment, all of vitamin B12."""
+    text = "\n".join(
+        [
+            "Station;Auftragsnummer;PatNr;Kürzel;Untersuchung;Wert;Einheit;Abnahme",
+            *(f";{key};{person};B12;Vitamin B12;3{n % 90 + 10};pmol/l;{moment}"
+              for n, (key, person, moment) in enumerate(rows)),
+            "",
+        ]
+    )  # fmt: skip
+    lines = proposed(tmp_path, maps, text.encode())
+    return accepted(lines), "\n".join(lines)
+
+
+def test_a_number_that_is_used_again_for_other_people_makes_no_key_alone(
+    tmp_path: Path, maps: Maps
+) -> None:
+    rows = [(f"A{n % 40}", f"9{n:03}", f"{13 + n // 40}.10.2026 08:{n % 40:02}") for n in range(80)]
+    settings, text = keyed(tmp_path, maps, rows)
+    key = settings.laboratories["main"].csv[0].columns["result_id"]
+    assert key == ["auftragsnummer", "kürzel", "abnahme", "patnr"]
+    assert (
+        "40 rows repeat the result_id of another. It is used again for other people or days" in text
+    )
+    assert "ask the sender" in text
+
+
+def test_two_people_of_one_number_on_one_day_get_two_keys(tmp_path: Path, maps: Maps) -> None:
+    rows = [(f"A{n % 40}", f"9{n:03}", "13.10.2026") for n in range(80)]
+    settings, text = keyed(tmp_path, maps, rows)
+    key = settings.laboratories["main"].csv[0].columns["result_id"]
+    assert key == ["auftragsnummer", "kürzel", "abnahme", "patnr"]
+    assert "used again for other people:" in text
+
+
+def test_a_number_that_is_used_again_on_other_days_gets_the_moment(
+    tmp_path: Path, maps: Maps
+) -> None:
+    rows = [(f"A{n % 40}", f"9{n % 40:03}", f"{13 + n // 40}.10.2026 08:30") for n in range(80)]
+    settings, text = keyed(tmp_path, maps, rows)
+    key = settings.laboratories["main"].csv[0].columns["result_id"]
+    assert key == ["auftragsnummer", "kürzel", "abnahme"]
+    assert "used again for other days:" in text
+
+
+def test_rows_of_one_person_and_day_stay_corrections(tmp_path: Path, maps: Maps) -> None:
+    rows = [(f"A{n % 40}", f"9{n % 40:03}", f"13.10.2026 0{n // 40}:30") for n in range(80)]
+    settings, text = keyed(tmp_path, maps, rows)
+    assert settings.laboratories["main"].csv[0].columns["result_id"] == "auftragsnummer"
+    assert "40 rows repeat the result_id of another: corrections, or a key that is none" in text
+
+
+def test_a_key_that_only_the_code_makes_one_persons_is_asked_about(
+    tmp_path: Path, maps: Maps
+) -> None:
+    lines = proposed(tmp_path, maps, german().encode("latin-1"))
+    assert (
+        "# the result_id alone is several people's: ask the sender whether it is used again"
+    ) in lines
