@@ -34,6 +34,9 @@ URINE = (
     r"(^|[^a-z])(spontan|sammel)?harn([^a-zäöüß]|$)"
 )
 
+# A code of LOINC and the name that a system writes behind it.
+NAMED_LOINC = r"([0-9]{1,5}-[0-9])[^0-9A-Za-z]+[A-Za-z]"
+
 # A median within this factor of the usual one speaks for an analyte, beyond the second against it.
 NEAR, FAR = 2.0, 4.0
 
@@ -68,11 +71,13 @@ def quoted(text: str) -> str:
 
 
 def inline(table: Mapping[str, object]) -> str:
-    """An inline table of TOML, of texts, lists and tables."""
+    """An inline table of TOML, of texts, whole numbers, lists and tables."""
 
     def written(value: object) -> str:
         if isinstance(value, Mapping):
             return inline(value)
+        if isinstance(value, int):
+            return str(value)
         if isinstance(value, list):
             return "[" + ", ".join(written(each) for each in value) + "]"
         return quoted(str(value))
@@ -277,9 +282,17 @@ def shared_lines(results: Results, found: list[Candidate]) -> list[str]:
 
 def shared_system_lines(system: str, code: str, maps: Maps) -> list[str]:
     """Why a code of a system that everybody uses is none that a laboratory's tests could hold."""
-    refused = maps.refused_test.filter(code_system=system, code=code)
+    named = re.match(NAMED_LOINC, code) if system == "loinc" else None
+    bare = named[1] if named else code
+    refused = maps.refused_test.filter(code_system=system, code=bare)
     if refused.height:
         return [f"#   but it is known as: {refused['meaning'][0]}; {refused['reason'][0]}"]
+    if named:
+        return [
+            f"#   it is {bare} with a name behind it, which is read as one word: ask for the bare "
+            "code, or accept it",
+            "#   after a night in the workbook of `b12screen unmapped SITE --workbook FILE`",
+        ]
     return [
         f"#   but a code of {system} is the same for everybody: ask whether it is the right one"
     ]

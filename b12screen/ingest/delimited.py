@@ -8,6 +8,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,12 @@ BROKEN_ROWS = {
     "cell_size": "a cell is larger than limits.max_cell_bytes",
     "line_end": "a carriage return stands in the row outside quotes; end rows with LF or CRLF",
 }
+TWICE = (
+    "keep one of them, or have the file read by column numbers, with skip_lines = 1 and "
+    "header = false in its settings"
+)
+# What spreadsheets write before a table, for themselves.
+SEPARATOR_LINE = re.compile('"?sep=(.?)"?', re.IGNORECASE)
 
 
 class FileRefused(Exception):
@@ -198,7 +205,7 @@ def header(path: Path, known: frozenset[str], most_bytes: int) -> Header:
             if name in repeated and (name not in known or columns.index(name) == place - 1)
         ]
         listed = ", ".join(told[:10])
-        raise FileRefused(f"its header names a column twice: {listed}; keep one of them")
+        raise FileRefused(f"its header names a column twice: {listed}; {TWICE}")
     return Header(separator, columns, n_bytes)
 
 
@@ -231,6 +238,11 @@ def header_cells(
     text: str, known: frozenset[str], separators: Sequence[str], quote: str = '"'
 ) -> tuple[str, tuple[str, ...]]:
     """Separator and column names; of the separators the one that shows most of the known names."""
+    if SEPARATOR_LINE.fullmatch(text):
+        raise FileRefused(
+            "its first line only says the separator (sep=); have it left out, with skip_lines = 1 "
+            "in its settings"
+        )
     if quote and text.count(quote) % 2:
         raise FileRefused("its header holds a quote that never ends; mend the first line")
     splits = [(separator, names(text, separator, quote)) for separator in separators]

@@ -27,6 +27,7 @@ from b12screen.ingest.delimited import (
     BOM,
     CHUNK,
     SEPARATORS,
+    TWICE,
     Broken,
     FileRefused,
     NothingBehind,
@@ -275,8 +276,8 @@ def sources_of(names: Sequence[str], own: Own, kind: str) -> dict[str, Source]:
         )
     if repeated:
         raise FileRefused(
-            f"it names a column twice: {', '.join(shown(name) for name in sorted(repeated))}; keep "
-            "one of them"
+            f"it names a column twice: {', '.join(shown(name) for name in sorted(repeated))}; "
+            f"{TWICE}"
         )
     if missing:
         noun = "column" if len(missing) == 1 else "columns"

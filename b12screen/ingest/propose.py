@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,12 +19,14 @@ from b12screen.ingest import lookups
 from b12screen.ingest.candidates import (
     FEWEST_PEOPLE,
     FEWEST_RESULTS,
+    NAMED_LOINC,
     SURE,
     inline,
     quoted,
     test_lines,
 )
 from b12screen.ingest.delimited import (
+    SEPARATOR_LINE,
     FileRefused,
     Record,
     header_text,
@@ -47,13 +49,13 @@ from b12screen.ingest.sniffed import (
 )
 from b12screen.ingest.vocabulary import CASE_NAME, NAMES, SEX_WORDS, STATUS_WORDS
 from b12screen.maps import Maps, fold_unit
-from b12screen.settings import NEVER_CONSTANT, OwnFiles, Settings, fold
+from b12screen.settings import NEVER_CONSTANT, OwnFiles, Settings, fold, numbered_column
 from schemas import words
 from schemas.extracts import extract_columns
 
 MOST_RECORDS = 100_000
 MOST_BYTES = 4_000_000_000
-LOINC = "^[0-9]{1,5}-[0-9]$"
+LOINC = f"^[0-9]{{1,5}}-[0-9]$|^{NAMED_LOINC}"
 # How many columns that are not used are named.
 MOST_REST = 20
 # Two names are alike from here on, as difflib counts.
@@ -83,6 +85,7 @@ class Table:
     cells: pl.DataFrame
     n_broken: int
     is_whole: bool
+    n_skipped: int = 0
 
 
 def proposal(
@@ -131,11 +134,14 @@ def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: 
     _, shape = measured(path, hashed=False)
     if shape.n_newline == 0 and shape.n_return > 0:
         path = with_line_feeds(path, scratch / "lines.csv", b"\r")
+    n_skipped = 0
     if files is None:
-        separator = separator_of(path)
+        if path.stat().st_size and SEPARATOR_LINE.fullmatch(header_text(path, 1_000_000)[0]):
+            n_skipped = 1
+        separator = separator_of(path, n_skipped)
         if separator is None:
             raise FileRefused("no separator divides its lines into equally many cells")
-        header = names(header_text(path, 1_000_000)[0], separator)
+        header = names(header_text(path, 1_000_000, n_skipped)[0], separator)
         quote = '"'
         if not is_header(header):
             raise FileRefused(
@@ -149,7 +155,7 @@ def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: 
     rows: list[list[str]] = []
     n_broken = 0
     is_whole = True
-    n_before = 1 if files is None else files.n_before
+    n_before = n_skipped + 1 if files is None else files.n_before
     for row in split(path, separator, len(header), 100_000, quote, n_before=n_before):
         if len(rows) == MOST_RECORDS:
             is_whole = False
@@ -159,7 +165,8 @@ def read(path: Path, encoding: str, files: OwnFiles | None, kind: str, scratch: 
         else:
             n_broken += 1
     schema = {f"c{place}": pl.String for place in range(len(header))}
-    return Table(header, separator, pl.DataFrame(rows, schema, orient="row"), n_broken, is_whole)
+    cells = pl.DataFrame(rows, schema, orient="row")
+    return Table(header, separator, cells, n_broken, is_whole, n_skipped)
 
 
 def canonical(table: Table, own: Own, kind: str) -> pl.DataFrame:
@@ -346,6 +353,8 @@ def file_lines(
     said = OwnFiles(files=["x"], kind=kind)
     if encoding.choices[0] != "utf-8":
         lines.append(f'encoding = "{encoding.choices[0]}"{remark(encoding.why)}')
+    if table.n_skipped:
+        lines.append("skip_lines = 1  # its first line only says the separator")
     lines.append(f"separator = {quoted(table.separator)}")
     more: dict[str, object] = {"separator": table.separator}
     number = next((name for name in ("value", "dose") if name in columns), None)
@@ -399,6 +408,9 @@ def file_lines(
             )
         constants["code_system"] = own_system
     more["constants"] = {name: text for name, text in constants.items() if name not in columns}
+    if repeated_names(table, columns):
+        numbers = tuple(numbered_column(place) for place, _ in enumerate(table.names, start=1))
+        table = replace(table, names=numbers)
     own = Own(laboratory, said.model_copy(update=more))
     return lines + test_lines(canonical(table, own, kind), laboratory, settings, maps)
 
@@ -526,20 +538,41 @@ def lines_of_columns(
     table: Table, columns: Mapping[str, int]
 ) -> tuple[list[str], dict[str, str | list[str]]]:
     """The names of the columns that are called otherwise than in the contract."""
-    named: dict[str, str | list[str]] = {
-        column: table.names[place]
-        for column, place in columns.items()
-        if fold(table.names[place]) != column
-    }
+    made = {column: [column] for column in columns}
     lines: list[str] = []
     key = next((name for name in ("result_id", "medication_id") if name in columns), None)
     if key is not None:
-        parts, lines = key_of_rows(table, columns, key)
+        made[key], lines = key_of_rows(table, columns, key)
+    if repeated := repeated_names(table, columns):
+        places = {name: [columns[part] + 1 for part in parts] for name, parts in made.items()}
+        by_number = {name: many[0] if len(many) == 1 else many for name, many in places.items()}
+        lines += [
+            f"# its header names {' and '.join(quoted(name) for name in repeated)} more than once: "
+            "choose the columns by their numbers,",
+            "# for without a header, whose line is skipped, numbers are read:",
+            f"# skip_lines = {table.n_skipped + 1}",
+            "# header = false",
+            f"# columns = {inline(by_number)}",
+        ]
+        return lines, {
+            name: [numbered_column(place) for place in many] for name, many in places.items()
+        }
+    named: dict[str, str | list[str]] = {}
+    for column, parts in made.items():
+        names_of_parts = [table.names[columns[part]] for part in parts]
         if len(parts) > 1:
-            named[key] = [table.names[columns[part]] for part in parts]
+            named[column] = names_of_parts
+        elif fold(names_of_parts[0]) != column:
+            named[column] = names_of_parts[0]
     if named:
         lines.append(f"columns = {inline(named)}")
     return lines, named
+
+
+def repeated_names(table: Table, columns: Mapping[str, int]) -> list[str]:
+    """The names of columns that are used and that the header holds more than once."""
+    used = {table.names[place] for place in columns.values()}
+    return sorted(name for name in used if table.names.count(name) > 1)
 
 
 def key_of_rows(table: Table, columns: Mapping[str, int], key: str) -> tuple[list[str], list[str]]:

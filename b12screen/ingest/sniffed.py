@@ -95,10 +95,15 @@ def continues_utf8(chunk: bytes) -> tuple[bool, bytes]:
     return True, b""
 
 
-def separator_of(path: Path) -> str | None:
-    """What stands between the cells of a file in UTF-8: it makes most lines equally many cells."""
+def separator_of(path: Path, n_skipped: int = 0) -> str | None:
+    """What stands between the cells of a file in UTF-8: it makes most lines equally many cells.
+
+    ``n_skipped`` lines at its beginning are no part of the table.
+    """
     lines: list[str] = []
     with path.open("rb") as file:
+        for _ in range(n_skipped):
+            file.readline(LONGEST_LINE)
         while len(lines) < LINES_LOOKED_AT and (line := file.readline(LONGEST_LINE)):
             text = line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
             if text.strip():

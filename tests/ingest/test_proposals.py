@@ -726,3 +726,51 @@ def test_a_key_that_only_the_code_makes_one_persons_is_asked_about(
     assert (
         "# the result_id alone is several people's: ask the sender whether it is used again"
     ) in lines
+
+
+def test_a_header_that_names_a_column_twice_is_read_by_numbers_which_a_person_chooses(
+    tmp_path: Path, maps: Maps
+) -> None:
+    content = german().replace("Bemerkung", "Ergebnis").encode("latin-1")
+    lines = proposed(tmp_path, maps, content)
+    assert not accepted(lines).laboratories["main"].csv[0].columns
+    assert any('its header names "ergebnis" more than once' in line for line in lines)
+    chosen = [
+        re.sub("^# (skip_lines|header|columns) = ", r"\1 = ", line) for line in lines
+    ]  # fmt: skip
+    settings = accepted(chosen)
+    scratch = tmp_path / "check"
+    scratch.mkdir()
+    taking = check(
+        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
+        lambda line: None, inbox=tmp_path,
+    )  # fmt: skip
+    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_first_line_that_only_says_the_separator_is_skipped(
+    tmp_path: Path, maps: Maps, first: str
+) -> None:
+    content = f"{first}\r\n{german()}".encode("latin-1")
+    settings = accepted(proposed(tmp_path, maps, content))
+    assert settings.laboratories["main"].csv[0].skip_lines == 1
+    scratch = tmp_path / "check"
+    scratch.mkdir()
+    taking = check(
+        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
+        lambda line: None, inbox=tmp_path,
+    )  # fmt: skip
+    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+
+
+@pytest.mark.parametrize("code", ["2132-9 Vitamin B12", "2132-9 | Vitamin B12", "2132-9: Vit. B12"])
+def test_a_code_of_loinc_with_a_name_behind_it_is_mended_in_the_workbook(
+    tmp_path: Path, maps: Maps, code: str
+) -> None:
+    rows = [f"A{n};9{n:04};{13 + n % 15}.10.2026;{code};{300 + n};pmol/l" for n in range(60)]
+    header = "Auftragsnummer;PatNr;Abnahme;LOINC;Ergebnis;Einheit"
+    lines = proposed(tmp_path, maps, "\n".join([header, *rows, ""]).encode())
+    assert any("it is 2132-9 with a name behind it" in line for line in lines)
+    assert any("b12screen unmapped SITE --workbook FILE" in line for line in lines)
+    assert not accepted(lines).laboratories["main"].csv[0].constants

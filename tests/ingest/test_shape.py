@@ -469,6 +469,14 @@ def test_a_column_that_is_there_twice_is_named_where_it_is_one_of_ours(box: Box)
     reason = box.account().reason
     assert reason is not None
     assert "names a column twice: value, number 10, number 11; keep" in reason
+    assert "skip_lines = 1 and header = false" in reason
+
+
+def test_a_first_line_that_only_says_the_separator_is_told_as_one(box: Box) -> None:
+    box.put("labs.csv", f"sep=,\n{LAB_HEADER}\n{ROW}\n")
+    reason = box.account().reason
+    assert reason is not None
+    assert "only says the separator" in reason and "skip_lines = 1" in reason
 
 
 def test_a_read_that_fails_names_its_file() -> None:
