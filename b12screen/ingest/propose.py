@@ -610,10 +610,10 @@ def key_of_rows(table: Table, columns: Mapping[str, int], key: str) -> tuple[lis
         parts = [part for part in wanted if part in columns]
         who = " or ".join(word for word, n in (("people", n_people), ("days", n_days)) if n)
         told = said.partition(", so the key")[0]
+        more = f": a row whose {moment} is corrected would become a second one"
         return parts, [
             f"{told}. It is used again for other {who}: the key is made of {', '.join(parts)}",
-            f"# ask the sender whether that is so: a row whose {moment} is corrected would become "
-            "a second one",
+            f"# ask the sender whether that is so{more if moment in parts else ''}",
         ]
     if n_left:
         said += ": corrections, or a key that is none"

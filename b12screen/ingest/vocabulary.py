@@ -26,7 +26,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "fechatoma", "afnamedatum", "collectdate", "datecollected", "collecteddate",
         "collecteddatetime", "collectiondatetime", "sampledatetime", "sampletime",
         "sampletakendate", "specimentaken", "specimentakentime", "specimntakentime",
-        "drawndatetime", "takenat", "takenon",
+        "drawndatetime", "takenat", "takenon", "abnahmezeit", "abnahmezeitpunkt", "entnahmezeit",
+        "entnahmezeitpunkt", "probenentnahme",
     ),
     "reported_at": (
         "reported", "reportdate", "resultdate", "resulted", "validated", "authorised", "authorized",

@@ -467,10 +467,13 @@ def ward_rows(header: str, n: int = 60) -> bytes:
 def test_the_number_of_a_case_is_not_taken_for_the_person_beside_it(
     tmp_path: Path, maps: Maps, case: str, person: str
 ) -> None:
-    header = f"{case};{person};Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahmezeit"
+    header = (
+        f"{case};{person};Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahmezeitpunkt"
+    )
     lines = proposed(tmp_path, maps, ward_rows(header))
     (files,) = accepted(lines).laboratories["main"].csv
     assert files.columns["patient_id"] == person.lower()
+    assert files.columns["collected_at"] == "abnahmezeitpunkt"
     assert case.lower() not in files.columns.values()
 
 
@@ -478,7 +481,7 @@ def test_the_number_of_a_case_is_not_taken_for_the_person_beside_it(
 def test_where_only_the_number_of_a_case_is_there_it_is_named_as_one_and_left_out(
     tmp_path: Path, maps: Maps, case: str
 ) -> None:
-    header = f"{case};Feld;Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahmezeit"
+    header = f"{case};Feld;Auftragsnummer;Test;Testbezeichnung;Ergebnis;Einheit;Abnahme"
     lines = proposed(tmp_path, maps, ward_rows(header))
     (files,) = accepted(lines).laboratories["main"].csv
     assert "patient_id" not in files.columns
