@@ -169,6 +169,9 @@ CONTRADICTING_NAMES = {
     "creatinine": [
         "U-Krea",
         "Creatinine, urine",
+        "Kreatinin i.U.",
+        "Kreatinin im Harn",
+        "Kreatinin (U)",
         "Creatinine clearance",
         "Albumin/creatinine ratio",
         "Creatine kinase",
