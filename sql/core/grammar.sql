@@ -62,19 +62,22 @@ CREATE OR REPLACE TEMPORARY MACRO is_blank(cell) AS
 
 -- How databases and data frames write that there is nothing.
 CREATE OR REPLACE TEMPORARY MACRO is_null_word(cell) AS
-    strlen(cell) < 9 AND trim(cell) IN ('NULL', 'Null', 'null', 'NaN', 'nan', 'None', '<NA>', 'NaT', '#N/A');
+    bare(cell) IN ('NULL', 'Null', 'null', 'NaN', 'nan', 'None', '<NA>', 'NaT', '#N/A');
 
--- A key that is none: nothing but blanks, or a word for nothing.
-CREATE OR REPLACE TEMPORARY MACRO is_no_key(cell) AS is_blank(cell) OR is_null_word(cell);
+-- A key that is none: nothing but blanks, or a word for nothing. Looking at its length is cheaper than at it.
+CREATE OR REPLACE TEMPORARY MACRO is_no_key(cell) AS
+    is_blank(cell) OR CASE WHEN strlen(cell) < 7 THEN is_null_word(cell) ELSE FALSE END;
 
--- A key that a spreadsheet has made a number of: 1.23457E+11 may be anybody's.
+-- A key that a spreadsheet has made a number of: 1.23457E+11 may be anybody's. Hardly any key holds a plus.
 CREATE OR REPLACE TEMPORARY MACRO is_power(cell) AS
-    (contains(cell, 'E+') OR contains(cell, 'e+'))
-    AND regexp_full_match(trim(cell), '\d+([.,]\d+)?[eE]\+\d+');
+    CASE
+        WHEN contains(cell, '+') THEN regexp_full_match(trim(cell), '\d+([.,]\d+)?[eE]\+\d+')
+        ELSE FALSE
+    END;
 
 -- A person whom a spreadsheet or a data frame has made a number of; 221.0 is 221. An order may be called so.
 CREATE OR REPLACE TEMPORARY MACRO is_number_made(cell) AS
-    is_power(cell) OR (contains(cell, '.0') AND regexp_full_match(trim(cell), '\d+\.0+'));
+    CASE WHEN contains(cell, '.') THEN regexp_full_match(trim(cell), '\d+\.0+') ELSE FALSE END OR is_power(cell);
 
 -- A clinic of a row; a word for nothing names none.
 CREATE OR REPLACE TEMPORARY MACRO clinic_of(cell) AS

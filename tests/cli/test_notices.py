@@ -267,7 +267,7 @@ def test_a_night_that_is_stopped_while_somebody_is_told_had_been_published(
     deliver: Callable[[Path, dict[str, str]], None],
 ) -> None:  # fmt: skip
     deliver(site, extracts | {"patients_2.csv": ""})
-    settle(site, command=["sh", "-c", f"touch {tmp_path}/telling; sleep 20"])
+    settle(site, command=["sh", "-c", f"touch {tmp_path}/telling; sleep 3"])
     run = subprocess.Popen(
         [sys.executable, "-m", "b12screen", "run", str(site), "--as-of", "2026-11-01"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
