@@ -483,6 +483,20 @@ def test_doctor_says_what_the_last_night_found(site: Path, capsys: Capture) -> N
     )
 
 
+def test_a_terminal_of_few_letters_ends_no_night(
+    site: Path, extracts: dict[str, str], deliver: Callable[[Path, dict[str, str]], None]
+) -> None:
+    deliver(site, extracts)
+    (site / "inbox" / "labs_é🧪.csv").write_bytes(b"")
+    words = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "b12screen", "run", str(site), "--as-of", "2026-11-01"],
+        capture_output=True, text=True, env=os.environ | words, check=False,
+    )  # fmt: skip
+    assert done.returncode == 20, done.stderr
+    assert "Open: " in done.stdout and "Traceback" not in done.stderr
+
+
 def test_codes_without_a_map_are_listed_with_counts_and_days_and_nobody(
     published: Path, capsys: Capture
 ) -> None:

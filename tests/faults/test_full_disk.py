@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,13 @@ def test_no_write_of_the_engine_fails_unnoticed(tmp_path: Path) -> None:
         and ends(number, once="wal" not in change)[0] != CannotWrite.exit_code
     ]
     assert unnoticed == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_what_the_system_refuses_is_told_with_its_file(tmp_path: Path, number: int) -> None:
+    told = re.escape(f"(copying the store, {tmp_path}/state.duckdb): nothing was published")
+    with pytest.raises(CannotWrite, match=told), writing("copying the store"):
+        raise OSError(number, os.strerror(number), f"{tmp_path}/state.duckdb")
 
 
 def test_rows_for_which_there_is_no_room_are_no_fault_of_their_file(tmp_path: Path) -> None:
