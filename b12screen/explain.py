@@ -389,7 +389,7 @@ def named_by(known: list[Row], sent: Row, group: str) -> list[Row]:
 
 def treatment_lines(warehouse: Warehouse, person: Person) -> Iterator[str]:
     """Doses and prescriptions of B12 and folic acid; the newest few, and how many there are."""
-    known = warehouse.frame("SELECT * FROM map.drug").to_dicts()
+    known = warehouse.frame("SELECT * FROM map.drug ORDER BY code, substance").to_dicts()
     found = [
         row | {"substance": named[0]["substance"]}
         for row in warehouse.frame(

@@ -68,6 +68,17 @@ def proposed(
     return proposal(path, name, Settings(), maps, None, folder / "scratch")
 
 
+def taken(folder: Path, settings: Settings) -> tuple[int, ...]:
+    """What would become of the rows of the file by these settings."""
+    scratch = folder / "check"
+    scratch.mkdir()
+    taking = check(
+        [folder / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
+        lambda line: None, inbox=folder,
+    )  # fmt: skip
+    return buckets(taking.accounts[0])
+
+
 def accepted(lines: list[str], *more: str) -> Settings:
     """The settings of somebody who accepts a proposal and answers what it asks."""
     text = "\n".join(["[laboratories.main]", 'code_system = "main-local"', *lines, *more])
@@ -93,13 +104,7 @@ def test_what_is_proposed_for_a_german_file_reads_it_once_it_is_accepted(
         "KREA": "creatinine",
     }
     assert tests["HTC"].unit == "pmol/L"
-    scratch = tmp_path / "check"
-    scratch.mkdir()
-    taking = check(
-        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
-        lambda line: None, inbox=tmp_path,
-    )  # fmt: skip
-    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+    assert taken(tmp_path, settings) == (400, 200, 0, 0, 200, 0)
 
 
 def test_a_test_without_a_name_is_only_a_question(tmp_path: Path, maps: Maps) -> None:
@@ -742,13 +747,7 @@ def test_a_header_that_names_a_column_twice_is_read_by_numbers_which_a_person_ch
         re.sub("^# (skip_lines|header|columns) = ", r"\1 = ", line) for line in lines
     ]  # fmt: skip
     settings = accepted(chosen)
-    scratch = tmp_path / "check"
-    scratch.mkdir()
-    taking = check(
-        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
-        lambda line: None, inbox=tmp_path,
-    )  # fmt: skip
-    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+    assert taken(tmp_path, settings) == (400, 200, 0, 0, 200, 0)
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
@@ -758,13 +757,7 @@ def test_a_first_line_that_only_says_the_separator_is_skipped(
     content = f"{first}\r\n{german()}".encode("latin-1")
     settings = accepted(proposed(tmp_path, maps, content))
     assert settings.laboratories["main"].csv[0].skip_lines == 1
-    scratch = tmp_path / "check"
-    scratch.mkdir()
-    taking = check(
-        [tmp_path / "export_20261101.csv"], settings, maps_of(settings), NIGHT, scratch,
-        lambda line: None, inbox=tmp_path,
-    )  # fmt: skip
-    assert buckets(taking.accounts[0]) == (400, 200, 0, 0, 200, 0)
+    assert taken(tmp_path, settings) == (400, 200, 0, 0, 200, 0)
 
 
 @pytest.mark.parametrize("code", ["2132-9 Vitamin B12", "2132-9 | Vitamin B12", "2132-9: Vit. B12"])
