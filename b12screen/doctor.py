@@ -50,6 +50,10 @@ LOOK = 20
 # A night writes its inputs, its working state and its result beside the last one.
 FREE_GB_FOR_A_NIGHT = 2
 DAYS_WITHOUT_A_NIGHT = 1
+MEND_PUBLISHED = (
+    "somebody changed what clinics act on, or the disk did. Bring it back from its backup, or let "
+    "the next night publish anew, and see who may write there"
+)
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,29 @@ def folder_lines(site: Site) -> list[Line]:
     return lines
 
 
+def published_line(site: Site) -> Line:
+    """Whether what is published is, byte for byte, what the last night wrote."""
+    # A night may be published at this moment: one folder is looked at to the end.
+    folder = site.current.resolve()
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        differing, n_file = publishing.unlike(folder, manifest)
+    except FileNotFoundError as error:
+        return Line(LOOK, "published", f"{error.filename} is not there: {MEND_PUBLISHED}")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return Line(LOOK, "published", f"{folder}/manifest.json is damaged: {MEND_PUBLISHED}")
+    if manifest["run_id"] != folder.name:
+        says = f"{folder} holds the night {manifest['run_id']}: {MEND_PUBLISHED}"
+        return Line(LOOK, "published", says)
+    if differing:
+        says = (
+            f"{len(differing)} of {n_file} files in {folder} are not what the night wrote, "
+            f"{differing[0]} first: {MEND_PUBLISHED}"
+        )
+        return Line(LOOK, "published", says)
+    return Line(OK, "published", f"{n_file} files, each what the night wrote")
+
+
 def findings_of(site: Site) -> list[str]:
     """What the last night found, as its manifest tells it."""
     try:
@@ -318,6 +345,7 @@ def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
     findings = findings_of(site)
     if findings:
         lines.append(Line(LOOK, "findings", f"{len(findings)} of that night; {findings[0]}"))
+    lines.append(published_line(site))
     for kind in KINDS:
         newest = night[f"{kind}_newest_on"]
         limit = getattr(settings.freshness, f"{kind}_days")

@@ -24,7 +24,7 @@ from b12screen import publish as publishing
 from b12screen.audit import audit_published
 from b12screen.deferral import declared
 from b12screen.disk import hold_room
-from b12screen.errors import NightTooEarly, NothingUsable, RulesInvalid, UsageError
+from b12screen.errors import AuditFailed, NightTooEarly, NothingUsable, RulesInvalid, UsageError
 from b12screen.ingest import Again, FileAccount, Taking
 from b12screen.ingest import take as take_extracts
 from b12screen.maps import Maps
@@ -564,6 +564,7 @@ def _nights_before(night: Night) -> Callable[[Warehouse], None]:
     def remember(warehouse: Warehouse) -> None:
         if night.last is not None:
             with undamaged(*last_night(night.last)):
+                _hold_night(warehouse, night.last)
                 carry_history(warehouse, night.last)
 
     return remember
@@ -583,6 +584,22 @@ def carry_history(warehouse: Warehouse, last: Path) -> None:
         if name in known:
             warehouse.fill(name, sql_text(f"{schema}/{relation}.sql"))
     warehouse.detach("last")
+
+
+def _hold_night(warehouse: Warehouse, last: Path) -> None:
+    """AuditFailed where the file holds another night: one put back from an older one, say.
+
+    Its items would be taken for those of the night before, and what was listed since be new.
+    """
+    what, remedy = last_night(last)
+    warehouse.attach(last, "last", read_only=True)
+    holds = warehouse.scalar("SELECT night.run_id FROM last.run.night")
+    warehouse.detach("last")
+    if holds != last.parent.name:
+        raise AuditFailed(
+            f"{what} holds the night {holds}: nothing was published, yesterday's sheets stand; "
+            f"{remedy}"
+        )
 
 
 def feeds_of(warehouse: Warehouse) -> dict[str, Any]:

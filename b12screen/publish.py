@@ -386,27 +386,36 @@ def hold_whole(folder: Path, manifest: Mapping[str, Any]) -> None:
 
     ``manifest`` has the size and the hash of every output as it was when that was finished.
     """
+    differing, n_wanted = unlike(folder, manifest)
+    if differing:
+        raise AuditFailed(
+            f"{len(differing)} of {n_wanted} finished files are not what was written, "
+            f"{differing[0]} first: something changed them, or the disk did: nothing was "
+            "published, yesterday's files stand; look at the disk and at who may write below the "
+            "site, and run again"
+        )
+
+
+def unlike(folder: Path, manifest: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The files of a generation that are not what ``manifest`` says, and how many it speaks of.
+
+    What is missing is one of them, and what was put beside.
+    """
     wanted = {
         name: (output["size_bytes"], output["sha256"])
         for name, output in manifest["outputs"].items()
     }
     text = manifest_text(manifest).encode()
     wanted["manifest.json"] = (len(text), hashlib.sha256(text).hexdigest())
-    files = [path for path in folder.rglob("*") if path.is_file()]
     found = {
         path.relative_to(folder).as_posix(): (path.stat().st_size, sha256_of(path))
-        for path in files
+        for path in folder.rglob("*")
+        if path.is_file()
     }
     differing = sorted(
         name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
     )
-    if differing:
-        raise AuditFailed(
-            f"{len(differing)} of {len(wanted)} finished files are not what was written, "
-            f"{differing[0]} first: something changed them, or the disk did: nothing was "
-            "published, yesterday's files stand; look at the disk and at who may write below the "
-            "site, and run again"
-        )
+    return differing, len(wanted)
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:

@@ -225,3 +225,49 @@ def test_a_file_that_is_not_as_it_was_written_is_never_published(
         assert bytes_below(site / "published") == yesterday, damage.__name__
     night(site, SECOND_NIGHT)
     assert whole(site) == "2026-11-02.1"
+
+
+def test_a_published_file_put_back_from_an_older_night_is_not_taken_for_the_last_one(
+    site: Path, capsys: Capture
+) -> None:
+    older = site / "published" / ".nights" / "2026-11-01.1" / "b12screen.duckdb"
+    night(site, SECOND_NIGHT)
+    last = site / "published" / ".nights" / "2026-11-02.1" / "b12screen.duckdb"
+    shutil.copyfile(last, site / "backup")
+    last.chmod(0o640)
+    shutil.copyfile(older, last)
+    yesterday = bytes_below(site / "published")
+    with pytest.raises(
+        AuditFailed, match=r"2026-11-02[.]1/b12screen[.]duckdb holds the night 2026-11-01[.]1"
+    ):
+        night(site, THIRD_NIGHT)
+    assert bytes_below(site / "published") == yesterday
+    assert cli.main(["doctor", str(site)]) == 20
+    assert "b12screen.duckdb first" in capsys.readouterr().out
+    shutil.copyfile(site / "backup", last)
+    assert night(site, THIRD_NIGHT).run_id == "2026-11-03.1"
+
+
+def test_doctor_tells_of_a_sheet_that_somebody_saved_over_and_of_one_put_beside(
+    site: Path, capsys: Capture
+) -> None:
+    folder = (site / "published" / "current").resolve()
+    cli.main(["doctor", str(site)])
+    assert "files, each what the night wrote" in capsys.readouterr().out
+    sheet = next(iter(sorted((folder / "worklists").glob("*.csv"))))
+    sheet.chmod(0o640)
+    with sheet.open("a") as file:
+        file.write("x")
+    (folder / "worklists").chmod(0o750)
+    (folder / "worklists" / "~lock.csv").write_text("")
+    assert cli.main(["doctor", str(site)]) == 20
+    said = capsys.readouterr().out
+    assert "2 of " in said
+    assert f"are not what the night wrote, worklists/{sheet.name} first" in said
+    (folder / "manifest.json").chmod(0o640)
+    (folder / "manifest.json").write_text("{")
+    assert cli.main(["doctor", str(site)]) == 20
+    assert "manifest.json is damaged" in capsys.readouterr().out
+    (folder / "manifest.json").unlink()
+    assert cli.main(["doctor", str(site)]) == 20
+    assert "manifest.json is not there" in capsys.readouterr().out
