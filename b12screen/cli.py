@@ -228,10 +228,31 @@ def ended(arguments: argparse.Namespace) -> int:
             # Raised within somebody's import, the stop may come out as another error.
             print(f"b12screen: {broken_off()}", file=sys.stderr)
             return STOPPED
+        if code == BUG and (version := version_of_last_night(arguments)) != __version__:
+            print(
+                f"b12screen: the last night was published by version {version}, this is "
+                f"{__version__}, and what it needs is not in that night's files. Nothing was "
+                f"changed. Run a night (`b12screen run {arguments.site}`) and ask again.",
+                file=sys.stderr,
+            )
+            return UsageError.exit_code
         if code == BUG:
             return bug(error)
         print(f"b12screen: {message}", file=sys.stderr)
         return code
+
+
+def version_of_last_night(arguments: argparse.Namespace) -> str:
+    """The version that published what a command reads; ours where it reads none."""
+    import json
+
+    if arguments.command not in (compare, rejects, unmapped, explain, query):
+        return __version__
+    manifest = arguments.site / "published" / "current" / "manifest.json"
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["versions"]["b12screen"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return __version__
 
 
 def ending(error: Exception) -> tuple[int, str]:
@@ -823,7 +844,7 @@ def without_words_of(sql: str, message: str, names: set[str]) -> str:
     typed = set(re.findall(r"\w+", sql.lower())) - {name.lower() for name in names}
     from b12screen.warehouse import ONE_QUERY
 
-    plain = set(re.findall(r"\w+", f"{ONE_QUERY} error at or near in failed".lower()))
+    plain = set(re.findall(r"\w+", f"{ONE_QUERY} error at or near in failed from clause".lower()))
     return re.sub(r"\w+", lambda m: "…" if m[0].lower() in typed - plain else m[0], message)
 
 
@@ -924,6 +945,8 @@ def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
 
 def table(frame: "DataFrame", as_csv: bool) -> str:
     """Rows for a person to read, or in full as CSV, which a spreadsheet opens unharmed."""
+    import json
+
     import polars as pl
 
     from b12screen.worklists import guarded_cell
@@ -934,7 +957,11 @@ def table(frame: "DataFrame", as_csv: bool) -> str:
         nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
         flat = [
             pl.Series(
-                name, [None if value is None else str(value) for value in frame[name].to_list()]
+                name,
+                [
+                    None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+                    for value in frame[name].to_list()
+                ],
             )
             for name in nested
         ]
@@ -949,7 +976,9 @@ def table(frame: "DataFrame", as_csv: bool) -> str:
         frame.columns = (
             pl.select(guarded_cell(pl.lit(pl.Series(frame.columns)))).to_series().to_list()
         )
-        return frame.write_csv().rstrip("\n")
+        # A blank cell alone would be a blank line, which readers skip.
+        blank = '""' if frame.width == 1 else ""
+        return frame.write_csv(null_value=blank).removesuffix("\n")
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,

@@ -325,8 +325,8 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
 def _pack(night: Night, path: Path) -> None:
     """Write the store anew, without the room that the taking gave up.
 
-    What is published is a copy of it, and rows that were turned away lie in that room as they were
-    sent until something else is written over them.
+    What is published is a copy of it, and rows that were replaced lie in that room until something
+    else is written over them.
     """
     packed = path.with_name("packed.duckdb")
     with night.open(packed) as store:
@@ -730,7 +730,8 @@ def manifest_of(
         "patients_examined": lists.n_patients,
         "functional_statuses": lists.statuses,
         "findings": result.findings,
-        "summary": result.summary,
+        # Where the site lies is the machine's own business.
+        "summary": [line.replace(f"{night.site.root}/", "") for line in result.summary],
     }
 
 

@@ -66,6 +66,7 @@ class Warehouse:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
+        self._attached: set[str] = set()
         self.path = path
 
     @classmethod
@@ -173,8 +174,10 @@ class Warehouse:
         return result
 
     def write(self, name: str, frame: pl.DataFrame) -> None:
-        """Create or replace the table ``name`` (``schema.name``) from a frame."""
-        self.execute(ddl.create_schema(name.split(".")[0]))
+        """Create or replace the table ``name`` (``schema.name``, or of an attached file)."""
+        schema = name.split(".")[0]
+        if schema not in self._attached:
+            self.execute(ddl.create_schema(schema))
         with _told(f"writing {name}"):
             self._connection.register("incoming_frame", frame.to_arrow())
             self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame", replaces=True))
@@ -202,18 +205,30 @@ class Warehouse:
     def detach(self, name: str) -> None:
         """Let go of an attached file."""
         self.execute(f"DETACH {ddl.quoted_name(name)}")
+        self._attached.discard(name)
 
     def attach(self, path: Path, name: str, read_only: bool = False) -> None:
         """Attach another database file under ``name``."""
         self.execute(ddl.attach(str(path), name, read_only))
+        self._attached.add(name)
 
-    def create(self, names: Iterable[str]) -> None:
+    def attach_memory(self, name: str) -> None:
+        """Attach an empty database that is in no file: what is too much for memory spills.
+
+        One that a taking left behind as it failed is let go.
+        """
+        if name in self._attached:
+            self.detach(name)
+        self.execute(ddl.attach_memory(name))
+        self._attached.add(name)
+
+    def create(self, names: Iterable[str], packed: Sequence[str] = ()) -> None:
         """Create the declared relations, empty, where they are not there yet."""
         present = self.relations()
         for name in names:
             if name not in present:
                 self.execute(ddl.create_schema(name.split(".")[0]))
-                self.execute(ddl.create_table(RELATIONS[name]))
+                self.execute(ddl.create_table(RELATIONS[name], packed))
 
     def relations(self, database: str | None = None) -> set[str]:
         """Every table and view of the main database, or an attached one, as ``schema.name``."""
@@ -334,7 +349,7 @@ class Warehouse:
     def _working_memory(self, schemas: Sequence[str]) -> Iterator[None]:
         """A second database for working relations, read under the same ``schema.name``."""
         here = self.scalar("SELECT current_database()")
-        self.execute(ddl.attach(":memory:", _WORKING))
+        self.attach_memory(_WORKING)
         for schema in schemas:
             self.execute(ddl.create_schema(schema))
             self.execute(ddl.create_schema(f"{_WORKING}.{schema}"))

@@ -165,7 +165,7 @@ class Patient(pa.DataFrameModel):
 
     patient_id: str = shared("patient_id", str_length=(1, 1_000_000))
     birth_date: pl.Date = column("Date of birth", nullable=True)
-    sex: str = column("Sex as sent", words=words.SEXES)
+    sex: str = column("Sex by the word sent, unknown where none was", words=words.SEXES)
     clinic_id: str = shared("clinic_id", nullable=True)
     deceased_on: pl.Date = column("Date of death", nullable=True)
     opted_out: bool = column("Whether the person opted out of the screen")

@@ -71,9 +71,11 @@ class Response(pa.DataFrameModel):
     response: str = column("How the markers answered to treatment", words=words.RESPONSES)
     rule_id: str = shared("rule_id")
     mma_fall_pct: float = column(
-        "Fall of methylmalonic acid since before the episode, %", nullable=True
+        "Fall of methylmalonic acid since before the episode, %; NULL too where one of the two has "
+        "a comparator, though the fall may decide",
+        nullable=True,
     )
-    hcy_fall_pct: float = column("Fall of homocysteine since before the episode, %", nullable=True)
+    hcy_fall_pct: float = column("The same of homocysteine", nullable=True)
     mma_before_nmol_l: float = column(
         "Last methylmalonic acid before the episode, nmol/L", nullable=True
     )

@@ -25,7 +25,9 @@ class PatientFacts(pa.DataFrameModel):
         "The person's clinic, or else the one that ordered the newest result", nullable=True
     )
     age_years: int = column("Completed years on the night", nullable=True, ge=0)
-    sex: str = column("Sex as sent; unknown for people known only from results", words=words.SEXES)
+    sex: str = column(
+        "Sex by the word sent; unknown for people known only from results", words=words.SEXES
+    )
     basis: str = column(
         "Which results decide: those before the current treatment, or current ones",
         words=words.BASES,
@@ -131,7 +133,10 @@ class PatientFacts(pa.DataFrameModel):
 
 @relation("facts.kidney", key=("patient_id",))
 class Kidney(pa.DataFrameModel):
-    """One row per person: kidney function on the night, and at the sample that decides (gate)."""
+    """One row per person: kidney function on the night, and at the sample that decides (gate).
+
+    Whoever is screened or not: facts.patient leaves out who has died or opted out.
+    """
 
     patient_id: str = shared("patient_id")
     kidney: str = shared("kidney", words=words.KIDNEYS)
@@ -164,7 +169,7 @@ class Kidney(pa.DataFrameModel):
 
 @relation("facts.neuro", key=("patient_id",))
 class Neuro(pa.DataFrameModel):
-    """One row per person: what is recorded of neurological involvement on the night."""
+    """One row per person, screened or not: what is recorded of neurological involvement."""
 
     patient_id: str = shared("patient_id")
     neuro: str = shared("neuro", words=words.NEUROS)
@@ -186,7 +191,11 @@ class Neuro(pa.DataFrameModel):
 
 @relation("facts.egfr", key=("patient_id", "collected_at"))
 class Egfr(pa.DataFrameModel):
-    """One row per sample with an eGFR: the reported one, or computed by CKD-EPI 2021."""
+    """One row per sample with an eGFR that a rule may ask for: reported, or by CKD-EPI 2021.
+
+    No history: of older samples only those are here on which kidney function could rest. None is
+    computed for children, or where sex is not female or male.
+    """
 
     patient_id: str = shared("patient_id")
     collected_at: Moment = column("When the sample was taken, in the site's timezone")
@@ -201,7 +210,7 @@ class Egfr(pa.DataFrameModel):
 
 @relation("facts.b12_course", key=("medication_id",))
 class B12Course(pa.DataFrameModel):
-    """One row per administration or prescription of B12 that counts as treatment."""
+    """One row per administration or prescription of B12 that counts as treatment, of anybody."""
 
     medication_id: str = column("The source's key of the row")
     patient_id: str = shared("patient_id")
@@ -219,7 +228,7 @@ class B12Course(pa.DataFrameModel):
 
 @relation("facts.b12_episode", key=("patient_id",))
 class B12Episode(pa.DataFrameModel):
-    """One row per person with a dose of B12: the current episode of treatment."""
+    """One row per person with a dose of B12, screened or not: the current episode of treatment."""
 
     patient_id: str = shared("patient_id")
     started_on: pl.Date = column("First dose of the episode")

@@ -61,6 +61,8 @@ class Night(pa.DataFrameModel):
 class SourceFile(pa.DataFrameModel):
     """One row per taking of a file and kind: what became of its rows. The counts add up to n_read.
 
+    A file that was held, or rejected whole (a reason, and not held), has a row on the night that
+    turned it away, and counts of 0.
     `retry` reads the mended rows of a file alone; `retake` reads all of them again.
     """
 

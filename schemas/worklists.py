@@ -16,14 +16,18 @@ class Item(pa.DataFrameModel):
     """One row per item and clinic, open, at rest, or closed in the last 365 days.
 
     An item is a person, an action and what it is about. One that moves to another clinic, or that a
-    clinic sends back as not its patient's, is closed at the one and open at the other.
+    clinic sends back as not its patient's, is closed at the one and open at the other. A row at
+    rest shows the findings that its answer was given on, a closed one what its last list showed:
+    what is so tonight stands in facts and decisions.
     """
 
     item_id: str = shared("item_id")
     priority: int = shared("priority", ge=1, le=7)
     action: str = shared("action", words=words.ACTIONS)
     patient_id: str = shared("patient_id")
-    state: str = column("Against the nights before this one", words=words.LIST_STATES)
+    state: str = column(
+        "Against the nights before, on the last night whose list showed it", words=words.LIST_STATES
+    )
     first_listed_on: pl.Date = column("The first night that listed the item")
     due_on: pl.Date = shared("due_on", nullable=True)
     days_overdue: int = shared("days_overdue", ge=0)
@@ -45,7 +49,8 @@ class Item(pa.DataFrameModel):
     clinic_id: str = shared("clinic_id", nullable=True)
     as_of: pl.Date = shared("as_of")
     decision: str = column(
-        "The answer that keeps the row off the list; empty in the sheet, for the clinic",
+        "The answer that keeps, or last kept, the row off the list; empty in the sheet, for the "
+        "clinic",
         nullable=True,
         words=words.DECISIONS,
     )

@@ -4,7 +4,7 @@ WITH arriving AS (
     SELECT
         taken.rowid AS place,
         taken.*
-    FROM core.taken
+    FROM taking.taken
     WHERE $1 = 1 OR mod(hash(taken.result_id), CAST($1 AS UBIGINT)) = CAST($2 AS UBIGINT)
 )
 

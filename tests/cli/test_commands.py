@@ -266,6 +266,9 @@ def test_a_run_tells_its_summary_on_stdout_and_its_steps_on_stderr(
     assert " s] " in captured.err
     assert "\x1b" not in captured.err
     assert "0001" not in captured.out + captured.err
+    manifest = (site / "published" / "current" / "manifest.json").read_text()
+    assert '"Open: published/current/worklists"' in manifest
+    assert str(site) not in manifest
 
 
 def test_check_writes_nothing_in_the_site(
@@ -370,8 +373,15 @@ def test_query_as_csv_gives_a_spreadsheet_no_formula_and_leaves_numbers(
     header, row = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
     assert header == list("abcdefghijk")
     assert row == [
-        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "-1", "'-x", "['=1']"
+        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "a=b", "", "-1", "'-x", '["=1"]'
     ]  # fmt: skip
+    sql = "SELECT unnest(['x', NULL, NULL]) AS a"
+    assert cli.main(["query", str(published), sql, "--csv"]) == 0
+    assert capsys.readouterr().out == 'a\nx\n""\n""\n'
+    sql = "SELECT [TRUE, NULL] AS a, {'b': 1, 'c': NULL} AS d"
+    assert cli.main(["query", str(published), sql, "--csv"]) == 0
+    _, row = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert row == ["[true, null]", '{"b": 1, "c": null}']
     named = "PIVOT (SELECT '=1+1' AS a, 1 AS n) ON a USING sum(n)"
     assert cli.main(["query", str(published), named, "--csv"]) == 0
     assert capsys.readouterr().out.splitlines() == ["'=1+1", "1"]

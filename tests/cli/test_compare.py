@@ -8,8 +8,10 @@ import stat
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
+import b12screen
 from b12screen import cli
 from b12screen.night import run_night
 from b12screen.settings import SETTINGS_FILE, make_site
@@ -309,6 +311,27 @@ def test_a_night_of_another_version_is_told(
     monkeypatch.setattr("b12screen.__version__", "9.9")
     assert cli.main(["compare", str(night), "--rules", "ng239-2024"]) == 0
     assert "decided again by version 9.9" in capsys.readouterr().out
+
+
+def test_a_night_of_an_older_version_that_lacks_something_asks_for_a_new_one(
+    night: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(night, site, symlinks=True)
+    folder = (site / "published" / "current").resolve()
+    for name in ("b12screen.duckdb", "manifest.json"):
+        (folder / name).chmod(0o640)
+    with duckdb.connect(folder / "b12screen.duckdb") as database:
+        database.execute("ALTER TABLE map.drug DROP COLUMN strength_mg")
+    compared = ["compare", str(site), "--rules", "ng239-2024"]
+    assert cli.main(compared) == 1
+    capsys.readouterr()
+    manifest = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(manifest.replace(b12screen.__version__, "0.1.0"))
+    assert cli.main(compared) == 2
+    said = capsys.readouterr().err
+    assert "was published by version 0.1.0" in said and "Traceback" not in said
+    assert f"`b12screen run {site}`" in said
 
 
 @pytest.mark.long

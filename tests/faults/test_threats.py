@@ -207,6 +207,37 @@ def test_nothing_of_a_file_of_rejected_rows_is_left_in_the_published_file(tmp_pa
     assert b"CANARY" not in published.read_bytes() + state.read_bytes()
 
 
+def test_nothing_of_a_held_file_or_of_a_rejected_row_is_left_in_the_bytes_of_any_night(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    header = "result_id,patient_id,collected_at,code,value,unit,status,clinic_id"
+    good = [f"r{n},P{n % 900},2026-10-01,14685-2,250,pmol/L,final,C{n % 9}" for n in range(6000)]
+    rejected = [f"XR{n},XREJECTED,2026-10-01,14685-2,much,pmol/L,final,XCLINIC" for n in range(9)]
+    held = [
+        f"h{n},HELDPERSON{n},2026-10-01,14685-2,{250 if n < 10 else 'none'},pmol/L,final,HELDCLINIC"
+        for n in range(40)
+    ]
+    deliver(
+        site,
+        {
+            "labs_0.csv": "\n".join([header, *held]),
+            "labs_1.csv": "\n".join([header, *good, *rejected]),
+            "patients_1.csv": "patient_id,birth_date,sex,clinic_id\nP1,1950-01-01,female,C\n",
+        },
+    )
+    for as_of in (FIRST_NIGHT, SECOND_NIGHT):
+        night(site, as_of)
+        if as_of == FIRST_NIGHT:
+            more = [line.replace("r", "s", 1) for line in good[:500]]
+            deliver(site, {"labs_2.csv": "\n".join([header, *more, *rejected[:5]])})
+        published = (site / "published" / "current" / "b12screen.duckdb").read_bytes()
+        state = max((site / "store" / "generations").glob("*/state.duckdb")).read_bytes()
+        for word in (b"HELDPERSON", b"HELDCLINIC", b"XREJECTED", b"XCLINIC"):
+            assert word not in published + state
+
+
 def test_what_stands_beside_a_code_neither_stops_the_night_nor_hides_the_code(
     tmp_path: Path,
 ) -> None:

@@ -192,9 +192,15 @@ def test_a_withdrawal_of_an_earlier_file_of_the_night_does_not_reach_a_later_one
     assert current(box) == [("R1", 100.0, "final")]
 
 
-def test_a_laboratory_that_the_settings_no_longer_name_is_said_once(box: Box) -> None:
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_a_laboratory_that_the_settings_no_longer_name_is_said_once(
+    box: Box, is_remembered: bool
+) -> None:
     box.labs("R1,P1,2026-11-01,,14685-2,412,pmol/L,final")
     assert box.take().findings == ()
+    if not is_remembered:
+        # As in a store of before they were.
+        box.warehouse.execute("DELETE FROM private.named_laboratory")
     box.settings = Settings(laboratories={"central": Laboratory()})
     box.labs("R1,P1,2026-11-01,,14685-2,,,cancelled", name="labs2.csv")
     (finding,) = box.take(NEXT).findings
