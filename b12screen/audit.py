@@ -49,7 +49,7 @@ REGIMENS = (
 NOT_FOR_NEUROLOGY = ("start_b12", "start_b12_assess", "consider_b12")
 WITHOUT_REGIMEN = ("unroutable_age", "paediatric", "inborn_error", "pregnant")
 
-_CYANOCOBALAMIN = re.compile(r"\bcyano|\bcn-?cbl\b")
+_CYANOCOBALAMIN = re.compile(r"\bcyano|\bcn-?cbl\b|\bcytamen\b")
 _CYANOCOBALAMIN_WARNED_OF = re.compile(
     r"(?:(?<!not )(?<!to )\bavoid(?:ing)?|\bin place of|\binstead of|\brather than|\bbefore any"
     r"|\bnot(?: (?:give|use|offer|prescribe))?|\breview the product for) cyano\w+"

@@ -31,6 +31,29 @@ PRIORITIES = range(1, 8)
 COUNTED_IN_MONTHS = ("recheck_yearly",)
 # The unknown among the words of a response.
 UNTOLD = "cannot_tell"
+# Limits that are met from above; all others are met from below. Turned round, a limit would list
+# the well and leave out the ill.
+FROM_ABOVE = frozenset({
+    "mma_raised", "mma_marked", "hcy_raised", "mcv_raised",
+    "ckd_g1", "ckd_g2", "ckd_g3a", "ckd_g3b", "ckd_g4",
+})  # fmt: skip
+# Of each two the second must not be less than the first, or the words between them mean nothing.
+RISING: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "thresholds": (
+        ("mma_at_target", "mma_raised"), ("mma_raised", "mma_marked"),
+        ("hcy_at_target", "hcy_raised"), ("b12_low", "b12_borderline"),
+        ("holotc_low", "holotc_borderline"), ("ckd_g4", "ckd_g3b"), ("ckd_g3b", "ckd_g3a"),
+        ("ckd_g3a", "ckd_g2"), ("ckd_g2", "ckd_g1"), ("hb_severe", "hb_low_pregnant"),
+        ("hb_severe", "hb_low_female"), ("hb_severe", "hb_low_male"),
+    ),
+    "periods": (
+        ("interval_neuro", "interval"), ("loading_first", "loading_last"),
+        ("loading_review_first", "loading_review_last"), ("rest", "rest_longest"),
+        ("done_first", "done"),
+    ),
+    "quantities": (("fall_least", "fall_mma"), ("fall_least", "fall_hcy")),
+}  # fmt: skip
+DAYS_OF_A_UNIT = {"days": 1, "months": 30}
 # Where the value that a token stands for is known; an empty set: everywhere.
 TOKENS: Mapping[str, frozenset[str]] = {
     "form": frozenset(),
@@ -52,7 +75,8 @@ TOKENS: Mapping[str, frozenset[str]] = {
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")
 _TOKEN = re.compile(r"\{([^{}]*)\}")
 _CYANOCOBALAMIN = re.compile(
-    r"(?<!avoid )(?<!before any )(?<!in place of )(?<!product for )cyanocobalamin", re.IGNORECASE
+    r"(?<!avoid )(?<!before any )(?<!in place of )(?<!product for )\b(?:cyano|cn-?cbl\b|cytamen\b)",
+    re.IGNORECASE,
 )
 _STOPS = re.compile(
     r"(?<!not )(?<!not be )\b(stop|discontinue|withhold|withdraw|cease)(ped|d|s|ping|ing)?\b",
@@ -83,6 +107,7 @@ def prove(ruleset: Ruleset) -> tuple[str, ...]:
         *_names(ruleset),
         *_grounds(ruleset),
         *_numbers(ruleset),
+        *_order(ruleset),
         *_milestones(ruleset),
         *_words(ruleset),
         *_rules(ruleset),
@@ -167,6 +192,27 @@ def _numbers(ruleset: Ruleset) -> Iterator[str]:
             yield f"panel: '{test}' is no analyte"
 
 
+def _order(ruleset: Ruleset) -> Iterator[str]:
+    """Limits that are met from the side that they mean, and do not lie beyond one another."""
+    for key, limit in ruleset.thresholds.items():
+        side = "above" if key in FROM_ABOVE else "below"
+        if limit.form in FORMS and not limit.form.endswith(side):
+            yield f"thresholds.{key}: form must be {side} or at_or_{side}"
+    sizes: dict[str, dict[str, float]] = {
+        "thresholds": {key: each.value for key, each in ruleset.thresholds.items()},
+        "periods": {
+            key: each.n * DAYS_OF_A_UNIT.get(each.unit, math.nan)
+            for key, each in ruleset.periods.items()
+        },
+        "quantities": {key: each.value for key, each in ruleset.quantities.items()},
+    }
+    for table, pairs in RISING.items():
+        for less, more in pairs:
+            # A number that is none has its own finding.
+            if 0 < sizes[table].get(more, math.inf) < sizes[table].get(less, 0):
+                yield f"{table}.{less}: must not be more than {table}.{more}"
+
+
 def _milestones(ruleset: Ruleset) -> Iterator[str]:
     """Whoever a person is, rechecks begin, go on, and do not end because nobody can tell."""
     for pregnant in ruleset.words["pregnant"].words if "pregnant" in ruleset.words else ():
@@ -178,6 +224,10 @@ def _milestones(ruleset: Ruleset) -> Iterator[str]:
         if [each.yearly_from for each in planned] != [False] * (len(months) - 1) + [True]:
             yield f"milestones: the last one, and only it, is yearly_from, {of_whom}"
     for each in ruleset.milestones:
+        noun = "month" if each.months == 1 else "months"
+        if each.milestone != f"{each.months} {noun}":
+            # The name is what a clinic reads, and part of the key of its row.
+            yield f"milestones: '{each.milestone}' must be called '{each.months} {noun}'"
         if UNTOLD not in each.when["response"]:
             yield f"milestones: '{each.milestone}' leaves out people with response {UNTOLD}"
 

@@ -128,6 +128,7 @@ def test_the_night_as_it_was_written_holds(built: Built) -> None:
         "Consider cyano-cobalamin",
         "Consider CN-Cbl 1 mg",
         "Do not avoid cyanocobalamin",
+        "Consider Cytamen 1 mg IM",
         "No need to avoid cyanocobalamin",
         "Avoid cyanocobalamin in summer, consider cyanocobalamin in winter",
         "Consider not only cyanocobalamin but folate",

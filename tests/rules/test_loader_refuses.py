@@ -116,6 +116,36 @@ MISTAKES = {
         'form = "<="',
         "thresholds.holotc_borderline: form must be one of",
     ),
+    "a limit that is met from the wrong side": (
+        'form = "above"\nvalue = 271',
+        'form = "at_or_below"\nvalue = 271',
+        "thresholds.mma_raised: form must be above or at_or_above",
+    ),
+    "a low value that is met from above": (
+        'form = "below"\nvalue = 148',
+        'form = "above"\nvalue = 148',
+        "thresholds.b12_low: form must be below or at_or_below",
+    ),
+    "a marked value that is not raised": (
+        "value = 750",
+        "value = 200",
+        "thresholds.mma_raised: must not be more than thresholds.mma_marked",
+    ),
+    "a low value that is not borderline": (
+        "value = 148",
+        "value = 300",
+        "thresholds.b12_low: must not be more than thresholds.b12_borderline",
+    ),
+    "a longer interval for who has neurological signs": (
+        'n = 3\nunit = "months"\nmeaning = "longest interval',
+        'n = 45\nunit = "days"\nmeaning = "longest interval',
+        "periods.interval_neuro: must not be more than periods.interval",
+    ),
+    "a milestone that is called otherwise": (
+        "months = 3\n",
+        "months = 4\n",
+        "milestones: '3 months' must be called '4 months'",
+    ),
     "a misspelt limit": (
         "[thresholds.mma_raised]",
         "[thresholds.mma_rised]",
@@ -150,6 +180,16 @@ MISTAKES = {
         "iron, folate and other causes; for clinician review",
         "iron, folate and other causes",
         "rules.RS7: the text must end in 'for clinician review'",
+    ),
+    "a text that recommends cyanocobalamin by a brand": (
+        "Consider the next maintenance injection",
+        "Consider the next Cytamen injection",
+        "rules.RG9: the text must not recommend cyanocobalamin",
+    ),
+    "a text that recommends cyanocobalamin spelled otherwise": (
+        "Consider the next maintenance injection",
+        "Consider the next cyano-cobalamin injection",
+        "rules.RG9: the text must not recommend cyanocobalamin",
     ),
     "a text that recommends cyanocobalamin": (
         "Consider the next maintenance injection",
