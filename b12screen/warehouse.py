@@ -212,15 +212,12 @@ class Warehouse:
         self.execute(ddl.attach(str(path), name, read_only))
         self._attached.add(name)
 
-    def attach_memory(self, name: str) -> None:
-        """Attach an empty database that is in no file: what is too much for memory spills.
-
-        One that a taking left behind as it failed is let go.
-        """
+    def attach_empty(self, path: Path, name: str) -> None:
+        """Attach a new file under ``name``, in place of one that was left behind by a failure."""
         if name in self._attached:
             self.detach(name)
-        self.execute(ddl.attach_memory(name))
-        self._attached.add(name)
+        path.unlink(missing_ok=True)
+        self.attach(path, name)
 
     def create(self, names: Iterable[str], packed: Sequence[str] = ()) -> None:
         """Create the declared relations, empty, where they are not there yet."""
@@ -349,7 +346,7 @@ class Warehouse:
     def _working_memory(self, schemas: Sequence[str]) -> Iterator[None]:
         """A second database for working relations, read under the same ``schema.name``."""
         here = self.scalar("SELECT current_database()")
-        self.attach_memory(_WORKING)
+        self.execute(ddl.attach(":memory:", _WORKING))
         for schema in schemas:
             self.execute(ddl.create_schema(schema))
             self.execute(ddl.create_schema(f"{_WORKING}.{schema}"))

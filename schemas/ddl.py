@@ -115,11 +115,6 @@ def attach(path: str, name: str, read_only: bool = False) -> str:
     return f"ATTACH {quoted_text(path)} AS {quoted_name(name)}{options}"
 
 
-def attach_memory(name: str) -> str:
-    """ATTACH an empty database that is in no file."""
-    return f"ATTACH ':memory:' AS {quoted_name(name)}"
-
-
 def checkpoint(database: str) -> str:
     """Fold the WAL of an open database, whose name may hold a dot, into its file."""
     name = database.replace('"', '""')

@@ -36,6 +36,8 @@ RELATION = {
 STORED = RELATION | {"labs": "core.lab_row"}
 FOLDS = {kind: fold.fold_of(RELATION[kind]) for kind in ("patients", "conditions", "medications")}
 WORD_TABLES = ("core.lab_word", "core.lab_file")
+# Where a taking works; it goes with the scratch folder.
+TAKING = "taking.duckdb"
 # Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
 NEVER_REPEATED = ("result_id", "medication_id")
 PRIVATE_TABLES = (
@@ -243,8 +245,9 @@ def prepare(intake: Intake) -> None:
                 warehouse.execute(statement)
     # What a file turned away on an earlier night said is said again tonight, or is over.
     warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
-    # In no file: what is turned away must not lie in a store that is copied and published.
-    warehouse.attach_memory("taking")
+    # A file of its own: what is turned away must not lie in a store that is copied and published.
+    intake.scratch.mkdir(parents=True, exist_ok=True)
+    warehouse.attach_empty(intake.scratch / TAKING, "taking")
     warehouse.define(sql_text("core/grammar.sql"))
     with warehouse.together():
         warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
