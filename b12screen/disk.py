@@ -17,7 +17,7 @@ from b12screen.warehouse import Warehouse
 # How much text there is in a byte of an extract: packed text shrinks five- to twentyfold.
 TEXT_OF_A_BYTE = {"gz": 8.0, "zst": 8.0, "parquet": 4.0}
 # What a byte of new text takes up in the end: measured, with the copies that a taking makes of it.
-STORE_OF_A_BYTE = 2.0
+STORE_OF_A_BYTE = 1.5
 PUBLISHED_OF_A_BYTE = 1.0
 MEGABYTE = 1_000_000
 

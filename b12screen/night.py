@@ -53,8 +53,10 @@ COUNTS = ("n_read", "n_accepted", "n_duplicate", "n_superseded", "n_out_of_scope
 STATE = "state.duckdb"
 PRIVATE = "private.duckdb"
 STORE = (STATE, PRIVATE)
-# From both on it is worth writing the store anew to lose the room that a taking gave up in it.
+# From both on it is worth writing the store anew to lose the room that a taking gave up in it; a
+# small store is written anew in no time.
 FREE_BLOCKS, FREE_SHARE = 16, 0.05
+SMALL_STORE = 64_000_000
 LAYERS = ("facts", "decisions", "worklists")
 # A night is a moving reference for everything after it: a mistyped year would refuse every real
 # night from then on (exit 16). Rows may lie this far ahead of a night, so a night may of today.
@@ -315,7 +317,11 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
             f"published. {found}{more}Drop labs*, patients*, conditions*, medications* extracts, "
             "*.hl7 messages or *.ndjson resources into the inbox, and look with `b12screen check`"
         )
-    if n_free >= FREE_BLOCKS and share > FREE_SHARE:
+    is_small = (night.state / STATE).stat().st_size < SMALL_STORE
+    # On a first night what was read becomes the history, with words of rows that were turned away
+    # in its dictionaries.
+    is_first = night.previous is None
+    if is_first or (n_free and is_small) or (n_free >= FREE_BLOCKS and share > FREE_SHARE):
         progress("packing the store")
         with writing("packing the store"):
             _pack(night, night.state / STATE)
@@ -325,8 +331,8 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
 def _pack(night: Night, path: Path) -> None:
     """Write the store anew, without the room that the taking gave up.
 
-    What is published is a copy of it, and rows that were replaced lie in that room until something
-    else is written over them.
+    What is published is a copy of it, and rows that were turned away lie in that room as they were
+    sent until something else is written over them.
     """
     packed = path.with_name("packed.duckdb")
     with night.open(packed) as store:

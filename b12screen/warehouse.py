@@ -66,7 +66,6 @@ class Warehouse:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
-        self._attached: set[str] = set()
         self.path = path
 
     @classmethod
@@ -174,10 +173,8 @@ class Warehouse:
         return result
 
     def write(self, name: str, frame: pl.DataFrame) -> None:
-        """Create or replace the table ``name`` (``schema.name``, or of an attached file)."""
-        schema = name.split(".")[0]
-        if schema not in self._attached:
-            self.execute(ddl.create_schema(schema))
+        """Create or replace the table ``name`` (``schema.name``) from a frame."""
+        self.execute(ddl.create_schema(name.split(".")[0]))
         with _told(f"writing {name}"):
             self._connection.register("incoming_frame", frame.to_arrow())
             self.execute(ddl.create_table_as(name, "SELECT * FROM incoming_frame", replaces=True))
@@ -205,27 +202,18 @@ class Warehouse:
     def detach(self, name: str) -> None:
         """Let go of an attached file."""
         self.execute(f"DETACH {ddl.quoted_name(name)}")
-        self._attached.discard(name)
 
     def attach(self, path: Path, name: str, read_only: bool = False) -> None:
         """Attach another database file under ``name``."""
         self.execute(ddl.attach(str(path), name, read_only))
-        self._attached.add(name)
 
-    def attach_empty(self, path: Path, name: str) -> None:
-        """Attach a new file under ``name``, in place of one that was left behind by a failure."""
-        if name in self._attached:
-            self.detach(name)
-        path.unlink(missing_ok=True)
-        self.attach(path, name)
-
-    def create(self, names: Iterable[str], packed: Sequence[str] = ()) -> None:
+    def create(self, names: Iterable[str]) -> None:
         """Create the declared relations, empty, where they are not there yet."""
         present = self.relations()
         for name in names:
             if name not in present:
                 self.execute(ddl.create_schema(name.split(".")[0]))
-                self.execute(ddl.create_table(RELATIONS[name], packed))
+                self.execute(ddl.create_table(RELATIONS[name]))
 
     def relations(self, database: str | None = None) -> set[str]:
         """Every table and view of the main database, or an attached one, as ``schema.name``."""

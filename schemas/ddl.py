@@ -53,15 +53,10 @@ def search_path(places: Iterable[str]) -> str:
     return f"SET search_path = {quoted_text(','.join(quoted_name(place) for place in places))}"
 
 
-def create_table(relation: Relation, packed: Sequence[str] = ()) -> str:
-    """An empty table with the relation's columns, types and NOT NULLs.
-
-    ``packed`` columns hold text that never repeats and is not put into dictionaries.
-    """
+def create_table(relation: Relation) -> str:
+    """An empty table with the relation's columns, types and NOT NULLs."""
     columns = ", ".join(
-        f"{quoted_name(column)} {sql_type(declared)}"
-        f"{' USING COMPRESSION zstd' if column in packed else ''}"
-        f"{'' if declared.nullable else ' NOT NULL'}"
+        f"{quoted_name(column)} {sql_type(declared)}{'' if declared.nullable else ' NOT NULL'}"
         for column, declared in relation.columns.items()
     )
     return f"CREATE TABLE {quoted_name(relation.name)} ({columns})"
@@ -70,11 +65,6 @@ def create_table(relation: Relation, packed: Sequence[str] = ()) -> str:
 def create_view(name: str, select: str) -> str:
     """A view of one SELECT of the ``sql`` folder."""
     return f"CREATE OR REPLACE VIEW {quoted_name(name)} AS\n{select}"
-
-
-def create_own_view(name: str, select: str) -> str:
-    """``temp.name``, a view of the session: only such a one may read from several databases."""
-    return f"CREATE OR REPLACE TEMPORARY VIEW {quoted_name(name)} AS\n{select}"
 
 
 def create_table_as(name: str, select: str, replaces: bool = False) -> str:
@@ -290,12 +280,11 @@ def rows_from(relation: Relation) -> str:
     )
 
 
-def append(relation: Relation, name: str, order: Sequence[str] = ()) -> str:
-    """All rows of a working table into the relation, in the order of some columns of it."""
-    ordered = f" ORDER BY {', '.join(map(quoted_name, order))}" if order else ""
+def append(relation: Relation, name: str) -> str:
+    """All rows of a working table into the relation."""
     return (
         f"INSERT INTO {quoted_name(relation.name)} BY NAME "
-        f"SELECT {column_list(relation)} FROM {quoted_name(name)}{ordered}"
+        f"SELECT {column_list(relation)} FROM {quoted_name(name)}"
     )
 
 
@@ -316,10 +305,27 @@ def delete_versions(name: str, versions: str) -> str:
     )
 
 
-def working_table(relation: Relation, name: str, extra: Mapping[str, str]) -> str:
-    """An empty table with the relation's columns, all nullable, and some of its own beside them."""
+def made_into(relation: Relation, name: str, extra: Sequence[str]) -> Iterable[str]:
+    """Turn a working table into the empty relation's place without writing its rows again."""
+    target = quoted_name(name)
+    for column in extra:
+        yield f"ALTER TABLE {target} DROP COLUMN {quoted_name(column)}"
+    for column, declared in relation.columns.items():
+        if not declared.nullable:
+            yield f"ALTER TABLE {target} ALTER COLUMN {quoted_name(column)} SET NOT NULL"
+    yield f"ALTER TABLE {target} RENAME TO {quoted_name(relation.name.split('.')[1])}"
+
+
+def working_table(
+    relation: Relation, name: str, extra: Mapping[str, str], bulky: Sequence[str]
+) -> str:
+    """An empty table with the relation's columns, all nullable, and some of its own beside them.
+
+    ``bulky`` columns hold text that never repeats and are packed, not put into dictionaries.
+    """
     columns = {column: sql_type(declared) for column, declared in relation.columns.items()}
     listed = ", ".join(
-        f"{quoted_name(column)} {kind}" for column, kind in {**columns, **extra}.items()
+        f"{quoted_name(column)} {kind}{' USING COMPRESSION zstd' if column in bulky else ''}"
+        for column, kind in {**columns, **extra}.items()
     )
     return f"CREATE TABLE {quoted_name(name)} ({listed})"

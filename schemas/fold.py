@@ -114,13 +114,13 @@ def create_events(fold: Fold) -> tuple[str, ...]:
 SELECT 'core' AS origin, one.rowid AS place, {columns}{stays}, {known_places}, {known_flags},
     row_number() OVER (PARTITION BY one.rowid) = 1 AS is_row
 FROM {quoted_name(relation.name)} AS one
-SEMI JOIN taking.taken AS told ON {_same(keys, "told")}
+SEMI JOIN core.taken AS told ON {_same(keys, "told")}
 LEFT JOIN {quoted_name(fold.told)} AS told ON {_same(keys, "told")}
 {_gone(fold) if fold.may_go else ""}""",
         f"""CREATE OR REPLACE TABLE taking.fresh AS
 SELECT 'taken' AS origin, one.rowid AS place, {columns}{says}, {own_places}, {own_flags},
     TRUE AS is_row
-FROM taking.taken AS one""",
+FROM core.taken AS one""",
         # What comes once, on a later night than all that is known of its key, needs no order.
         f"""CREATE OR REPLACE TABLE taking.entangled AS
 SELECT {key} FROM taking.fresh AS one GROUP BY ALL HAVING count(*) > 1
@@ -142,7 +142,7 @@ def _gone(fold: Fold) -> str:
     return f"""UNION ALL BY NAME
 SELECT 'gone' AS origin, {key}, TRUE AS is_gone, {places}, {flags}, FALSE AS is_row
 FROM {quoted_name(fold.told)} AS one
-SEMI JOIN taking.taken AS told ON {_same(keys, "told")}
+SEMI JOIN core.taken AS told ON {_same(keys, "told")}
 ANTI JOIN {quoted_name(fold.relation.name)} AS told ON {_same(keys, "told")}
 WHERE one.tells_rest"""
 

@@ -51,15 +51,15 @@ COUNT_WAITING = (
     "WHERE rejected.replaced_on IS NULL AND rejected.kind <> 'feedback'"
 )
 STILL_REJECTED = (
-    "DELETE FROM taking.taken WHERE taken.fault IS NOT NULL AND taken.fault <> 'scope' "
+    "DELETE FROM core.taken WHERE taken.fault IS NOT NULL AND taken.fault <> 'scope' "
     "AND taken.file_id IN (SELECT night.file_id FROM taking.night)"
 )
 MEND = (
     "UPDATE core.reject SET replaced_on = ? WHERE sha256 = ? AND kind = ? AND replaced_on IS NULL "
-    "AND record IN (SELECT taken.record FROM taking.taken SEMI JOIN taking.night USING (file_id))",
+    "AND record IN (SELECT taken.record FROM core.taken SEMI JOIN taking.night USING (file_id))",
     "UPDATE private.reject_row SET replaced_on = ? "
     "WHERE sha256 = ? AND kind = ? AND replaced_on IS NULL "
-    "AND record IN (SELECT taken.record FROM taking.taken SEMI JOIN taking.night USING (file_id))",
+    "AND record IN (SELECT taken.record FROM core.taken SEMI JOIN taking.night USING (file_id))",
 )
 REPLACE_ALL = (
     "UPDATE core.reject SET replaced_on = ? WHERE sha256 = ? AND kind = ? AND replaced_on IS NULL",
@@ -199,7 +199,7 @@ def mended(warehouse: Warehouse, extract: Extract, as_of: date) -> int:
     for statement in MEND:
         warehouse.execute(statement, (as_of, extract.sha256, extract.kind))
     return int(
-        warehouse.scalar("SELECT count(*) FROM taking.taken SEMI JOIN taking.night USING (file_id)")
+        warehouse.scalar("SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id)")
     )
 
 
@@ -210,7 +210,7 @@ def replace_rejects(warehouse: Warehouse, extract: Extract, as_of: date) -> None
 
 
 def withdraw(warehouse: Warehouse, extract: Extract) -> tuple[int, int]:
-    """Take back what the file gave before and does not give now, as rows of ``taking.taken``.
+    """Take back what the file gave before and does not give now, as rows of ``core.taken``.
 
     Returns how many rows were withdrawn, and how many had to stay. A person's row stays as it was:
     without it nobody would know of an opt-out or a death.
@@ -221,7 +221,7 @@ def withdraw(warehouse: Warehouse, extract: Extract) -> tuple[int, int]:
         n_gone = int(warehouse.scalar(ddl.counted(select)))
         if n_gone:
             warehouse.execute(FILE_OF_WITHDRAWN, (extract.sha256,))
-            warehouse.execute(ddl.insert_by_name("taking.taken", select))
+            warehouse.execute(ddl.insert_by_name("core.taken", select))
         return n_gone, 0
     name = {"conditions": "condition", "medications": "medication", "patients": "patient"}
     select = sql_text(f"core/retaken_{name[extract.kind]}.sql")
@@ -233,5 +233,5 @@ def withdraw(warehouse: Warehouse, extract: Extract) -> tuple[int, int]:
     )
     if extract.kind not in WITHDRAWN_BY_KEY or n_content > 1:
         return 0, n_gone
-    warehouse.execute(ddl.insert_by_name("taking.taken", select))
+    warehouse.execute(ddl.insert_by_name("core.taken", select))
     return n_gone, 0

@@ -443,7 +443,7 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
         warehouse.execute(
             ddl.create_table_as("taking.fhir_known", sql_text("core/fhir_known_lab.sql"))
         )
-        if warehouse.has("taking.taken"):
+        if warehouse.has("core.taken"):
             warehouse.execute(
                 ddl.insert_by_name("taking.fhir_known", sql_text("core/fhir_taken_lab.sql"))
             )

@@ -12,7 +12,7 @@ from b12screen.ingest.store import Intake
 COMMONEST = 3
 STANDS = "what was taken of it before stands as it is"
 COUNT_LABORATORIES = (
-    "SELECT word.laboratory, count(*) FROM taking.taken SEMI JOIN taking.night USING (file_id) "
+    "SELECT word.laboratory, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
     "LEFT JOIN core.lab_word AS word ON word.word_id = taken.word_id "
     "GROUP BY word.laboratory ORDER BY word.laboratory"
 )

@@ -50,7 +50,7 @@ COPY_REJECTS = (
     "INSERT INTO core.reject BY NAME SELECT night.file_name, ? AS kind, taken.record, "
     "place.line, place.segment, "
     "fault.column_name, fault.check_name, fault.reason, night.as_of AS taken_for, night.sha256 "
-    "FROM taking.taken "
+    "FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
     "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
@@ -60,7 +60,7 @@ KEEP_REJECTS = (
     "INSERT INTO private.reject_row BY NAME SELECT night.file_name, night.sha256, ? AS kind, "
     "taken.record, place.line, place.segment, "
     "fault.check_name, coalesce(json_merge_patch(taken.cells, place.sent), taken.cells) AS raw, "
-    "night.as_of AS taken_for FROM taking.taken "
+    "night.as_of AS taken_for FROM core.taken "
     "JOIN taking.night ON night.file_id = taken.file_id "
     "JOIN taking.fault ON fault.fault = taken.fault "
     "LEFT JOIN taking.place ON place.file_id = taken.file_id AND place.record = taken.record "
@@ -77,7 +77,7 @@ NEW_CONTENT = (
     "FROM taking.night"
 )
 FIRST_AND_LAST = (
-    "SELECT min(taken.rowid), max(taken.rowid) FROM taking.taken "
+    "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
     "SEMI JOIN taking.night USING (file_id)"
 )
 KEEP_UNMAPPED = (
@@ -100,8 +100,6 @@ COUNT_REUSED = (
     "HAVING bool_or(version.origin = 'taken' AND version.bucket = 'accepted') "
     "AND count(DISTINCT version.patient_id) > 1 AND count(DISTINCT version.collected_on) > 1)"
 )
-# People by their ids, those without a record behind them; a number sorts in half the time.
-IN_HISTORY = ("person_place", "collected_at", "file_id", "record")
 NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
 COUNT_KEYS = "SELECT count(*) FROM taking.lab_repeated"
 RESULTS_AT_HAND = (
@@ -115,7 +113,7 @@ COUNT_REPEATS = (
     "GROUP BY ALL"
 )
 DROP_REPEATS = (
-    "DELETE FROM taking.taken WHERE taken.rowid IN (SELECT lab_repeat.place FROM taking.lab_repeat)"
+    "DELETE FROM core.taken WHERE taken.rowid IN (SELECT lab_repeat.place FROM taking.lab_repeat)"
 )
 
 
@@ -212,7 +210,7 @@ def move_out(intake: Intake, extract: Extract) -> None:
         warehouse.fill("core.lab_feed", sql_text("core/lab_feed.sql"))
         warehouse.execute("DROP TABLE taking.unmapped_part")
         warehouse.execute(NEW_FILE)
-    warehouse.execute("DELETE FROM taking.taken WHERE taken.fault IS NOT NULL")
+    warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
 
 def hold_contract(intake: Intake, extract: Extract, name: str) -> None:
@@ -222,10 +220,10 @@ def hold_contract(intake: Intake, extract: Extract, name: str) -> None:
     ((first, last),) = warehouse.rows(FIRST_AND_LAST)
     if first is None:
         return
-    source, place = "taking.taken", "rowid"
+    source, place = "core.taken", "rowid"
     if extract.kind == "labs":
-        source, place = "temp.taken_result", "place"
-        warehouse.execute(ddl.create_own_view("taken_result", sql_text("core/taken_result.sql")))
+        source, place = "taking.result", "place"
+        warehouse.execute(ddl.create_view(source, sql_text("core/taken_result.sql")))
     for start in range(first, min(last + 1, first + contracts.MOST_ROWS), contracts.SLICE_ROWS):
         frame = warehouse.frame(
             ddl.slice_between(RELATIONS[relation], source, place),
@@ -255,9 +253,9 @@ def versions(intake: Intake, kind: str, accounts: Sequence[FileAccount]) -> list
         for name in fold.WORKING:
             warehouse.execute(f"DROP TABLE {name}")
     else:
-        warehouse.execute(ddl.append(RELATIONS[name], "taking.taken"))
+        warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
         warehouse.execute("DROP TABLE taking.version")
-    warehouse.execute("DROP TABLE taking.taken")
+    warehouse.execute("DROP TABLE core.taken")
     return [
         account.with_versions(
             buckets.get((account.file_name, "duplicate"), 0),
@@ -275,15 +273,16 @@ def lab_versions(
     Keys that a sender used for two people are added to ``findings``.
     """
     warehouse = intake.warehouse
-    if not warehouse.has("taking.taken"):
+    if not warehouse.has("core.taken"):
         return accounts
     name = STORED["labs"]
     n_known = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
+    is_first = n_known == 0
     buckets: Counter[tuple[str, ...]] = Counter()
-    if n_known and n_arrived(warehouse) * MUCH_OF_HISTORY > n_known:
+    if not is_first and n_arrived(warehouse) * MUCH_OF_HISTORY > n_known:
         buckets.update(repeats_dropped(warehouse))
     warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
-    if n_known:
+    if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
     # Most nights bring nothing twice: then there is no order to find.
     if n_key := int(warehouse.scalar(COUNT_KEYS)):
@@ -298,10 +297,16 @@ def lab_versions(
                 "`retake` the files"
             )
         set_aside(intake, "labs")
-    warehouse.execute("SET preserve_insertion_order = true")
-    warehouse.execute(ddl.append(RELATIONS[name], "taking.taken", IN_HISTORY))
-    warehouse.execute("SET preserve_insertion_order = false")
-    warehouse.execute("DROP TABLE taking.taken")
+    if is_first:
+        # The table of what was taken becomes the history: the rows are written once.
+        warehouse.execute("DROP TABLE core.lab_row")
+        for statement in ddl.made_into(
+            RELATIONS[name], "core.taken", ("fault", "cells", "unitless")
+        ):
+            warehouse.execute(statement)
+    else:
+        warehouse.execute(ddl.append(RELATIONS[name], "core.taken"))
+        warehouse.execute("DROP TABLE core.taken")
     return [
         account.with_versions(
             *(
@@ -359,7 +364,7 @@ def order_versions(warehouse: Warehouse, n_key: int) -> None:
 
 def n_arrived(warehouse: Warehouse) -> int:
     """How many results arrived and are not dropped."""
-    return int(warehouse.scalar("SELECT count(*) FROM taking.taken"))
+    return int(warehouse.scalar("SELECT count(*) FROM core.taken"))
 
 
 def parts(n_all: int, at_once: int) -> list[tuple[int, int]]:
@@ -376,5 +381,5 @@ def set_aside(intake: Intake, kind: str) -> None:
     warehouse.execute(
         ddl.append_versions(RELATIONS[name], f"private.{table}", "taking.version"), (intake.as_of,)
     )
-    for origin, target in (("core", STORED[kind]), ("taken", "taking.taken")):
+    for origin, target in (("core", STORED[kind]), ("taken", "core.taken")):
         warehouse.execute(ddl.delete_versions(target, "taking.version"), (origin,))

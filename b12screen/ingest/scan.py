@@ -1,4 +1,4 @@
-"""One scan: the rows of one file into ``taking.taken``, each typed, converted and judged.
+"""One scan: the rows of one file into ``core.taken``, each typed, converted and judged.
 
 The engine reads a text file itself where that leaves no doubt; anything else is split row by row
 first. Nothing is kept or refused here.
@@ -52,12 +52,13 @@ SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
 }
 SCAN_COLUMNS = {"file_id": "INTEGER", "fault": "VARCHAR", "cells": "VARCHAR"}
-# Beside those: whether the night stands for a day that an answer did not name; whether a result
-# came without its unit, and where it belongs in the history.
-OWN_SCAN_COLUMNS = {
-    "feedback": {"is_undated": "BOOLEAN"},
-    "labs": {"unitless": "BOOLEAN", "person_place": "UBIGINT"},
-} | {kind: folded.scanned for kind, folded in FOLDS.items()}
+# Beside those: whether the night stands for a day that an answer did not name, and whether a result
+# came without its unit.
+OWN_SCAN_COLUMNS = {"feedback": {"is_undated": "BOOLEAN"}, "labs": {"unitless": "BOOLEAN"}} | {
+    kind: folded.scanned for kind, folded in FOLDS.items()
+}
+# Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
+BULKY = ("result_id", "medication_id")
 NOTHING_BROKEN = (
     "CREATE OR REPLACE TABLE taking.broken "
     "(file_id INTEGER, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, "
@@ -71,20 +72,18 @@ NO_PLACES = (
     "LIMIT 0"
 )
 # Of the files at hand: taking.night names them.
-COUNT_ROWS = "SELECT count(*) FROM taking.taken SEMI JOIN taking.night USING (file_id)"
+COUNT_ROWS = "SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id)"
 COUNT_FAULTS = (
-    "SELECT taken.fault, count(*) FROM taking.taken SEMI JOIN taking.night USING (file_id) "
+    "SELECT taken.fault, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
     "WHERE taken.fault IS NOT NULL GROUP BY taken.fault"
 )
 IS_AT_HAND = "SELECT count(*) FROM taking.night WHERE night.file_name = ? AND night.taken_by = ?"
-DROP_ROWS = (
-    "DELETE FROM taking.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
-)
+DROP_ROWS = "DELETE FROM core.taken WHERE taken.file_id IN (SELECT night.file_id FROM taking.night)"
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """How many rows of a file lie in ``taking.taken``, and how many in ``taking.broken``."""
+    """How many rows of a file lie in ``core.taken``, and how many in ``taking.broken``."""
 
     n_row: int
     n_broken: int
@@ -103,7 +102,7 @@ class ParquetRows:
 def scan(
     intake: Intake, extract: Extract, shape: Measures | None, folder: Path
 ) -> tuple[Scanned, str]:
-    """The file's rows into ``taking.taken``; also the names of columns that no contract knows."""
+    """The file's rows into ``core.taken``; also the names of columns that no contract knows."""
     limits = intake.settings.limits
     contract = extract_columns(extract.kind)
     wanted = tuple(contract)
@@ -325,7 +324,7 @@ def exactly(
 
 
 def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
-    """Run the one scan of ``taking.incoming`` into ``taking.taken``."""
+    """Run the one scan of ``taking.incoming`` into ``core.taken``, sorted for the history."""
     warehouse = intake.warehouse
     if has_test_name:
         warehouse.execute("DROP TABLE taking.contradiction")
@@ -333,29 +332,29 @@ def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
             ddl.create_table_as("taking.contradiction", sql_text("core/contradiction.sql"))
         )
     relation = RELATIONS[STORED[kind]]
-    if not warehouse.has("taking.taken"):
+    if not warehouse.has("core.taken"):
         extra = SCAN_COLUMNS | OWN_SCAN_COLUMNS.get(kind, {})
-        warehouse.execute(ddl.working_table(relation, "taking.taken", extra))
+        warehouse.execute(ddl.working_table(relation, "core.taken", extra, BULKY))
     # Small look-ups are what gets built, whatever the engine guesses of a text file's length; and
     # record numbers are the file's own only while its order is kept.
     warehouse.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
     warehouse.execute("SET preserve_insertion_order = true")
     try:
-        warehouse.execute(ddl.insert_by_name("taking.taken", sql_text(SCAN[kind])))
+        warehouse.execute(ddl.insert_by_name("core.taken", sql_text(SCAN[kind])))
     finally:
         warehouse.execute("RESET disabled_optimizers")
         warehouse.execute("SET preserve_insertion_order = false")
 
 
 def rows_of(intake: Intake) -> int:
-    """How many rows of the file at hand lie in ``taking.taken``."""
-    if not intake.warehouse.has("taking.taken"):
+    """How many rows of the file at hand lie in ``core.taken``."""
+    if not intake.warehouse.has("core.taken"):
         return 0
     return int(intake.warehouse.scalar(COUNT_ROWS))
 
 
 def drop_rows(intake: Intake, extract: Extract) -> None:
-    """Take the rows of this file out of ``taking.taken`` again, where its scan had begun.
+    """Take the rows of this file out of ``core.taken`` again, where its scan had begun.
 
     Before that the file at hand is still the one before it, whose rows stay.
     """

@@ -36,10 +36,6 @@ RELATION = {
 STORED = RELATION | {"labs": "core.lab_row"}
 FOLDS = {kind: fold.fold_of(RELATION[kind]) for kind in ("patients", "conditions", "medications")}
 WORD_TABLES = ("core.lab_word", "core.lab_file")
-# Where a taking works; it goes with the scratch folder.
-TAKING = "taking.duckdb"
-# Keys that never repeat: the engine's dictionaries cost three times as much and save nothing.
-NEVER_REPEATED = ("result_id", "medication_id")
 PRIVATE_TABLES = (
     "CREATE TABLE IF NOT EXISTS private.lab_result AS "
     "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.lab_result AS known LIMIT 0",
@@ -215,7 +211,7 @@ def attempts(intake: Intake) -> Counter[tuple[str, ...]]:
 
 
 def prepare(intake: Intake) -> None:
-    """The store's tables, and the working database ``taking`` with what files of any kind need."""
+    """The store's tables, and the working schema ``taking`` with what files of any kind need."""
     warehouse = intake.warehouse
     # Each statement by itself would wait for the disk; one transaction writes to one file only.
     with warehouse.together():
@@ -228,8 +224,7 @@ def prepare(intake: Intake) -> None:
                 "core.reject",
                 "core.unmapped_code",
                 "run.source_file",
-            ],
-            packed=NEVER_REPEATED,
+            ]
         )
     for statement in TAKEN_ONCE:
         warehouse.execute(statement)
@@ -245,9 +240,8 @@ def prepare(intake: Intake) -> None:
                 warehouse.execute(statement)
     # What a file turned away on an earlier night said is said again tonight, or is over.
     warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
-    # A file of its own: what is turned away must not lie in a store that is copied and published.
-    intake.scratch.mkdir(parents=True, exist_ok=True)
-    warehouse.attach_empty(intake.scratch / TAKING, "taking")
+    warehouse.execute("DROP TABLE IF EXISTS core.taken")
+    warehouse.execute("DROP SCHEMA IF EXISTS taking CASCADE")
     warehouse.define(sql_text("core/grammar.sql"))
     with warehouse.together():
         warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
@@ -267,8 +261,8 @@ def look_up(intake: Intake, kinds: Collection[str]) -> None:
     with warehouse.together():
         for name, frame in frames.items():
             warehouse.write(f"taking.{name}", frame)
-    if "labs" in kinds:
-        warehouse.execute(NEW_WORDS)
+        if "labs" in kinds:
+            warehouse.execute(NEW_WORDS)
     if words.FEEDBACK in kinds:
         warehouse.define(sql_text("core/sheet_grammar.sql"))
         know_items(intake)

@@ -89,10 +89,10 @@ from schemas.extracts import extract_columns
 # Where parsed messages lie until every kind has had its turn.
 MESSAGES = "messages"
 MESSAGE_COLUMNS = {"labs": LAB_COLUMNS, "patients": PATIENT_COLUMNS}
-# Labs come last: results lie in the history by their people, who have to be known.
+# Labs come last, so that the table of what was taken can become the history itself.
 TURN = ("patients", "conditions", "medications", words.FEEDBACK, "labs")
 UNDECIDED = (
-    "SELECT count(*) FROM taking.taken WHERE taken.fault = 'scope' AND taken.cells IS NOT NULL"
+    "SELECT count(*) FROM core.taken WHERE taken.fault = 'scope' AND taken.cells IS NOT NULL"
 )
 
 
@@ -291,7 +291,7 @@ def taken_in(
                     "and have them sent again"
                 )
     shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
-    if warehouse.has("taking.taken"):
+    if warehouse.has("core.taken"):
         n_late, n_dropped = withdrawn.withdraw_labs(warehouse, intake.as_of)
         notes += told_late(n_late, "results")
         if n_dropped:
@@ -330,7 +330,7 @@ def taken_in(
         warehouse.write("taking.account", pl.DataFrame(accounts, infer_schema_length=None))
         warehouse.execute("INSERT INTO run.source_file BY NAME SELECT * FROM taking.account")
     n_taken_back = int(warehouse.scalar(taking_again.COUNT_TAKEN_BACK))
-    warehouse.detach("taking")
+    warehouse.execute("DROP SCHEMA taking CASCADE")
     return Taking(
         tuple(accounts),
         tuple(left_alone),
@@ -563,7 +563,7 @@ def taken_file(
             intake.warehouse.write("taking.fault", fault_table(CHECKS | SHAPES))
         if extract.kind != "labs":
             # What was turned away leaves no working table of its shape to the next kind.
-            intake.warehouse.execute("DROP TABLE IF EXISTS taking.taken")
+            intake.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def parse(
@@ -614,14 +614,14 @@ def too_many_of_any(intake: Intake, extract: Extract, file: Parsed) -> str | Non
         part = replace(extract, kind=kind)
         scanned = scan_part(intake, part, file)
         reason = too_many(intake, part, scanned, faults_of(intake))
-        intake.warehouse.execute("DROP TABLE taking.taken")
+        intake.warehouse.execute("DROP TABLE core.taken")
         if reason is not None:
             return f"of its {kind}, {reason}"
     return None
 
 
 def scan_part(intake: Intake, extract: Extract, file: Parsed) -> Scanned:
-    """The rows of one kind of a file of messages into ``taking.taken``."""
+    """The rows of one kind of a file of messages into ``core.taken``."""
     set_night(intake, extract)
     written = file.written[extract.kind]
     columns = file.columns[extract.kind]
@@ -697,7 +697,7 @@ def taken_rejects(intake: Intake, extract: Extract) -> FileAccount | None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if extract.kind != "labs":
-            intake.warehouse.execute("DROP TABLE IF EXISTS taking.taken")
+            intake.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
 def told(account: FileAccount) -> str:

@@ -25,22 +25,22 @@ PLACES = (
 )
 # The scan gave all rows the number of the first file.
 OWN_PLACES = {
-    "labs": "UPDATE taking.taken SET file_id = place.file_id, record = place.record "
+    "labs": "UPDATE core.taken SET file_id = place.file_id, record = place.record "
     "FROM taking.place_together AS place "
     "WHERE taken.file_id = ? AND place.number = taken.record",
-    "patients": "UPDATE taking.taken SET file_id = place.file_id, record = place.record, "
+    "patients": "UPDATE core.taken SET file_id = place.file_id, record = place.record, "
     "file_name = place.file_name FROM taking.place_together AS place "
     "WHERE taken.file_id = ? AND place.number = taken.record",
 }
 FAULTS = (
-    "SELECT taken.file_id, taken.fault, count(*) FROM taking.taken "
+    "SELECT taken.file_id, taken.fault, count(*) FROM core.taken "
     "SEMI JOIN taking.night USING (file_id) WHERE taken.fault IS NOT NULL "
     "GROUP BY taken.file_id, taken.fault UNION ALL "
     "SELECT broken.file_id, broken.check_name, count(*) FROM taking.broken "
     "GROUP BY broken.file_id, broken.check_name"
 )
 ROWS = (
-    "SELECT taken.file_id, count(*) FROM taking.taken SEMI JOIN taking.night USING (file_id) "
+    "SELECT taken.file_id, count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
     "GROUP BY taken.file_id"
 )
 BUCKETS = (

@@ -50,17 +50,17 @@ WERE_WAITING = (
 # Joined, so that what is built is the few that wait and not every result of the night.
 LABS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'labs' AND done_for IS NULL "
-    "AND key IN (SELECT late.key FROM taking.taken JOIN private.late_withdrawal AS late "
+    "AND key IN (SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
     "ON late.key = split_part(taken.result_id, '#', 1))"
 )
 MEDICATIONS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'medications' "
-    "AND done_for IS NULL AND key IN (SELECT taken.medication_id FROM taking.taken)"
+    "AND done_for IS NULL AND key IN (SELECT taken.medication_id FROM core.taken)"
 )
 # Observations of which something came tonight.
 PANELS_TONIGHT = (
     "CREATE TABLE taking.panel_key AS SELECT part.result_key FROM private.panel_part AS part "
-    "WHERE part.taken_for = ? UNION SELECT owned.result_key FROM taking.taken JOIN ("
+    "WHERE part.taken_for = ? UNION SELECT owned.result_key FROM core.taken JOIN ("
     "SELECT part.result_key, part.result_id FROM private.panel_part AS part UNION "
     "SELECT part.result_key, part.result_key FROM private.panel_part AS part"
     ") AS owned ON owned.result_id = taken.result_id"
@@ -108,15 +108,15 @@ def withdraw_medications(warehouse: Warehouse, as_of: date) -> int:
     select = sql_text("core/late_medication.sql")
     n_late = int(warehouse.scalar(ddl.counted(select)))
     if n_late:
-        warehouse.execute(ddl.insert_by_name("taking.taken", select))
+        warehouse.execute(ddl.insert_by_name("core.taken", select))
     warehouse.execute(MEDICATIONS_DONE, (as_of,))
     return n_late
 
 
 def withdraw_labs(warehouse: Warehouse, as_of: date) -> tuple[int, int]:
-    """Withdraw what came too late or was dropped, as rows taken that no account counts.
+    """Withdraw what came too late or was dropped, as rows of ``core.taken`` that no account counts.
 
-    Returns how many results of each. Every labs file of the night lies in ``taking.taken``.
+    Returns how many results of each. Every labs file of the night lies in ``core.taken``.
     """
     n_late = 0
     if warehouse.scalar(ARE_WAITING, ("labs",)):
@@ -141,5 +141,5 @@ def withdraw(warehouse: Warehouse, name: str, as_of: date) -> int:
             ddl.create_table_as("taking.withdrawn_file", sql_text("core/withdrawn_file.sql"))
         )
         warehouse.execute(WITHDRAWN_FILES, (as_of, as_of))
-        warehouse.execute(ddl.insert_by_name("taking.taken", sql_text("core/withdrawn_lab.sql")))
+        warehouse.execute(ddl.insert_by_name("core.taken", sql_text("core/withdrawn_lab.sql")))
     return n_gone

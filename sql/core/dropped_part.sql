@@ -44,7 +44,7 @@ result AS (
         taken.clinic_id,
         taken.file_id,
         taken.record
-    FROM taking.taken
+    FROM core.taken
     SEMI JOIN owned
         ON owned.result_id = taken.result_id
 ),

@@ -16,7 +16,7 @@ WITH version AS (
         known.taken_for,
         FALSE AS is_undated
     FROM core.feedback AS known
-    SEMI JOIN taking.taken
+    SEMI JOIN core.taken
         ON taken.item_id = known.item_id
     UNION ALL
     SELECT
@@ -33,7 +33,7 @@ WITH version AS (
         older.taken_for,
         FALSE AS is_undated
     FROM private.feedback AS older
-    SEMI JOIN taking.taken
+    SEMI JOIN core.taken
         ON taken.item_id = older.item_id
     UNION ALL
     SELECT
@@ -49,7 +49,7 @@ WITH version AS (
         taken.record,
         taken.taken_for,
         taken.is_undated
-    FROM taking.taken
+    FROM core.taken
 ),
 
 -- The same answer again is a duplicate. A sheet that is sent on another night without a day of decision

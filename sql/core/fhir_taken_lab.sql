@@ -8,7 +8,7 @@ SELECT
     taken.clinic_id,
     1 AS origin,
     taken.record
-FROM taking.taken
+FROM core.taken
 SEMI JOIN taking.fhir_gone AS gone
     ON gone.result_id = split_part(taken.result_id, '#', 1)
 WHERE taken.fault IS NULL

@@ -7,7 +7,7 @@ WITH counted AS (
         coalesce(taken.fault, '') AS fault,
         count(*) AS n,
         count(*) FILTER (WHERE taken.unitless) AS n_unitless
-    FROM taking.taken
+    FROM core.taken
     SEMI JOIN taking.night
         ON night.file_id = taken.file_id
     GROUP BY ALL

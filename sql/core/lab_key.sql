@@ -2,7 +2,7 @@
 -- A collision does no harm, as versions are compared by their own keys.
 WITH arriving AS (
     SELECT hash(taken.result_id) AS key
-    FROM taking.taken
+    FROM core.taken
 )
 
 SELECT arriving.key

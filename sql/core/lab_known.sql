@@ -1,7 +1,7 @@
 -- One row per key of an arriving result of which some version may be known already.
 WITH arriving AS (
     SELECT hash(taken.result_id) AS key
-    FROM taking.taken
+    FROM core.taken
 )
 
 SELECT hash(known.result_id) AS key

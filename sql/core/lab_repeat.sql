@@ -4,7 +4,7 @@ WITH arriving AS (
     SELECT
         taken.rowid AS place,
         taken.*
-    FROM taking.taken
+    FROM core.taken
     WHERE $1 = 1 OR mod(hash(taken.result_id), CAST($1 AS UBIGINT)) = CAST($2 AS UBIGINT)
 )
 

@@ -130,12 +130,17 @@ judged AS (
     FROM compared
 ),
 
--- All words of a row as one number, constants left out.
+-- Sorted while it is narrow: all words of a row as one number, constants left out. What is moved out stands
+-- in its cells alone: a text that was in a column is found in the file's bytes after it has been deleted.
 narrow AS (
     SELECT
-        judged.result_id,
-        judged.patient_id,
-        coalesce(person.place, hash(judged.patient_id)) AS person_place,
+        CASE WHEN judged.fault IS NULL THEN judged.result_id END AS result_id,
+        CASE WHEN judged.fault IS NULL THEN judged.patient_id END AS patient_id,
+        -- Where the row belongs in the history: people by their ids, those without a record behind
+        -- them, and last the rows that will be moved out, so that the history keeps no holes.
+        -- A number sorts in half the time of a text.
+        CASE WHEN judged.fault IS NULL THEN coalesce(person.place, hash(judged.patient_id)) END
+            AS place,
         judged.first_word + coalesce(judged.word_step, 0)
         + CASE
             WHEN NOT judged.has_value THEN 0
@@ -195,6 +200,7 @@ narrow AS (
     FROM judged
     LEFT JOIN taking.person
         ON person.patient_id = judged.patient_id
+    ORDER BY place NULLS LAST, collected_at, record
 )
 
 SELECT
@@ -210,7 +216,6 @@ SELECT
     night.file_id,
     narrow.record,
     narrow.unitless,
-    narrow.person_place,
     narrow.cells ->> 'fault' AS fault,
     narrow.cells
 FROM narrow

@@ -37,7 +37,7 @@ WITH repeated AS (
         taken.clinic_id,
         taken.file_id,
         taken.record
-    FROM taking.taken
+    FROM core.taken
     WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_at_hand)
 ),
 

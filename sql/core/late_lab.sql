@@ -20,7 +20,7 @@ WITH arrived AS (
         late.reported_at AS withdrawn_at,
         late.sha256 AS withdrawn_by,
         coalesce(late.reported_at, CAST(late.taken_for + 1 AS TIMESTAMP)) AS no_later_than
-    FROM taking.taken
+    FROM core.taken
     INNER JOIN private.late_withdrawal AS late
         ON late.key = split_part(taken.result_id, '#', 1)
         AND late.kind = 'labs'

@@ -14,7 +14,7 @@ SELECT
     taken.sent_for,
     taken.file_id,
     TRUE AS is_ours
-FROM taking.taken
+FROM core.taken
 WHERE taken.medication_id IN (
     SELECT late.key
     FROM private.late_withdrawal AS late

@@ -15,7 +15,7 @@ WITH part AS (
         bool_and(coalesce(taken.fault = 'scope', FALSE)) OVER version AS is_of_others
     FROM taking.fhir_whole AS sent
     CROSS JOIN taking.night
-    LEFT JOIN taking.taken
+    LEFT JOIN core.taken
         ON taken.file_id = night.file_id
         AND taken.record = sent.record
     WINDOW version AS (PARTITION BY sent.result_key, sent.reported_at)

@@ -32,7 +32,7 @@ LEFT JOIN last_told
 INNER JOIN taking.night
     ON night.file_name = coalesce(last_told.place.file_name, known.file_name)
     AND night.sent_for = coalesce(last_told.place.night, known.sent_for, known.taken_for)
-ANTI JOIN taking.taken
+ANTI JOIN core.taken
     ON taken.patient_id = known.patient_id
     AND taken.code_system = known.code_system
     AND taken.code = known.code

@@ -32,7 +32,7 @@ WHERE
     word.status NOT IN ('cancelled', 'entered-in-error')
     AND NOT EXISTS (
         SELECT 1
-        FROM taking.taken
+        FROM core.taken
         INNER JOIN core.lab_word AS read_word
             ON read_word.word_id = taken.word_id
         WHERE

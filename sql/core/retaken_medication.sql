@@ -27,6 +27,6 @@ LEFT JOIN last_told
 INNER JOIN taking.night
     ON night.file_name = coalesce(last_told.place.file_name, known.file_name)
     AND night.sent_for = coalesce(last_told.place.night, known.sent_for, known.taken_for)
-ANTI JOIN taking.taken
+ANTI JOIN core.taken
     ON taken.medication_id = known.medication_id
 WHERE known.code <> 'withdrawn'

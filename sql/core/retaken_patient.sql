@@ -4,5 +4,5 @@ FROM core.patient AS known
 INNER JOIN taking.night
     ON night.file_name = known.file_name
     AND night.sent_for = coalesce(known.sent_for, known.taken_for)
-ANTI JOIN taking.taken
+ANTI JOIN core.taken
     ON taken.patient_id = known.patient_id

@@ -20,7 +20,7 @@ SELECT
     taken.record,
     file.taken_for,
     file.sent_for
-FROM taking.taken
+FROM core.taken
 INNER JOIN core.lab_word AS word
     ON word.word_id = taken.word_id
 INNER JOIN core.lab_file AS file

@@ -15,7 +15,7 @@ SELECT
         CASE WHEN taken.value > 0 AND isfinite(taken.value) THEN CAST(floor(log10(taken.value) * 20) AS INTEGER) END
     ) AS steps,
     night.as_of AS taken_for
-FROM taking.taken
+FROM core.taken
 INNER JOIN taking.night
     ON night.file_id = taken.file_id
 WHERE taken.fault = 'scope'

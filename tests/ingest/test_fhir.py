@@ -140,7 +140,7 @@ class Feed:
         self._turn_of("labs", extract)
         counts = self.found.kinds["labs"]
         exactly(self.intake, extract, counts.sent, counts.n_row, counts.n_broken, self.out / "labs")
-        return self.warehouse.rows("SELECT record, fault FROM taking.taken ORDER BY record")
+        return self.warehouse.rows("SELECT record, fault FROM core.taken ORDER BY record")
 
 
 @pytest.fixture
@@ -444,7 +444,7 @@ def test_an_offset_is_converted_to_the_sites_timezone(tmp_path: Path, maps: Maps
     feed = Feed(tmp_path, maps, Settings(timezone="Europe/Helsinki"))
     feed.say(observation(effectiveDateTime="2026-11-01T23:30:00Z"))
     feed.take()
-    assert feed.warehouse.rows("SELECT CAST(collected_at AS VARCHAR) FROM taking.taken") == [
+    assert feed.warehouse.rows("SELECT CAST(collected_at AS VARCHAR) FROM core.taken") == [
         ("2026-11-02 01:30:00",)
     ]
     feed.warehouse.close()
