@@ -228,7 +228,9 @@ def ended(arguments: argparse.Namespace) -> int:
             # Raised within somebody's import, the stop may come out as another error.
             print(f"b12screen: {broken_off()}", file=sys.stderr)
             return STOPPED
-        if code == BUG and (version := version_of_last_night(arguments)) != __version__:
+        # Only where the engine refused: any other bug is one, whatever published the night.
+        is_refused = code == BUG and isinstance(error, B12ScreenError)
+        if is_refused and (version := version_of_last_night(arguments)) != __version__:
             print(
                 f"b12screen: the last night was published by version {version}, this is "
                 f"{__version__}, and what it needs is not in that night's files. Nothing was "

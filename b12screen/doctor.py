@@ -25,6 +25,7 @@ from b12screen.errors import (
     SettingsInvalid,
     SiteLocked,
 )
+from b12screen.ingest.recognise import shown
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
 from b12screen.publish import (
@@ -255,18 +256,19 @@ def published_line(site: Site) -> Line:
     folder = site.current.resolve()
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        run_id = manifest["run_id"]
         differing, n_file = publishing.unlike(folder, manifest)
     except FileNotFoundError as error:
         return Line(LOOK, "published", f"{error.filename} is not there: {MEND_PUBLISHED}")
     except (ValueError, KeyError, AttributeError, TypeError):
         return Line(LOOK, "published", f"{folder}/manifest.json is damaged: {MEND_PUBLISHED}")
-    if manifest["run_id"] != folder.name:
-        says = f"{folder} holds the night {manifest['run_id']}: {MEND_PUBLISHED}"
+    if run_id != folder.name:
+        says = f"{folder} holds the night {run_id}: {MEND_PUBLISHED}"
         return Line(LOOK, "published", says)
     if differing:
         says = (
             f"{len(differing)} of {n_file} files in {folder} are not what the night wrote, "
-            f"{differing[0]} first: {MEND_PUBLISHED}"
+            f"{shown(differing[0])} first: {MEND_PUBLISHED}"
         )
         return Line(LOOK, "published", says)
     return Line(OK, "published", f"{n_file} files, each what the night wrote")

@@ -301,6 +301,7 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
         usable = warehouse.scalar(
             "SELECT (SELECT count(*) FROM core.lab_result) + (SELECT count(*) FROM core.patient)"
         )
+        is_first = bool(warehouse.scalar(_ALL_RESULTS_ARE_NEW, (night.as_of,)))
         n_free, share = warehouse.free_room()
     for remark in taking.notes:
         progress(remark)
@@ -318,9 +319,8 @@ def take(night: Night, progress: Progress, again: Again | None = None) -> Taking
             "*.hl7 messages or *.ndjson resources into the inbox, and look with `b12screen check`"
         )
     is_small = (night.state / STATE).stat().st_size < SMALL_STORE
-    # On a first night what was read becomes the history, with words of rows that were turned away
-    # in its dictionaries.
-    is_first = night.previous is None
+    # What is read where no result is known becomes the history, with words of rows that were turned
+    # away in its dictionaries.
     if is_first or (n_free and is_small) or (n_free >= FREE_BLOCKS and share > FREE_SHARE):
         progress("packing the store")
         with writing("packing the store"):
@@ -499,6 +499,10 @@ FROM worklists.item AS item
 INNER JOIN worklists.answer AS answer ON answer.item_id = item.item_id AND answer.holds
 WHERE item.decision = answer.decision
 """
+_ALL_RESULTS_ARE_NEW = (
+    "SELECT NOT EXISTS (SELECT 1 FROM core.lab_row INNER JOIN core.lab_file AS file "
+    "ON file.file_id = lab_row.file_id WHERE file.taken_for < ?)"
+)
 _RULES = "SELECT ruleset.version, ruleset.sha256 FROM rules.ruleset AS ruleset"
 _PRIORITIES = """
 SELECT item.priority, count(*)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -207,11 +208,17 @@ def test_nothing_of_a_file_of_rejected_rows_is_left_in_the_published_file(tmp_pa
     assert b"CANARY" not in published.read_bytes() + state.read_bytes()
 
 
+@pytest.mark.parametrize("is_first_night", [True, False])
 def test_nothing_of_a_held_file_or_of_a_rejected_row_is_left_in_the_bytes_of_any_night(
-    tmp_path: Path,
+    tmp_path: Path, is_first_night: bool
 ) -> None:
     site = tmp_path / "site"
     make_site(site)
+    if not is_first_night:
+        deliver(
+            site, {"patients_0.csv": "patient_id,birth_date,sex,clinic_id\nP2,1950-01-01,male,C\n"}
+        )
+        night(site, FIRST_NIGHT - timedelta(days=1))
     header = "result_id,patient_id,collected_at,code,value,unit,status,clinic_id"
     good = [f"r{n},P{n % 900},2026-10-01,14685-2,250,pmol/L,final,C{n % 9}" for n in range(6000)]
     rejected = [f"XR{n},XREJECTED,2026-10-01,14685-2,much,pmol/L,final,XCLINIC" for n in range(9)]
