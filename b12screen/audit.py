@@ -4,16 +4,10 @@ Two kinds. *Audits* are the SELECTs of ``sql/audits``: each row they give is a b
 which no two are alike, are read there. *Interlocks* read the finished sheets as a clinic would and
 state, without the rule table, what must never stand on a list. Any breach stops the night; the
 message holds names and counts, never a row.
-
-The wording interlocks err on the side of stopping: a drug that is named without a warning right
-before it counts as recommended. Texts come from the ruleset, so a false alarm shows on the first
-night of a new text and not on some later one.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +17,7 @@ from b12screen.errors import AuditFailed
 from b12screen.ingest import contracts
 from b12screen.resources import sql_folder
 from b12screen.warehouse import Warehouse
+from b12screen.wording import recommendations
 from b12screen.worklists import (
     guarded,
     guarded_cell,
@@ -31,72 +26,12 @@ from b12screen.worklists import (
     unguarded,
     unguarded_cell,
 )
-from schemas import ddl
+from schemas import ddl, words
 from schemas.relation import RELATIONS
 from schemas.worklists import SHEET
 
-REGIMENS = (
-    "start_b12",
-    "start_b12_neuro",
-    "start_b12_assess",
-    "consider_b12",
-    "resume_b12",
-    "review_renal",
-    "maintenance_due",
-    "loading_incomplete",
-    "review_loading",
-)
 NOT_FOR_NEUROLOGY = ("start_b12", "start_b12_assess", "consider_b12")
 WITHOUT_REGIMEN = ("unroutable_age", "paediatric", "inborn_error", "pregnant")
-
-_CYANOCOBALAMIN = re.compile(r"\bcyano|\bcn-?cbl\b|\bcytamen\b")
-_CYANOCOBALAMIN_WARNED_OF = re.compile(
-    r"(?:(?<!not )(?<!to )\bavoid(?:ing)?|\bin place of|\binstead of|\brather than|\bbefore any"
-    r"|\bnot(?: (?:give|use|offer|prescribe))?|\breview the product for) cyano\w+"
-    r"|\bcyano\w+ (?:should|must|is to) be avoided"
-)
-_OF_B12 = (
-    r"(?:b ?12|cobalamin|injection|treatment|therapy|replacement|maintenance|supplement|regimen"
-    r"|course|loading)"
-)
-_COBALAMIN_RECOMMENDED = re.compile(
-    r"(?<!not )\b(?:consider|give|start|begin|add|offer|prescribe|take|use|inject)(?:ing)?"
-    r" (?:\w+ (?:or|of|to) )?"
-    r"(?:(?:hydroxo|methyl|cyano|adenosyl)?-?cobalamin|b ?12\b(?! level| test))"
-)
-_STOP = (
-    r"(?:stop(?:s|ped|ping)?|discontinu\w+|ceas(?:e|es|ed|ing)|withh[eo]ld\w*|end(?:ed|ing)?"
-    r"|halt\w*|paus(?:e|ed|ing)|suspend\w*|withdraw\w*|omit\w*|skip\w*|taper\w*|come off)\b"
-)
-_NOT_STOPPED = re.compile(
-    r"\b(?:(?<!reason )(?<!why )not|never|nor|no reason to|without)(?: (?:be|to))? " + _STOP
-)
-# Nothing on a list tells to stop a drug; the milder words need B12 in their sentence.
-_STOPPED = re.compile(
-    r"\b(?:stop|discontinu|ceas(?:e|ing)|withh[eo]ld)"
-    rf"|\b{_STOP}.*{_OF_B12}|{_OF_B12}.*\b{_STOP}"
-    rf"|\b(?:no (?:further|more|need (?:of|for))|(?:not|never|no longer) (?:be )?"
-    rf"(?:giv|continu|resum|restart|start|need)\w*) (?:\S+ ){{0,2}}?\S*{_OF_B12}"
-    rf"|{_OF_B12}\S* (?:\S+ ){{0,2}}?(?:not|no longer) (?:need|requir|indicat)"
-)
-_FOLIC_ACID = re.compile(r"\b(?:folic acid|folinic|methylfolate|folate (?:tablet|supplement))")
-_RECOMMENDED = re.compile(
-    r"(?<!not )\b(?:consider|give|start|begin|add|offer|prescribe|take|recommend|advise|replace"
-    r"|suggest)(?:s|ing)?\b|\d ?(?:mg|µg|μg|ug|mcg|micrograms?)\b"
-)
-_WITH_B12 = re.compile(
-    r"\b(?:only with b12|once b12 is|after b12 is|when b12 is|covering b12 first|b12 first)\b"
-)
-_DOSE = re.compile(
-    r"\d ?(?:mg|µg|μg|ug|mcg|micrograms?|milligrams?)\b|\bim\b|intramuscular|alternate day"
-    r"|times (?:a|per) week|\bevery (?:\d|two|three|other)|\bb12 form\b"
-)
-_SLOW_REGIMEN = re.compile(
-    r"\b(?:three|3) ?(?:times|x) (?:a|per|each) week|\bthrice|\b2 ?(?:-|–|to|or) ?3 months"
-    r"|\bevery (?:3|three) months|\bevery (?:12|twelve) weeks|\bquarterly"
-)
-_HOLE = re.compile(r"[{}]|\b(?:null|none|nan)\b|\bon ?[,;)]|\bsince ?[:,;)]|\(\)")
-_SENTENCE = re.compile(r"[.?!](?:\s|$)")
 
 
 class Listed(NamedTuple):
@@ -122,34 +57,6 @@ class Line(NamedTuple):
     item: Listed
     says: frozenset[str]
     clinic: str | None
-
-
-@lru_cache(maxsize=20_000)
-def recommendations(text: str) -> frozenset[str]:
-    """What a text recommends that an interlock looks for; the same text is read once."""
-    return frozenset(_recommended(" ".join(text.replace("\u00ad", "").casefold().split())))
-
-
-def _recommended(text: str) -> Iterator[str]:
-    if _CYANOCOBALAMIN.search(_CYANOCOBALAMIN_WARNED_OF.sub("", text)):
-        yield "cyanocobalamin"
-    if _DOSE.search(text):
-        yield "dose"
-    if _COBALAMIN_RECOMMENDED.search(text):
-        yield "cobalamin"
-    if _SLOW_REGIMEN.search(text):
-        yield "regimen without neurology"
-    if _HOLE.search(text):
-        yield "hole"
-    for sentence in _SENTENCE.split(text):
-        if _STOPPED.search(_NOT_STOPPED.sub("", sentence)):
-            yield "stop"
-        if (
-            _FOLIC_ACID.search(sentence)
-            and _RECOMMENDED.search(sentence)
-            and not _WITH_B12.search(sentence)
-        ):
-            yield "folic acid"
 
 
 def _cyanocobalamin_with_bad_kidneys(line: Line) -> bool:
@@ -185,7 +92,7 @@ def _regimen_outside_the_screen(line: Line) -> bool:
         return False
     if item.cobalamin_reaction == "yes" and "cobalamin" in line.says:
         return True
-    return line.row["action"] in REGIMENS or "dose" in line.says
+    return line.row["action"] in words.REGIMENS or "dose" in line.says
 
 
 def _folic_acid_without_b12(line: Line) -> bool:
@@ -243,16 +150,25 @@ OUTPUTS = ("run", "facts", "decisions", "worklists")
 
 def audit_published(warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]) -> None:
     """Audit the finished database and sheets; :class:`AuditFailed` names each breach and count."""
+    breaches = breaches_of(warehouse, folder, sheets)
+    if breaches:
+        raise AuditFailed(
+            f"{len(breaches)} checks of the finished night failed ({'; '.join(breaches)}): nothing "
+            "was published, yesterday's files stand; this is a fault of the software or of a "
+            "ruleset, report it with this message"
+        )
+
+
+def breaches_of(warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]) -> list[str]:
+    """What fails of the finished database and sheets: each check with its count and its rules."""
     breaches = Counter(_audit_breaches(warehouse))
     breaches.update(_contract_breaches(warehouse))
-    breaches.update(_sheet_breaches(warehouse, folder, sheets))
-    if breaches:
-        named = "; ".join(f"{name}: {n:,}" for name, n in sorted(breaches.items()))
-        raise AuditFailed(
-            f"{len(breaches)} checks of the finished night failed ({named}): nothing was "
-            "published, yesterday's files stand; this is a fault of the software or of a ruleset, "
-            "report it with this message"
-        )
+    of_sheets, rules = _sheet_breaches(warehouse, folder, sheets)
+    breaches.update(of_sheets)
+    return [
+        f"{name}: {n:,}" + (f", by {', '.join(sorted(rules[name]))}" if name in rules else "")
+        for name, n in sorted(breaches.items())
+    ]
 
 
 def _audit_breaches(warehouse: Warehouse) -> dict[str, int]:
@@ -283,7 +199,8 @@ def _contract_breaches(warehouse: Warehouse) -> Counter[str]:
 
 def _sheet_breaches(
     warehouse: Warehouse, folder: Path, sheets: dict[str, dict[str, Any]]
-) -> Counter[str]:
+) -> tuple[Counter[str], dict[str, set[str]]]:
+    """Breaches of the sheets, and for those of the interlocks the rules that listed the rows."""
     breaches: Counter[str] = Counter()
     found = {path.name for path in folder.iterdir()}
     if found != sheets.keys():
@@ -299,7 +216,7 @@ def _sheet_breaches(
     )
     if read is None:
         breaches["a sheet that cannot be read"] += 1
-        return breaches
+        return breaches, {}
     clinics = pl.DataFrame(
         [
             (str(path), None if clinic is None else unguarded(guarded(clinic)))
@@ -316,12 +233,16 @@ def _sheet_breaches(
         breaches["a row without an item, or listed twice"] += read.height - n_found
     if listed.height > n_found:
         breaches["an item on no sheet"] += listed.height - n_found
-    if n_found:
-        breaches.update(_line_breaches(read.unique("item_id", keep="first"), listed))
-    return breaches
+    if not n_found:
+        return breaches, {}
+    of_lines, rules = _line_breaches(read.unique("item_id", keep="first"), listed)
+    breaches.update(of_lines)
+    return breaches, rules
 
 
-def _line_breaches(read: pl.DataFrame, listed: pl.DataFrame) -> Counter[str]:
+def _line_breaches(
+    read: pl.DataFrame, listed: pl.DataFrame
+) -> tuple[Counter[str], dict[str, set[str]]]:
     """Breaches of the interlocks; lines that differ in nothing an interlock sees are asked once."""
     patient = pl.col("of_patient")
     lines = read.join(listed, on="item_id").with_columns(
@@ -334,6 +255,7 @@ def _line_breaches(read: pl.DataFrame, listed: pl.DataFrame) -> Counter[str]:
         pl.when(pl.col("why") == "").then(pl.lit("")).otherwise(pl.lit("given")).alias("why"),
     )
     breaches: Counter[str] = Counter()
+    rules: dict[str, set[str]] = {}
     seen = [column for column in lines.columns if column != "item_id"]
     for cells in lines.group_by(seen).len().iter_rows(named=True):
         row = {column: cells[column] for column in _READ if column != "item_id"}
@@ -344,7 +266,8 @@ def _line_breaches(read: pl.DataFrame, listed: pl.DataFrame) -> Counter[str]:
         for interlock, is_breached in INTERLOCKS.items():
             if is_breached(line):
                 breaches[interlock] += cells["len"]
-    return breaches
+                rules.setdefault(interlock, set()).add(item.rule_id)
+    return breaches, rules
 
 
 # The cells of a row that an interlock or the match with its item looks at.

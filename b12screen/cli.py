@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from b12screen import __version__
-from b12screen.errors import B12ScreenError, CannotWrite, UsageError
+from b12screen.errors import AuditFailed, B12ScreenError, CannotWrite, UsageError
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -189,11 +189,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A letter that the terminal's code page lacks is no reason to end.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = command_line().parse_args(argv)
+    arguments = understood(argv)
     # What is in memory are patients' rows, which have no business in a core file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
+
+
+def understood(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command with its arguments; a usage error ends the process.
+
+    argparse takes the words of a list in one piece: what stands behind an option is left over.
+    """
+    parser = command_line()
+    arguments, left_over = parser.parse_known_args(argv)
+    of_list: tuple[str, Callable[[str], Any]] | None = getattr(arguments, "of_list", None)
+    if left_over and (of_list is None or any(word.startswith("-") for word in left_over)):
+        parser.error("unrecognized arguments")
+    if of_list is not None:
+        name, kind = of_list
+        setattr(arguments, name, [*getattr(arguments, name), *map(kind, left_over)])
+    return arguments
 
 
 def from_the_shell() -> NoReturn:
@@ -332,6 +348,7 @@ def command_line() -> Parser:
     check_parser = add("check", check, "would these extracts be accepted? writes nothing")
     check_parser.add_argument("site", metavar="SITE", type=Path)
     check_parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
+    check_parser.set_defaults(of_list=("files", Path))
     dated(check_parser)
 
     run_parser = add("run", run, "one night: take what is in the inbox, decide, publish")
@@ -408,6 +425,7 @@ def command_line() -> Parser:
 
     rules_parser = add("rules", rules, "the ruleset: show it, check it, or render its page")
     rules_parser.add_argument("words", metavar="[show|check|render] [SITE]", nargs="*")
+    rules_parser.set_defaults(of_list=("words", str))
     rules_parser.add_argument(
         "--rules", metavar="R", default=None, help="a shipped ruleset by name, or a .toml"
     )
@@ -1131,6 +1149,12 @@ def compare(arguments: argparse.Namespace) -> int:
     print(f"Night {found.as_of} ({found.run_id}, rules {found.before}) decided again")
     print(f"by {found.after}. Nothing was published or changed.")
     print()
+    if found.breaches:
+        print(
+            f"A night by these rules would NOT be published: {len(found.breaches)} checks of its "
+            f"lists fail ({'; '.join(found.breaches)}). Mend the rules before they go live."
+        )
+        print()
     print(
         f"People on a list: {n['people_before']} before, {n['people_after']} after; "
         f"{n['people_joining']} who were on none, {n['people_leaving']} who would be on none"
@@ -1149,7 +1173,7 @@ def compare(arguments: argparse.Namespace) -> int:
         print(remark)
     print(f"The {found.n_movers:,} rows that move, with their people, for you alone:")
     print(found.movers)
-    return DONE
+    return AuditFailed.exit_code if found.breaches else DONE
 
 
 def synth(arguments: argparse.Namespace) -> int:

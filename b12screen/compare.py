@@ -1,9 +1,10 @@
 """Who would join and leave each worklist under other rules: the published night, decided again.
 
 Reads the published generation, which never changes, and works on a copy below ``replays/``: it
-neither waits for a night nor keeps one waiting, and nothing that anybody reads is altered. Facts
-and decisions are derived from the takings, maps and day that the night knew; only the rules differ.
-What it gives for the screen is counts; who the people are stands in one private file.
+neither waits for a night nor keeps one waiting, and nothing that anybody reads is altered. Facts,
+decisions and lists are derived from the takings, answers, maps and day that the night knew; only
+the rules differ. What it gives for the screen is counts; who the people are stands in one private
+file.
 """
 
 import os
@@ -16,19 +17,19 @@ from typing import Any
 import polars as pl
 
 import b12screen
+from b12screen.audit import breaches_of
 from b12screen.errors import NothingUsable
-from b12screen.night import Progress
+from b12screen.night import LAYERS, Progress
 from b12screen.publish import Site, writing
 from b12screen.replays import named, other_rules, scratch
 from b12screen.resources import sql_folder, sql_text
 from b12screen.rules import Ruleset
 from b12screen.settings import Limits, load_settings
 from b12screen.warehouse import Warehouse
-from b12screen.worklists import guarded_cell
+from b12screen.worklists import guarded_cell, write_worklists
 from schemas import ddl
 from schemas.words import FUNCTIONAL_STATUSES
 
-DECIDED = ("facts", "decisions")
 MOVERS = "movements.csv"
 _ANSWERED = "SELECT count(DISTINCT item_id) FROM published.worklists.answer AS answer WHERE holds"
 # What the copy holds of the other rules; core, the maps and the night itself stay.
@@ -42,7 +43,10 @@ _CLEARED = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Counts by rule, clinic and functional status, and where the people are named."""
+    """Counts by rule, clinic and functional status, and where the people are named.
+
+    ``breaches`` are what would keep a night by the other rules from being published.
+    """
 
     as_of: date
     run_id: str
@@ -55,6 +59,7 @@ class Comparison:
     movers: Path
     n_movers: int
     remarks: list[str]
+    breaches: list[str]
 
 
 def compare(root: Path, rules: str, progress: Progress) -> Comparison:
@@ -80,6 +85,10 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
         shutil.copyfile(published, copy)
         with _opened(copy, folder / "spill", settings.timezone, settings.limits) as warehouse:
             _decide(warehouse, ruleset, progress)
+            progress("auditing")
+            sheets = folder / "worklists"
+            sheets.mkdir(mode=0o700)
+            breaches = breaches_of(warehouse, sheets, write_worklists(warehouse, sheets))
             warehouse.attach(published, "published", read_only=True)
             progress("comparing")
             warehouse.execute(ddl.create_schema("compare"))
@@ -100,7 +109,8 @@ def compare(root: Path, rules: str, progress: Progress) -> Comparison:
                 by_status=_matrix(warehouse.frame(sql_text("compare/by_status.sql"))),
                 movers=_write_movers(site, folder, night["as_of"], named(rules), movers),
                 n_movers=movers.height,
-                remarks=_remarks(night, warehouse.scalar(_ANSWERED)),
+                remarks=_remarks(night, totals, warehouse.scalar(_ANSWERED)),
+                breaches=breaches,
             )
 
 
@@ -115,14 +125,14 @@ def _opened(path: Path, spill: Path, timezone: str, limits: Limits) -> Warehouse
 
 
 def _decide(warehouse: Warehouse, ruleset: Ruleset, progress: Progress) -> None:
-    """Facts and decisions of the copied night anew, by the other rules."""
+    """Facts, decisions and items of the copied night anew, by the other rules."""
     for statement in _CLEARED:
         warehouse.execute(statement)
     with warehouse.together():
         for name, frame in ruleset.tables().items():
             warehouse.write(f"rules.{name}", frame)
     warehouse.define(sql_text("macros.sql"))
-    warehouse.build(sql_folder(), DECIDED, lambda name: progress(f"deciding: {name}"))
+    warehouse.build(sql_folder(), LAYERS, lambda name: progress(f"deciding: {name}"))
 
 
 def _matrix(counts: pl.DataFrame) -> pl.DataFrame:
@@ -151,13 +161,24 @@ def _write_movers(site: Site, beside: Path, as_of: date, rules: str, movers: pl.
     return folder / MOVERS
 
 
-def _remarks(night: dict[str, Any], n_answered: int) -> list[str]:
-    """What is not counted, and what else than the rules may have moved somebody."""
+def _remarks(night: dict[str, Any], totals: dict[str, int], n_answered: int) -> list[str]:
+    """What the counts do not say, and what else than the rules may have moved somebody."""
     remarks = []
     if n_answered:
         remarks.append(
-            f"{n_answered:,} rows are off the lists by an answer and stay so; they are counted "
-            "only where a better priority would bring them back."
+            f"{n_answered:,} rows are off the lists by an answer; they are counted only where "
+            "these rules would bring them back."
+        )
+    if n_replaced := totals["rows_replaced"]:
+        remarks.append(
+            f"{n_replaced:,} of the rows that leave have another one of the same action in their "
+            "place (another milestone, episode or due day): an answer to the one does not count "
+            "for the other."
+        )
+    if n_reworded := totals["rows_reworded"]:
+        remarks.append(
+            f"{n_reworded:,} of the rows that stay read differently: their recommendation, or the "
+            "limits that their reason names."
         )
     if night["version"] != b12screen.__version__:
         remarks.append(

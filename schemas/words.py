@@ -128,6 +128,16 @@ ACTIONS = (
     "check_record",
     "result_withdrawn",
 )
+# Rows that begin replacement, and all that name a regimen.
+STARTS = ("start_b12_neuro", "start_b12_assess", "start_b12", "consider_b12")
+REGIMENS = (
+    *STARTS,
+    "resume_b12",
+    "review_renal",
+    "maintenance_due",
+    "loading_incomplete",
+    "review_loading",
+)
 RECHECK_STATES = ("scheduled", "due", "overdue")
 RESPONSES = (
     "too_early",

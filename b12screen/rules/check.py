@@ -23,6 +23,7 @@ from b12screen.rules.model import (
     Table,
     Verdict,
 )
+from b12screen.wording import recommendations
 from schemas import words as published
 
 ENDING = "for clinician review"
@@ -71,17 +72,29 @@ TOKENS: Mapping[str, frozenset[str]] = {
     "kidney_form": frozenset(),
     "after_reaction": frozenset(),
 }
+# Rows of people for whom this screen suggests no regimen.
+WITHOUT_DOSE = ("check_record", "paediatric_review", "pregnancy_review", "specialist_review")
+# By what they ask for, the rules that a set must hold, all of them: a check that keeps people safe
+# hangs on those listed, and of those folded none may reach whoever is pregnant or has reacted to a
+# cobalamin. An injection under way goes on in pregnancy.
+MUST_HOLD: Mapping[str, tuple[str, ...]] = {
+    "start_listed": published.STARTS,
+    "replacement_listed": (*published.STARTS, "resume_b12"),
+    "folded_pregnancy": tuple(
+        action for action in published.REGIMENS if action != "maintenance_due"
+    ),
+    "folded_reaction": published.REGIMENS,
+}
 # Rows that put a cobalamin to the clinician name its form and the caution about folic acid.
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")
 _TOKEN = re.compile(r"\{([^{}]*)\}")
-_CYANOCOBALAMIN = re.compile(
-    r"(?<!avoid )(?<!before any )(?<!in place of )(?<!product for )\b(?:cyano|cn-?cbl\b|cytamen\b)",
-    re.IGNORECASE,
-)
-_STOPS = re.compile(
-    r"(?<!not )(?<!not be )\b(stop|discontinue|withhold|withdraw|cease)(ped|d|s|ping|ing)?\b",
-    re.IGNORECASE,
-)
+# What no text may recommend, whoever reads it: the night would not publish it.
+_NEVER = {
+    "cyanocobalamin": "must not recommend cyanocobalamin",
+    "stop": "must not speak of stopping a drug",
+    "folic acid": "must not recommend folic acid without saying that B12 comes first",
+    "hole": "must not read as if a value were missing",
+}
 _ORDERS = re.compile(
     r"(?:^|[.:;}]\s*)(start|stop|give|take|change|prescribe|inject)\b", re.IGNORECASE
 )
@@ -280,6 +293,7 @@ def _rules(ruleset: Ruleset) -> Iterator[str]:
         if action not in actions:
             yield f"words.action: no rule asks for '{action}'"
     for key, fragment in ruleset.fragments.items():
+        yield from _orders(f"fragments.{key}", fragment)
         yield from _wording(f"fragments.{key}", fragment)
 
 
@@ -302,16 +316,43 @@ def _text(ruleset: Ruleset, rule: Rule, tables: set[str]) -> Iterator[str]:
     asks = {ask for table in tables for ask in ruleset.decisions[table].asks}
     if "untreated" in asks and "check_treatment" not in tokens:
         yield f"{where}: the text must carry {{check_treatment}}"
-    yield from _wording(where, rule.text)
+    yield from _orders(where, rule.text)
+    yield from _wording(where, _filled(ruleset, rule.text))
+    says = recommendations(_filled(ruleset, rule.text))
+    if rule.action in WITHOUT_DOSE and says & {"dose", "cobalamin"}:
+        yield f"{where}: the text must suggest no regimen"
+    if "regimen without neurology" in says and _meets_neurology(ruleset, rule, tables):
+        yield f"{where}: the text must not name a regimen that is not for recorded neurology"
+
+
+def _meets_neurology(ruleset: Ruleset, rule: Rule, tables: set[str]) -> bool:
+    """Whether the rule may list somebody with neurological involvement recorded."""
+    for table in (ruleset.decisions[name] for name in tables):
+        if "neuro" not in table.asks:
+            return True
+        place = table.asks.index("neuro")
+        for combination, verdict in table.verdicts.items():
+            decides = verdict.line and table.lines[verdict.line - 1].rule == rule.rule_id
+            if decides and combination[place] == "recorded":
+                return True
+    return False
 
 
 def _wording(where: str, text: str) -> Iterator[str]:
-    if _CYANOCOBALAMIN.search(text):
-        yield f"{where}: the text must not recommend cyanocobalamin"
-    if _STOPS.search(text):
-        yield f"{where}: the text must not speak of stopping a drug"
+    says = recommendations(text)
+    for what, finding in _NEVER.items():
+        if what in says:
+            yield f"{where}: the text {finding}"
+
+
+def _orders(where: str, text: str) -> Iterator[str]:
     if _ORDERS.search(text):
         yield f"{where}: the text must not give an order about a drug"
+
+
+def _filled(ruleset: Ruleset, text: str) -> str:
+    """The text with the fragment that goes by a token's name; a word for any other value."""
+    return _TOKEN.sub(lambda token: ruleset.fragments.get(token[1], "so"), text)
 
 
 def _sets(ruleset: Ruleset) -> Iterator[str]:
@@ -323,6 +364,9 @@ def _sets(ruleset: Ruleset) -> Iterator[str]:
                 yield f"sets.{name}: '{rule}' is no rule"
             elif rule not in meant:
                 yield f"sets.{name}: '{rule}' is dead there, no table asked with it lists it"
+        for rule in sorted(meant & ruleset.rules.keys() - set(rules)):
+            if (action := ruleset.rules[rule].action) in MUST_HOLD.get(name, ()):
+                yield f"sets.{name}: '{rule}' must be in it, as it lists {action}"
 
 
 def _table(ruleset: Ruleset, table: Table) -> Iterator[str]:

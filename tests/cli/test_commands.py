@@ -445,6 +445,17 @@ def test_a_query_that_misspells_a_column_is_told_the_real_names() -> None:
     assert said == 'the query was not run: column "…" not found, candidates: "mma_nmol_l"'
 
 
+def test_words_behind_an_option_are_understood(site: Path, tmp_path: Path) -> None:
+    extract = tmp_path / "labs_1.csv"
+    extract.write_text("result_id,patient_id,collected_at,code,value,unit\n")
+    assert cli.main(["check", str(site), "--as-of", "2026-11-01", str(extract)]) == 0
+    assert cli.main(["rules", "check", "--rules", "ng239-2024", str(site)]) == 0
+    for words in (["rules", "--rulez", "x"], ["run", str(site), "--as-of", "2026-11-01", "x"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 2
+
+
 def test_rules_are_shown_checked_and_rendered(site: Path, capsys: Capture) -> None:
     assert cli.main(["rules"]) == 0
     assert "RG1" in capsys.readouterr().out

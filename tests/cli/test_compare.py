@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from datetime import UTC, date, datetime
+from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ import b12screen
 from b12screen import cli
 from b12screen.night import run_night
 from b12screen.settings import SETTINGS_FILE, make_site
+from b12screen.synth import deliver, demo_nights, synth
 
 Capture = pytest.CaptureFixture[str]
 
@@ -75,6 +77,25 @@ unit = "nmol/L"
 meaning = "methylmalonic acid is raised"
 assumption = "the limit of our laboratory"
 """
+# Each makes other items of the same rows: another milestone, another episode.
+OTHER_ITEMS = {
+    "earlier": """
+[[milestones]]
+milestone = "2 months"
+months = 2
+[[milestones]]
+milestone = "12 months"
+months = 12
+yearly_from = true
+""",
+    "shorter": """
+[periods.episode_gap]
+n = 20
+unit = "days"
+meaning = "a dose more than this after the one before starts a new episode"
+assumption = "for a test"
+""",
+}
 MOVERS = "movements.csv"
 
 
@@ -87,6 +108,45 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_night(root, NIGHT, datetime(2026, 11, 1, 2, 30, tzinfo=UTC), lambda step: None)
     (root / "ours.toml").write_text(OURS, encoding="utf-8")
     return root
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of every story on the night after half of its rows were answered."""
+    root = tmp_path_factory.mktemp("answered") / "site"
+    make_site(root)
+    extracts = root.parent / "extracts"
+    synth(extracts, 250, 2, 5)
+    first, second = demo_nights(nights=2)
+    deliver(extracts, root / "inbox", first)
+    run_night(root, first, datetime(2026, 11, 1, tzinfo=UTC), lambda step: None)
+    rows = [
+        row
+        for sheet in sorted((root / "published" / "current" / "worklists").glob("*.csv"))
+        for row in csv.DictReader(sheet.open(encoding="utf-8-sig", newline=""))
+    ]
+    decisions = ("done", "declined", "deferred", "already_treated", "not_our_patient")
+    answers = "".join(
+        f"{row['item_id']},{decisions[place // 2 % len(decisions)]},{first}\n"
+        for place, row in enumerate(rows)
+        if place % 2
+    )
+    (root / "inbox" / "feedback_1.csv").write_text(f"item_id,decision,as_of\n{answers}")
+    deliver(extracts, root / "inbox", second)
+    run_night(root, second, datetime(2026, 11, 2, tzinfo=UTC), lambda step: None)
+    for name, changed in OTHER_ITEMS.items():
+        head = OURS.partition("[thresholds")[0].replace('"ours"', f'"{name}"')
+        (root / f"{name}.toml").write_text(head + changed, encoding="utf-8")
+    return root
+
+
+def open_items(folder: Path) -> dict[str, tuple[str, str, str]]:
+    with duckdb.connect(folder / "b12screen.duckdb", read_only=True) as database:
+        rows = database.execute(
+            "SELECT item_id, patient_id, rule_id, CAST(priority AS VARCHAR) "
+            "FROM worklists.item WHERE item_state = 'open'"
+        ).fetchall()
+    return {item_id: (patient, rule, priority) for item_id, patient, rule, priority in rows}
 
 
 def below(folder: Path) -> dict[str, bytes]:
@@ -165,6 +225,51 @@ def test_what_an_answer_keeps_off_the_lists_neither_leaves_nor_joins_them(
     moved = list(csv.DictReader(path.open(encoding="utf-8-sig", newline="")))
     assert "CANARY-2" not in {row["patient_id"] for row in moved}
     assert {row["clinic_id"] for row in moved if row["movement"] == "leaves"} == {"north", ""}
+
+
+@pytest.mark.parametrize("rules", ["ng239-2024", *OTHER_ITEMS])
+def test_it_foretells_the_lists_that_a_replay_by_the_rules_writes(
+    answered: Path, rules: str, capsys: Capture
+) -> None:
+    named = f"{rules}.toml" if rules in OTHER_ITEMS else rules
+    second = demo_nights(nights=2)[-1]
+    assert cli.main(["compare", str(answered), "--rules", named]) == 0
+    said = capsys.readouterr().out
+    assert cli.main(["replay", str(answered), "--as-of", str(second), "--rules", named]) == 0
+    before = open_items(answered / "published" / "current")
+    after = open_items(answered / "replays" / f"{second}-{rules}")
+    path = answered / "replays" / f"compare-{second}-{rules}" / MOVERS
+    moved = {
+        (row["movement"], row["item_id"])
+        for row in csv.DictReader(path.open(encoding="utf-8-sig", newline=""))
+    }
+    assert moved == {
+        *(("joins", item) for item in after.keys() - before.keys()),
+        *(("leaves", item) for item in before.keys() - after.keys()),
+        *(("changes", item) for item in before if after.get(item, before[item]) != before[item]),
+    }
+    n_people = [len({patient for patient, _, _ in items.values()}) for items in (before, after)]
+    assert f"People on a list: {n_people[0]:,} before, {n_people[1]:,} after" in said
+    assert f"Rows: {len(before):,} before, {len(after):,} after" in said
+    if rules in OTHER_ITEMS:
+        assert "have another one of the same action in their place" in said
+
+
+def test_rules_whose_night_would_not_be_published_are_told_before_they_go_live(
+    answered: Path, capsys: Capture
+) -> None:
+    # Of a fragment the loader does not know into which row it comes.
+    shipped = resources.files("b12screen") / "rules" / "praxis-2025.toml"
+    text = shipped.read_text(encoding="utf-8").replace(
+        'form_yes = "hydroxocobalamin or', 'form_yes = "every 3 months hydroxocobalamin or'
+    )
+    (answered / "odd.toml").write_text(text, encoding="utf-8")
+    assert cli.main(["rules", "check", "--rules", str(answered / "odd.toml")]) == 0
+    capsys.readouterr()
+    assert cli.main(["compare", str(answered), "--rules", "odd.toml"]) == 13
+    said = capsys.readouterr().out
+    assert "A night by these rules would NOT be published: 1 checks of its lists fail" in said
+    assert "regimen than the neurological one with neurology recorded: " in said
 
 
 def test_a_row_that_moves_comes_with_its_clinic_and_both_reasons(night: Path) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from b12screen import night as stages
-from b12screen.audit import recommendations
 from b12screen.errors import AuditFailed
 from b12screen.night import Lists, Night
 from b12screen.resources import sql_folder
 from b12screen.rules import load_ruleset
+from b12screen.wording import recommendations
 from b12screen.worklists import guarded, read_sheet
 from schemas.worklists import SHEET
 
@@ -393,9 +393,14 @@ def of_its_own(site: Path, old: str, new: str) -> None:
 
 
 def test_a_sites_own_wording_is_stopped_like_any_other(site: Path) -> None:
-    of_its_own(site, "IM every 2 months, long term; consider", "IM every 2-3 months; consider")
+    # Of a fragment the loader does not know into which row it comes.
+    of_its_own(
+        site, 'form_yes = "hydroxocobalamin or', 'form_yes = "every 3 months hydroxocobalamin or'
+    )
     yesterday = bytes_below(site / "published")
-    with pytest.raises(AuditFailed, match="another regimen than the neurological one"):
+    with pytest.raises(
+        AuditFailed, match="the neurological one with neurology recorded: 1, by RG1"
+    ):
         night(site, SECOND_NIGHT)
     assert bytes_below(site / "published") == yesterday
 

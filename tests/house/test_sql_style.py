@@ -35,7 +35,7 @@ MAY_READ = {
     "audits": GROUND | {"facts", "decisions", "worklists", "qi", "private"},
     "analysis": GROUND | {"facts", "decisions", "worklists", "qi"},
     "replay": {"known", "private", "published", "history"},
-    "compare": {"facts", "decisions", "compare", "published"},
+    "compare": {"facts", "decisions", "worklists", "compare", "published"},
 }
 DERIVED = {"facts", "decisions", "worklists", "qi", "compare"}
 

@@ -201,6 +201,41 @@ MISTAKES = {
         "whether it was meant to stop",
         "rules.RG14: the text must not speak of stopping",
     ),
+    "a text that only the night would have stopped": (
+        "whether it was meant to end",
+        "whether injections were meant to be tapered",
+        "rules.RG14: the text must not speak of stopping",
+    ),
+    "folic acid before B12": (
+        "Consider the next maintenance injection",
+        "Consider folic acid with the next maintenance injection",
+        "rules.RG9: the text must not recommend folic acid without saying that B12 comes first",
+    ),
+    "a text that reads as if a value were missing": (
+        "Consider measuring potassium in",
+        "Consider measuring none in",
+        "rules.SF4: the text must not read as if a value were missing",
+    ),
+    "a dose for somebody whom the screen suggests none": (
+        "this screen suggests no regimen at this age",
+        "1 mg IM is given at this age",
+        "rules.SC4: the text must suggest no regimen",
+    ),
+    "the slow regimen where neurology may be recorded": (
+        "every 2 months, long term; consider urgent",
+        "every 3 months, long term; consider urgent",
+        "rules.RG1: the text must not name a regimen that is not for recorded neurology",
+    ),
+    "a start that the kidneys are not asked of": (
+        'start_listed = ["RG1", "RG2", "RG3", "RG4", "RG13"]',
+        'start_listed = ["RG1", "RG2", "RG3", "RG4"]',
+        "sets.start_listed: 'RG13' must be in it, as it lists consider_b12",
+    ),
+    "a regimen that reaches the pregnant": (
+        'folded_pregnancy = ["RG1", "RG2", "RG3", "RG4",',
+        'folded_pregnancy = ["RG1", "RG2", "RG3",',
+        "sets.folded_pregnancy: 'RG4' must be in it, as it lists start_b12",
+    ),
     "an order to a patient": (
         "Consider measuring potassium in",
         "Consider this. Take potassium in",
