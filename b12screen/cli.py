@@ -604,7 +604,16 @@ def checking() -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # Under its name it is held already.
             taken.rename(taken.with_name("lock"))
-            yield taken.parent
+            try:
+                yield taken.parent
+            except (CannotWrite, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise CannotWrite(
+                    f"the check could not write all it has to below {folder}: nothing was checked, "
+                    "and the site is as it was. Free space there, or let TMPDIR name a private "
+                    "folder on a disk that has room, and check again"
+                ) from None
 
 
 def settings_or_told(site: Path, as_of: date | None) -> "Settings":

@@ -268,7 +268,7 @@ def leftovers(site: Site) -> list[Path]:
     if committed is not None and not site.state(committed).is_dir():
         # The store is of another night than what is published, say from an older backup: whoever
         # brings both together needs everything that is there but what a run was working on.
-        return [site.scratch] if site.scratch.exists() else found
+        return [site.scratch] if _holds_work(site.scratch) else found
     for folder in (
         each for place in (*of_past_nights, site.state("")) for each in sorted(place.glob("*"))
     ):
@@ -283,7 +283,7 @@ def leftovers(site: Site) -> list[Path]:
         if link.is_symlink() and _NIGHT.fullmatch(link.name) and newer:
             found.append(link)
     found += site.published.glob(".link-*")
-    if site.scratch.exists():
+    if _holds_work(site.scratch):
         found.append(site.scratch)
     if site.building.exists():
         with suppress(SiteLocked), no_replay(site):
@@ -517,12 +517,21 @@ def _point(link: Path, target: str) -> None:
     _sync(link.parent)
 
 
+def _holds_work(scratch: Path) -> bool:
+    """Whether a run left something in the scratch folder, which may be a disk of its own."""
+    return scratch.exists() and not (scratch.is_mount() and not any(scratch.iterdir()))
+
+
 def _remove(folder: Path) -> None:
     if folder.is_dir() and not folder.is_symlink():
         for path in [folder, *folder.rglob("*")]:
             if path.is_dir():
                 path.chmod(0o700)
-        shutil.rmtree(folder)
+        if folder.is_mount():
+            for path in folder.iterdir():
+                _remove(path)
+        else:
+            shutil.rmtree(folder)
     else:
         folder.unlink()
 

@@ -40,6 +40,8 @@ _PLAN = re.compile(r"^\s*(ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 # What a query may give and a frame cannot hold or write in all its values, also inside of a list:
 # an infinite day ends the process.
 _AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
+# A line of names behind an error of SQL that a person typed.
+_SUGGESTION = ("Did you mean ", "Candidate bindings: ")
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 # The engine names the file that it could not write; nothing else of its text is repeated.
@@ -162,8 +164,10 @@ class Warehouse:
                 relation = self._connection.sql(sql)
                 result = pl.DataFrame() if relation is None else _shown(relation)
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            first = str(error).splitlines()[0]
-            raise UsageError(f"the query was not run: {first}") from None
+            first, *more = str(error).splitlines()
+            meant = [line for line in more[:1] if line.startswith(_SUGGESTION)]
+            told = " ".join([first, *meant]).rstrip("!.?")
+            raise UsageError(f"the query was not run: {told}") from None
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {type(error).__name__}") from None
         except (ArithmeticError, ValueError, TypeError, PolarsError, PanicException):

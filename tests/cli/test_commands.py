@@ -445,6 +445,17 @@ def test_a_query_that_misspells_a_column_is_told_the_real_names() -> None:
     assert said == 'the query was not run: column "…" not found, candidates: "mma_nmol_l"'
 
 
+def test_a_query_that_misspells_a_table_is_told_the_nearest(
+    published: Path, capsys: Capture
+) -> None:
+    assert cli.main(["query", str(published), "SELECT * FROM facts.pateint"]) == 2
+    assert 'Did you mean "patient". The published file' in capsys.readouterr().err
+    assert cli.main(["query", str(published), "SELECT mma_nmol FROM facts.patient"]) == 2
+    said = capsys.readouterr().err
+    assert 'Candidate bindings: "' in said
+    assert "mma_nmol " not in said
+
+
 def test_words_behind_an_option_are_understood(site: Path, tmp_path: Path) -> None:
     extract = tmp_path / "labs_1.csv"
     extract.write_text("result_id,patient_id,collected_at,code,value,unit\n")

@@ -391,15 +391,13 @@ def test_a_reader_keeps_yesterday_while_tonight_is_published(site: Path) -> None
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """A file system of its own, of as many megabytes as a test asks for."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = False
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """A file system of its own, of as many megabytes as a test asks for, and where it asks."""
+    mounted: list[Path] = []
 
-    def mount(size_mb: int) -> Path:
-        nonlocal mounted
-        options = "remount," if mounted else ""
+    def mount(size_mb: int, folder: Path = tmp_path / "disk") -> Path:
+        folder.mkdir(exist_ok=True)
+        options = "remount," if folder in mounted else ""
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"{options}size={size_mb}m", "none", str(folder)],
             capture_output=True,
@@ -407,14 +405,25 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         )
         if done.returncode:
             pytest.skip("mounting a small disk needs root and the right to mount")
-        mounted = True
+        if not options:
+            mounted.append(folder)
         return folder
 
     if shutil.which("mount") is None:
         pytest.skip("there is no mount command here")
     yield mount
-    if mounted:
+    for folder in mounted:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_the_scratch_folder_may_be_a_disk_of_its_own(
+    site: Path, small_disk: Callable[..., Path]
+) -> None:
+    scratch = small_disk(200, site / "store" / "scratch")
+    night(site, SECOND_NIGHT)
+    assert rows(site, "SELECT as_of FROM run.night") == [(SECOND_NIGHT,)]
+    assert scratch.is_mount() and not list(scratch.iterdir())
+    assert leftovers(Site(site)) == []
 
 
 def size_mb(folder: Path) -> int:
@@ -424,7 +433,7 @@ def size_mb(folder: Path) -> int:
 
 @pytest.mark.long
 def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
-    first_night: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+    first_night: Path, small_disk: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on a disk that something else fills once the night has begun.
     monkeypatch.setattr("b12screen.night.hold_room", lambda *_: None)
@@ -452,7 +461,7 @@ def test_a_full_disk_at_any_stage_leaves_yesterdays_files(
 
 @pytest.mark.long
 def test_a_night_without_room_ends_before_it_begins(
-    first_night: Path, small_disk: Callable[[int], Path]
+    first_night: Path, small_disk: Callable[..., Path]
 ) -> None:
     site = small_disk(400) / "site"
     shutil.copytree(first_night, site, symlinks=True)
@@ -466,6 +475,21 @@ def test_a_night_without_room_ends_before_it_begins(
     small_disk(400)
     night(site, SECOND_NIGHT)
     assert whole(site) == "2026-11-02.1"
+
+
+def test_a_check_without_room_for_its_own_files_says_where_and_not_that_a_night_failed(
+    site: Path,
+    small_disk: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    room = small_disk(1)
+    monkeypatch.setattr("tempfile.tempdir", str(room))
+    assert cli.main(["check", str(site), "--as-of", str(SECOND_NIGHT)]) == 15
+    said = capsys.readouterr().err
+    assert f"below {room}" in said and "nothing was checked" in said
+    assert "yesterday" not in said
+    assert list(room.iterdir()) == []
 
 
 def test_an_extract_larger_than_the_disk_is_not_begun(site: Path) -> None:
@@ -496,7 +520,7 @@ def test_a_night_without_its_inbox_is_not_published(site: Path) -> None:
 
 @pytest.mark.long
 def test_a_replay_that_fills_the_disk_leaves_nothing_half_and_no_night_the_worse(
-    first_night: Path, small_disk: Callable[[int], Path]
+    first_night: Path, small_disk: Callable[..., Path]
 ) -> None:
     site = small_disk(400) / "site"
     shutil.copytree(first_night, site, symlinks=True)
