@@ -751,7 +751,10 @@ def check(arguments: argparse.Namespace) -> int:
     for remark in (*taking.notes, *taking.findings):
         print(remark)
     print("\n".join(proposed), end="\n" if proposed else "")
-    print("Compared with an empty store: rows that were taken before would be duplicates.")
+    print(
+        f"As on the night {as_of} (--as-of names another), with an empty store: rows that were "
+        "taken before would be duplicates."
+    )
     if not taking.accounts:
         print(
             "No extract was found. Drop labs*, patients*, conditions*, medications*, feedback* "
@@ -910,6 +913,8 @@ def unmapped(arguments: argparse.Namespace) -> int:
         raise UsageError("`unmapped` writes a workbook or takes one back. Nothing was done.")
     if arguments.accept is not None or arguments.workbook is not None:
         return reviewed(arguments.site, arguments.workbook, arguments.accept)
+    import polars as pl
+
     from b12screen.ingest.lookups import known_tests
     from b12screen.settings import load_settings
     from b12screen.site_maps import maps_of
@@ -924,6 +929,10 @@ def unmapped(arguments: argparse.Namespace) -> int:
     tests = known_tests(settings, maps_of(settings)).unique(key, maintain_order=True)
     mapped = tests.select(*key, mapped_since="analyte")
     frame = frame.join(mapped, on=key, how="left", maintain_order="left")
+    ignored = {row.key for row in settings.accepted if row.decision == "ignore"}
+    sent = frame.select(*key, frame["unit"].fill_null("").str.strip_chars()).rows()
+    reviewer = ["ignored" if row in ignored else "" for row in sent]
+    frame = frame.with_columns(pl.Series("reviewer", reviewer))
     print(table(frame, as_csv=False))
     if frame["mapped_since"].is_not_null().any():
         print("What is mapped since is taken by `b12screen retake` of its files.")
@@ -933,6 +942,8 @@ def unmapped(arguments: argparse.Namespace) -> int:
 
 def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
     """Write the workbook of a site, or take it back."""
+    import polars as pl
+
     from b12screen import workbook
     from b12screen.ingest.lookups import known_tests
     from b12screen.maps import load_maps
@@ -962,12 +973,22 @@ def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
             names = " ".join(shlex.quote(name) for name in done.files)
             print(f"Next: b12screen retake {root} {names}")
             print("A file that no longer lies in the inbox is named by the path of its copy.")
+        elif done.n_removed:
+            print(
+                "What was read by rows that are removed now stays as it was until its files are "
+                f"taken again: b12screen retake {root} FILE…"
+            )
         return DONE
     tests = known_tests(settings, maps)
     found = workbook.workbook(workbook.open_rows(rows, settings, tests), tests, maps)
+    known = workbook.in_force(settings)
     if target is not None:
-        target.write_text(workbook.as_csv(found), encoding="utf-8", newline="")
-        print(f"{found.height} rows for the reviewer are in {target}. Give it back with:")
+        text = workbook.as_csv(pl.concat([found, known], how="diagonal_relaxed"))
+        target.write_text(text, encoding="utf-8", newline="")
+        print(
+            f"{found.height} rows for the reviewer are in {target}, and {known.height} that are in "
+            "force. Give it back with:"
+        )
         print(f"  b12screen unmapped {root} --accept {target}")
     return DONE
 
@@ -1035,8 +1056,9 @@ def published(site: Path, as_of: date | None) -> "Iterator[Warehouse]":
         raise UsageError(
             f"No night is published in {site}. Nothing was read. `b12screen run` makes a night."
             if as_of is None
-            else f"The night of {as_of} is not published in {site}. Nothing was read. What it was, "
-            f"`b12screen replay {site} --as-of {as_of}` makes."
+            else f"The night of {as_of} is not published in {site}. Nothing was read. Where it was "
+            f"and went with time, `b12screen replay {site} --as-of {as_of}` makes its sheets "
+            "again; where none was, there is nothing to read."
         )
     from b12screen.publish import last_night, undamaged
     from b12screen.warehouse import Warehouse
@@ -1268,7 +1290,16 @@ def remove_demo(site: Path) -> None:
     """Remove what a demo made, and nothing that it did not."""
     import shutil
 
-    made = {DEMO_MARKER, "deliveries", "inbox", "store", "published", "replays", "b12screen.toml"}
+    made = {
+        DEMO_MARKER,
+        "deliveries",
+        "inbox",
+        "store",
+        "published",
+        "replays",
+        "maps",
+        "b12screen.toml",
+    }
     strange = [path for path in site.iterdir() if path.name not in made]
     if strange:
         raise UsageError(

@@ -327,7 +327,15 @@ def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
         committed = site.committed()
         if committed is None:
             return [Line(LOOK, "last night", "none is published yet: b12screen run")]
-        name, remedy = publishing.last_night(site.generation(committed) / database.name)
+        there = site.generation(committed) / database.name
+        if there.exists():
+            says = (
+                f"{site.current} leads nowhere, though the night {committed} is there: the next "
+                f"night sets it right; until then `ln -sfn .nights/{committed} current` in "
+                "published/ does"
+            )
+            return [Line(LOOK, "last night", says)]
+        name, remedy = publishing.last_night(there)
         return [Line(LOOK, "last night", f"{name} is not there: {remedy}")]
     with (
         undamaged(*publishing.last_night(database.resolve())),

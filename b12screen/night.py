@@ -219,8 +219,9 @@ def _too_early(as_of: date, last: date, today: date) -> str:
     refused = f"{as_of} lies before the last published night, {last}: nothing was published; "
     if last <= today:
         return refused + (
-            "a past night is not run again, it is replayed: `b12screen replay SITE --as-of "
-            f"{as_of}`. If {as_of} is today, the clock is wrong: set it right"
+            "a past night is not run again. Where it was published, `b12screen replay SITE --as-of "
+            f"{as_of}` shows it; where it was missed it stays so, and the next night takes what "
+            f"came. If {as_of} is today, the clock is wrong: set it right"
         )
     return refused + (
         f"that one lies ahead of today, {today}: a clock is wrong now, or was then. Until that day "

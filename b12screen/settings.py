@@ -569,7 +569,8 @@ class Settings(Section):
 
 
 INITIAL_SETTINGS = """\
-# Settings of one site. Everything that is commented out shows its default.
+# Settings of one site. Everything that is commented out shows its default, or an example where the
+# default is none.
 
 # Days and the night are counted in this timezone.
 timezone = "UTC"
@@ -583,8 +584,8 @@ ruleset = "praxis-2025"
 # medications_complete_from = 2024-01-01
 
 [publish]
-# The group that may read published/; the running user has to be in it. Without one nobody else
-# may.
+# The group that may read published/; the running user has to be in it. Without one it is the
+# running user's own group.
 # group = "b12-readers"
 # keep_nights = 30
 # For how many nights store/ keeps what `b12screen replay` needs beside the takings.

@@ -180,6 +180,17 @@ def workbook(rows: pl.DataFrame, tests: pl.DataFrame, maps: Maps) -> pl.DataFram
     )
 
 
+def in_force(settings: Settings) -> pl.DataFrame:
+    """What was accepted before, as rows of the workbook: to be read, and to be removed."""
+    rows = [
+        (*row.key, f"in force: {row.decision}, of {row.accepted_on}", *(row.analyte, row.unit),
+         row.specimen, row.note)
+        for row in settings.accepted
+    ]  # fmt: skip
+    columns = (*KEY, "why", "analyte", "unit", "specimen", "note")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row").sort(KEY)
+
+
 def names(rows: pl.DataFrame) -> pl.DataFrame:
     """The commonest names of each test, of those that came often."""
     return (
@@ -291,10 +302,10 @@ class Review:
     def judge(self, number: int, row: dict[str, str]) -> None:
         """Take one row, or note what is wrong with it."""
         decision = row.get("decision", "").lower()
-        if not decision:
-            self.n_open += 1
-            return
         key = tuple(row.get(name, "") for name in KEY)
+        if not decision:
+            self.n_open += key not in self._in_force
+            return
         problem = self._problem(key, decision, row)
         if problem:
             self.findings.append(f"row {number}, {problem[0]}: {problem[1]}")

@@ -44,10 +44,20 @@ ORDER BY
     item.action,
     item.item_id
 """
+# Also a clinic whose last person has died, opted out or moved: for want of a sheet of today's it
+# would go on with yesterday's.
 _CLINICS = """
-SELECT patient.clinic_id, count(*) AS n_patients
-FROM facts.patient AS patient
-WHERE patient.clinic_id IS NOT NULL
+WITH clinic AS (
+    SELECT patient.clinic_id FROM facts.patient AS patient
+    UNION
+    SELECT known.clinic_id FROM core.patient AS known
+    UNION
+    SELECT item.clinic_id FROM worklists.item AS item
+)
+SELECT clinic.clinic_id, count(patient.patient_id) AS n_patients
+FROM clinic
+LEFT JOIN facts.patient AS patient ON patient.clinic_id = clinic.clinic_id
+WHERE clinic.clinic_id IS NOT NULL
 GROUP BY ALL
 ORDER BY ALL
 """

@@ -3,8 +3,8 @@
 A row that is taken again is known from that night on, and its first account stays as it was. Among
 versions it keeps the place that its file had when it first came, so that it replaces what was read
 of it then and never a correction that came later. What a file gave once and does not give when it
-is read again is withdrawn. The answers of
-clinics are never taken again: no map reads them.
+is read again is withdrawn. A file of answers is never read again: no map reads it, and what was
+answered since stands; its rejected rows are, once the settings say how its days are written.
 """
 
 import json
@@ -23,7 +23,7 @@ from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
 from schemas.extracts import extract_columns
-from schemas.words import FEEDBACK, KINDS
+from schemas.words import EXTRACT_KINDS, FEEDBACK
 
 PLACE = ("record", "line", "segment")
 # Cells of a row that was read as a row; what failed before that can only come with its file.
@@ -36,7 +36,7 @@ WAITING_FILES = (
     "FROM private.reject_row AS rejected JOIN private.taken_file AS taken "
     "ON taken.sha256 = rejected.sha256 AND taken.kind = rejected.kind "
     "WHERE rejected.replaced_on IS NULL AND list_contains(?, rejected.check_name) "
-    "AND rejected.kind <> 'feedback' GROUP BY rejected.file_name, rejected.sha256, rejected.kind"
+    "GROUP BY rejected.file_name, rejected.sha256, rejected.kind"
 )
 WAITING_ROWS = (
     "SELECT rejected.record, rejected.line, rejected.segment, rejected.raw "
@@ -47,8 +47,7 @@ WAITING_ROWS = (
 )
 COUNT_WAITING = (
     "SELECT count(*) FILTER (WHERE list_contains(?, rejected.check_name)), count(*) "
-    "FROM private.reject_row AS rejected "
-    "WHERE rejected.replaced_on IS NULL AND rejected.kind <> 'feedback'"
+    "FROM private.reject_row AS rejected WHERE rejected.replaced_on IS NULL"
 )
 STILL_REJECTED = (
     "DELETE FROM core.taken WHERE taken.fault IS NOT NULL AND taken.fault <> 'scope' "
@@ -143,7 +142,8 @@ def taken_contents(
         if known[0][0] == FEEDBACK:
             raise UsageError(
                 f"file {number} of {len(files)} to take again holds the answers of a clinic. "
-                "Nothing was done. No map reads them; the clinic answers again in a new file."
+                "Nothing was done. No map reads them: `retry` tries its rejected rows, or the "
+                "clinic answers again in a new file."
             )
         _, name, sent_for = known[0]
         promised = recognised(Path(name), name, [own for own in owns if own.names(name)])
@@ -165,7 +165,8 @@ def in_order(extracts: list[Extract]) -> list[Extract]:
     return sorted(
         extracts,
         key=lambda each: (
-            each.sent_for or date.max, os.fsencode(each.name), each.sha256, KINDS.index(each.kind),
+            each.sent_for or date.max, os.fsencode(each.name), each.sha256,
+            EXTRACT_KINDS.index(each.kind),
         ),
     )  # fmt: skip
 

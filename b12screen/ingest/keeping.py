@@ -14,6 +14,7 @@ from b12screen.ingest import again as taking_again
 from b12screen.ingest import contracts, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.recognise import Extract
+from b12screen.ingest.revised import told_revisions
 from b12screen.ingest.scan import Scanned, rows_of
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake
 from b12screen.resources import sql_text
@@ -138,6 +139,8 @@ def kept(
     if extract.taken_by == "retake":
         taking_again.replace_rejects(warehouse, extract, intake.as_of)
     warehouse.execute(SAME_CONTENT, (account.sha256,))
+    if extract.kind == "labs":
+        findings += told_revisions(warehouse, extract.name)
     move_out(intake, extract)
     account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
     hold_rows(account, rows_of(intake))

@@ -22,6 +22,8 @@ STATUS_LETTERS = {
 }
 # A result of one of these words carries no value to judge.
 WITHOUT_VALUE = ("registered", "cancelled", "entered-in-error")
+# One of these speaks of a result that was sent before.
+REVISING = ("amended", "corrected", "cancelled", "entered-in-error")
 
 # What makes a test one of its own in the store.
 TEST_WORDS = ("laboratory", "code_system", "code", "analyte", "unit")
@@ -170,13 +172,25 @@ def readings(tests: pl.DataFrame, maps: Maps, settings: Settings) -> pl.DataFram
 
 
 def statuses() -> pl.DataFrame:
-    """Every accepted spelling of a status, its step among words, whether it comes with a value."""
+    """Every accepted spelling of a status: its word, its step among words, what it goes with."""
     spellings = {word: word for word in words.STATUSES} | STATUS_LETTERS
     return pl.DataFrame(
         [
-            (spelling, words.STATUSES.index(word) * WORDS_OF_A_STATUS, word not in WITHOUT_VALUE)
+            (
+                spelling,
+                word,
+                words.STATUSES.index(word) * WORDS_OF_A_STATUS,
+                word not in WITHOUT_VALUE,
+                word in REVISING,
+            )
             for spelling, word in sorted(spellings.items())
         ],
-        schema={"spelling": pl.String, "word_step": pl.Int32, "has_value": pl.Boolean},
+        schema={
+            "spelling": pl.String,
+            "word": pl.String,
+            "word_step": pl.Int32,
+            "has_value": pl.Boolean,
+            "revises": pl.Boolean,
+        },
         orient="row",
     )

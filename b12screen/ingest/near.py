@@ -1,6 +1,7 @@
-"""Results that look like one told twice: another key, the same person, test and value, a day apart.
+"""What looks like one told twice: results, and people whose identifiers differ by blanks alone.
 
-Only of the markers that the screen decides on: an equal potassium a day later is ordinary, an equal
+Two such results have other keys, the same person, test and value, and lie a day apart. Only of the
+markers that the screen decides on: an equal potassium a day later is ordinary, an equal
 methylmalonic acid is not. None is dropped on a guess; they are counted and listed, so that whoever
 reads two results of one sample can ask. The same key sent again is a version, and not meant here.
 """
@@ -22,6 +23,22 @@ WORDS = (
     "WHERE list_contains(?, word.analyte) AND list_contains(?, word.status) ORDER BY word.word_id"
 )
 COUNT_TONIGHT = "SELECT count(*) FROM core.near_duplicate AS near WHERE near.taken_for = ?"
+
+
+def named_twice(warehouse: Warehouse, as_of: date) -> list[str]:
+    """A finding where tonight's files name people with blanks around an identifier known without.
+
+    An identifier is the text that was sent: to the screen they are two, and a treatment, a death or
+    an opt-out of the one says nothing of the other.
+    """
+    n = int(warehouse.scalar(sql_text("core/padded_person.sql"), (as_of,)))
+    if not n:
+        return []
+    return [
+        f"{n} people are named with blanks around their identifier and without, and count as two "
+        "each: what is known of the one (a treatment, an opt-out) is not known of the other. Have "
+        "the sender leave the blanks off, and send these rows again"
+    ]
 
 
 def near_duplicates(warehouse: Warehouse, as_of: date) -> int:

@@ -32,6 +32,7 @@ from b12screen.ingest.own_csv import (
     own_rows,
 )
 from b12screen.ingest.recognise import Extract, Own, shown
+from b12screen.ingest.revised import withdraw_by_key
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake, fault_table
 from b12screen.resources import sql_text
 from b12screen.settings import Limits
@@ -344,6 +345,8 @@ def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
     finally:
         warehouse.execute("RESET disabled_optimizers")
         warehouse.execute("SET preserve_insertion_order = false")
+    if kind == "labs":
+        withdraw_by_key(warehouse)
 
 
 def rows_of(intake: Intake) -> int:

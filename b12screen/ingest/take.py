@@ -39,7 +39,7 @@ from b12screen.ingest.keeping import (
     versions,
     with_faults,
 )
-from b12screen.ingest.near import near_duplicates
+from b12screen.ingest.near import named_twice, near_duplicates
 from b12screen.ingest.recognise import (
     Extract,
     Stamp,
@@ -51,6 +51,7 @@ from b12screen.ingest.recognise import (
     shown,
     stamp,
 )
+from b12screen.ingest.revised import told_revisions
 from b12screen.ingest.scan import (
     GIGABYTE,
     Scanned,
@@ -287,8 +288,8 @@ def taken_in(
             if account.kind == words.FEEDBACK and account.n_rejected and not account.reason:
                 findings.append(
                     f"{account.file_name}: {account.n_rejected} of its {account.n_read} rows could "
-                    "not be taken, so the clinic is not heard on them; see `b12screen rejects`, "
-                    "and have them sent again"
+                    "not be taken, so the clinic is not heard on them: `b12screen rejects` says "
+                    "what is wrong. Set what a setting mends and `retry`; have the rest sent again"
                 )
     shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
     if warehouse.has("core.taken"):
@@ -301,6 +302,7 @@ def taken_in(
             )
     accounts = lab_versions(intake, accounts, findings)
     findings += unread(intake)
+    findings += named_twice(warehouse, intake.as_of)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
         warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))
@@ -436,6 +438,9 @@ def taken_together(
             ),
         )
         faults = together.faults_by_file(warehouse)
+        several = f"{first.name} and {len(waiting) - 1} more"
+        if kind == "labs":
+            findings += told_revisions(warehouse, several)
         move_out(intake, first)
         accounts = [
             with_faults(
@@ -449,7 +454,7 @@ def taken_together(
         left = dict(warehouse.rows(together.ROWS))
         for file_id, account in enumerate(accounts, start=first_id):
             hold_rows(account, left.get(file_id, 0))
-        hold_contract(intake, first, f"{first.name} and {len(waiting) - 1} more")
+        hold_contract(intake, first, several)
         if kind != "labs":
             accounts = versions(intake, kind, accounts)
         return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]

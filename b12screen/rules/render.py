@@ -48,7 +48,10 @@ def render(ruleset: Ruleset, maps: Maps) -> str:
 
 def _head(ruleset: Ruleset) -> Iterator[str]:
     n_assumed = sum(bool(rule.grounds.assumption) for rule in ruleset.rules.values())
-    yield f"<!-- Generated from {ruleset.ruleset}.toml. Change the rules there, never here. -->"
+    yield (
+        f"<!-- Generated from the ruleset {ruleset.ruleset} by `b12screen rules render`. Change "
+        "the rules in its file, never here. -->"
+    )
     yield ""
     yield f"# {ruleset.title}"
     yield ""

@@ -1,6 +1,21 @@
 -- How the cells of an extract are read. The engine's own casts accept far more than a contract may
 -- (1_000, nan, 2026-1-2), so a cell is cast only once its grammar holds.
 
+-- A moment by the site's clock. Where the clock is put back it goes through one hour twice: what lies in its second
+-- pass comes to stand in the last tenth of a second of that hour, in its order, so that a later moment is never
+-- an earlier one.
+CREATE OR REPLACE TEMPORARY MACRO local_of(moment, zone) AS
+    CASE
+        WHEN timezone(zone, moment - INTERVAL 1 HOUR) = timezone(zone, moment)
+            THEN date_trunc('hour', timezone(zone, moment))
+                + to_microseconds(
+                    3599900000 + CAST(floor(
+                        (epoch_us(timezone(zone, moment)) - epoch_us(date_trunc('hour', timezone(zone, moment)))) / 36000
+                    ) AS BIGINT)
+                )
+        ELSE timezone(zone, moment)
+    END;
+
 -- An ISO 8601 day or moment in the site's local time, or NULL; an offset is converted. The commonest shape
 -- needs no regular expression: with its marks in their places nothing else can parse.
 CREATE OR REPLACE TEMPORARY MACRO moment_of(cell, zone) AS
@@ -17,7 +32,7 @@ CREATE OR REPLACE TEMPORARY MACRO moment_of(cell, zone) AS
             '\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?'
             || '(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)'
         )
-            THEN timezone(zone, TRY_CAST(trim(cell) AS TIMESTAMPTZ))
+            THEN local_of(TRY_CAST(trim(cell) AS TIMESTAMPTZ), zone)
     END;
 
 -- A day, or NULL. Midnight with an offset is how a day without an hour is written by what knows only moments:

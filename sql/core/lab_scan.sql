@@ -43,6 +43,7 @@ looked_up AS (
         reading.fits,
         status.word_step,
         status.has_value,
+        status.revises,
         CASE
             WHEN cell.specimen <> '' THEN cell.specimen
             ELSE nullif(coalesce(reading.declared_specimen, test.declared_specimen), '')
@@ -169,7 +170,20 @@ narrow AS (
         CASE WHEN judged.fault IS NULL THEN judged.clinic_id END AS clinic_id,
         judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,
         CAST(judged.record AS UINTEGER) AS record,
+        -- What corrects or withdraws may speak of a result that is known by another code.
         CASE
+            WHEN judged.fault = 'scope' AND judged.revises
+                THEN to_json({
+                    'fault': judged.fault,
+                    'laboratory': judged.laboratory,
+                    'code_system': judged.code_system,
+                    'code': judged.code,
+                    'test_name': judged.test_name_text,
+                    'unit': judged.unit_text,
+                    'result_id': judged.result_id,
+                    'patient_id': judged.patient_id,
+                    'status': judged.status_word,
+                })
             WHEN judged.fault = 'scope'
                 THEN to_json({
                     'fault': judged.fault,

@@ -45,7 +45,6 @@ judged AS (
             WHEN cell.started_on >= cell.latest THEN 'start_late'
             WHEN cell.ended_on IS NULL AND trim(cell.ended_text) <> '' THEN 'end'
             WHEN cell.ended_on < cell.earliest THEN 'end_early'
-            WHEN cell.ended_on >= cell.latest THEN 'end_late'
             WHEN cell.dose_text <> ''
                 AND (cell.dose IS NULL OR cell.dose < 0 OR NOT isfinite(cell.dose))
                 THEN 'dose'

@@ -1,5 +1,6 @@
 """`rejects`, `retry` and `retake` as the person on call meets them."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,29 @@ def test_a_row_that_was_mended_is_listed_no_more(
     question = "SELECT taken_by, n_accepted FROM run.source_file WHERE taken_for = '2026-11-03'"
     assert cli.main(["query", str(published), question, "--csv"]) == 0
     assert capsys.readouterr().out.split() == ["taken_by,n_accepted", "retry,1"]
+
+
+def test_an_answer_that_was_refused_for_its_day_is_taken_once_the_settings_say_the_order(
+    published: Path, deliver: Deliver, capsys: Capture
+) -> None:
+    sheet = published / "published" / "current" / "worklists" / "north.csv"
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        item = next(csv.DictReader(file))["item_id"]
+    answer = f"item_id,decision,until,as_of\n{item},declined,05/11/2026,2026-11-01\n"
+    deliver(published, {"feedback_1.csv": answer})
+    assert cli.main(["run", str(published), "--as-of", "2026-11-02"]) == 20
+    assert "Set what a setting mends and `retry`" in capsys.readouterr().out
+    settings = published / "b12screen.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace('# date_order = "', 'date_order = "'), encoding="utf-8")
+    assert "date_order" in settings.read_text(encoding="utf-8")
+    assert cli.main(["retry", str(published), "--as-of", "2026-11-03"]) in (0, 20)
+    assert "1 of 2 rejected rows taken after all" in capsys.readouterr().out
+    question = "SELECT decision, until, item_state FROM worklists.item WHERE decision IS NOT NULL"
+    assert cli.main(["query", str(published), question, "--csv"]) == 0
+    assert capsys.readouterr().out.split() == [
+        "decision,until,item_state", "declined,2026-11-05,resting",
+    ]  # fmt: skip
 
 
 @pytest.mark.long

@@ -68,6 +68,11 @@ def book(site: Path, tmp_path: Path) -> tuple[Path, list[Row]]:
     return path, list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+def asked(rows: list[Row]) -> list[Row]:
+    """Without those that are in force, which are shown so that they can be removed."""
+    return [row for row in rows if not row["why"].startswith("in force")]
+
+
 def save(path: Path, rows: list[Row], separator: str = ";") -> None:
     """The same as another spreadsheet saves it."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -143,7 +148,7 @@ def test_an_accepted_test_is_taken_from_the_files_that_it_names(
     assert cli.main(["query", str(night), question, "--csv"]) == 0
     assert capsys.readouterr().out.split()[-1] == "HCYS,hcy,main,site"
     _, rows = book(night, tmp_path)
-    assert "HCYS" not in {row["code"] for row in rows}
+    assert "HCYS" not in {row["code"] for row in asked(rows)}
     # What the file still holds of no map is counted once, though it was read twice.
     assert [row["n"] for row in rows if row["code"] == "16695-9"] == ["1"]
 
@@ -202,7 +207,40 @@ def test_what_is_accepted_is_written_as_numbered_files_that_stay(
     assert (night / "maps" / "tests.1.csv").read_bytes() == first
     second = (night / "maps" / "tests.2.csv").read_bytes()
     assert set(first.splitlines()) < set(second.splitlines())
-    assert not [row for row in book(night, tmp_path)[1] if "CMD" in row["code"]]
+    assert not [row for row in asked(book(night, tmp_path)[1]) if "CMD" in row["code"]]
+
+
+def test_the_workbook_shows_what_is_in_force_so_that_it_can_be_removed(
+    night: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path, rows = book(night, tmp_path)
+    ignored = {"decision": "ignore"}
+    unit = {"analyte": "b12", "unit": "pmol/L", "decision": "accept"}
+    save(
+        path,
+        filled(
+            rows,
+            HCYS=ignored,
+            **{"14685_2": lambda row: unit if row["unit_as_sent"] == "pmol per litre" else None},
+        ),
+    )
+    assert accept(night, path) == 0
+    capsys.readouterr()
+    assert cli.main(["unmapped", str(night)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split("|")[-2].strip() for line in lines if "HCYS" in line} == {"ignored"}
+    path, rows = book(night, tmp_path)
+    known = [row for row in rows if row["why"].startswith("in force")]
+    assert [(row["code"], row["why"][:16], row["decision"]) for row in known] == [
+        ("14685-2", "in force: accept", ""),
+        ("HCYS", "in force: ignore", ""),
+    ]
+    save(path, [row | {"decision": "remove"} for row in known])
+    capsys.readouterr()
+    assert accept(night, path) == 0
+    said = capsys.readouterr().out
+    assert "0 accepted, 0 ignored, 2 removed, 0 left open" in said
+    assert "retake" in said
 
 
 def test_what_was_accepted_by_mistake_can_be_removed(

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import pytest
 
 from b12screen import cli, ingest
 from b12screen.settings import SETTINGS_FILE, make_site
+from b12screen.warehouse import Warehouse
 
-from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
+from .conftest import EXTRACTS, FIRST_NIGHT, SECOND_NIGHT, deliver, night
 
 CLINICS = (
     "../../../../escaped",
@@ -47,6 +50,18 @@ CLINICS = (
     "A-559aead0",
     "a-559aead0",
 )
+
+
+# Whatever limit the shell has set.
+CORE_FILES = """
+import resource
+import sys
+from b12screen import cli
+most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+cli.main(["doctor", sys.argv[1]])
+print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""
 
 
 def test_no_name_of_a_clinic_leaves_its_folder_or_meets_another(tmp_path: Path) -> None:
@@ -100,8 +115,22 @@ def test_what_an_extract_holds_is_never_read_as_sql(site: Path) -> None:
     header = f'result_id,patient_id,collected_at,code,value,unit,"{attack}"'
     deliver(site, {name: f'{header}\n"{attack}","{attack}",2026-11-01,13964-2,450,nmol/L,x\n'})
     night(site, SECOND_NIGHT)
-    assert bytes_below(site / "published" / "current") != {}
+    # The rows of everybody else stand, and nothing was written where the statement would have.
+    database = site / "published" / "current" / "b12screen.duckdb"
+    with duckdb.connect(str(database), read_only=True) as published:
+        assert published.execute("SELECT count(*) > 1 FROM core.patient").fetchall() == [(True,)]
     assert not list(site.rglob("escaped"))
+    assert not Path("escaped").exists()
+
+
+def test_the_engine_fetches_nothing_and_no_process_leaves_its_memory_behind(site: Path) -> None:
+    with Warehouse.open(site / "store" / "asked.duckdb") as warehouse:
+        for name in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            assert warehouse.scalar("SELECT current_setting($1)", (name,)) is False, name
+    done = subprocess.run(
+        [sys.executable, "-c", CORE_FILES, str(site)], capture_output=True, check=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"
 
 
 def test_doctor_says_who_could_steer_the_night_by_its_settings(

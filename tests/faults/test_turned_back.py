@@ -79,11 +79,14 @@ def test_without_its_published_folder_the_same_night_is_published_again(two_nigh
 @pytest.mark.parametrize("gone", ["the link", "the night"])
 @pytest.mark.parametrize("again", [SECOND_NIGHT, pytest.param(THIRD_NIGHT, marks=pytest.mark.long)])
 def test_a_published_night_that_is_gone_is_followed_by_the_next_one(
-    two_nights: Path, gone: str, again: date
+    two_nights: Path, gone: str, again: date, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if gone == "the link":
         (two_nights / "published" / "current").unlink()
         (two_nights / "published" / "current").symlink_to("/nowhere")
+        assert cli.main(["doctor", str(two_nights)]) == 20
+        told = capsys.readouterr().out
+        assert "leads nowhere, though the night 2026-11-02.1 is there" in told
     else:
         moved = two_nights / "published" / ".nights" / "2026-11-02.1"
         moved.rename(two_nights.parent / "moved")

@@ -414,12 +414,12 @@ def test_a_retaken_person_is_corrected_but_not_over_a_later_row(box: Box) -> Non
     ]
 
 
-def test_the_answers_of_a_clinic_are_not_taken_again(box: Box) -> None:
+def test_a_file_of_answers_is_not_read_again_but_its_rejected_rows_are(box: Box) -> None:
     path = box.put("feedback.csv", "item_id,decision\niabc,done\n")
     box.take()
     with pytest.raises(UsageError, match="answers of a clinic"):
         box.take(NEXT, Again(files=(path,)))
-    assert box.take(NEXT, Again(rejected=True)).again == "0 of 0 rejected rows taken after all"
+    assert box.take(NEXT, Again(rejected=True)).again == "0 of 1 rejected rows taken after all"
 
 
 def test_a_retake_under_the_same_map_changes_nothing_of_any_kind(box: Box, tmp_path: Path) -> None:

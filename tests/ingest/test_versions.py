@@ -1,9 +1,10 @@
 """Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
 
 import os
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -32,6 +33,88 @@ def older(box: Box) -> list[tuple[object, ...]]:
         "SELECT value, CAST(taken_for AS VARCHAR), CAST(replaced_on AS VARCHAR) "
         "FROM private.lab_result ORDER BY ALL"
     )
+
+
+def test_a_withdrawal_by_a_code_that_no_map_names_withdraws_the_result_of_its_key(box: Box) -> None:
+    row = "{},{},2026-11-01,{},{},{},pmol/L,{}"
+    known = [row.format(f"R{n}", f"P{n}", "2026-11-02", "14685-2", 412, "final") for n in range(6)]
+    box.labs(*known)
+    box.take()
+    box.labs(
+        row.format("R0", "P0", "2026-11-03", "CANC", "", "cancelled"),
+        row.format("R1", "P1", "", "2345-7", "", "W"),
+        # Somebody else's, an older one, another test, and one that revises nothing.
+        row.format("R2", "P9", "2026-11-03", "CANC", "", "cancelled"),
+        row.format("R3", "P3", "2026-11-01", "CANC", "", "cancelled"),
+        row.format("R4", "P4", "2026-11-03", "2345-7", "3.1", "corrected"),
+        row.format("R5", "P5", "2026-11-03", "2345-7", "3.1", "final"),
+        row.format("R9", "P9", "2026-11-03", "CANC", "", "cancelled"),
+        name="labs2.csv",
+    )
+    taking = box.take(NEXT)
+    (account,) = taking.accounts
+    assert buckets(account) == (7, 2, 0, 0, 5, 0)
+    (finding,) = taking.findings
+    assert finding.startswith("labs2.csv: 2 rows correct or withdraw results that are known, by")
+    assert current(box) == [
+        ("R0", None, "cancelled"),
+        ("R1", None, "entered-in-error"),
+        *((f"R{n}", 412.0, "final") for n in range(2, 6)),
+    ]
+    assert box.rows(
+        "SELECT patient_id, code, CAST(collected_on AS VARCHAR) FROM core.lab_result "
+        "WHERE status = 'cancelled'"
+    ) == [("P0", "14685-2", "2026-11-01")]
+    assert box.rows("SELECT sum(n) FROM core.unmapped_code") == [(5,)]
+    # Read again the file says the same.
+    again = box.take(NEXT + timedelta(days=1), Again(files=(box.inbox / "labs2.csv",)))
+    assert [buckets(account)[1:4] for account in again.accounts] == [(0, 2, 0)]
+
+
+def test_one_file_may_hold_a_result_and_its_withdrawal_by_another_code(box: Box) -> None:
+    box.labs(
+        "R1,P1,2026-11-01,2026-11-03,CANC,,,cancelled",
+        "R1,P1,2026-11-01,2026-11-02,14685-2,412,pmol/L,final",
+    )
+    assert buckets(box.account()) == (2, 1, 0, 1, 0, 0)
+    assert current(box) == [("R1", None, "cancelled")]
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Australia/Sydney", "America/New_York"])
+def test_what_lies_in_the_second_pass_of_a_repeated_hour_is_later(
+    tmp_path: Path, maps: Maps, zone: str
+) -> None:
+    clock = ZoneInfo(zone)
+    days = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 365))
+    end = next(
+        each
+        for each in days
+        if each.astimezone(clock).utcoffset()
+        > (each + timedelta(hours=1)).astimezone(clock).utcoffset()
+    )
+    first, second = (
+        (end + timedelta(minutes=minutes)).astimezone(clock).isoformat() for minutes in (45, 75)
+    )
+    box = Box(tmp_path / zone, maps, Settings(timezone=zone))
+    box.labs(f"R1,P1,2026-03-01,{first},14685-2,412,pmol/L,final")
+    box.take()
+    box.labs(f"R1,P1,2026-03-01,{second},14685-2,,pmol/L,cancelled", name="labs2.csv")
+    assert buckets(box.account(NEXT))[1:4] == (1, 0, 0)
+    assert current(box) == [("R1", None, "cancelled")]
+    ((kept_on,),) = box.rows("SELECT CAST(reported_at AS DATE) FROM core.lab_row")
+    assert str(kept_on) == second[:10]
+    box.warehouse.close()
+
+
+def test_people_who_differ_by_blanks_alone_are_told(box: Box) -> None:
+    header = "patient_id,birth_date,sex,clinic_id,opted_out\n"
+    box.put("patients_1.csv", f"{header}P1,1950-01-01,female,C1,\n P7,1950-01-01,female,C1,\n")
+    assert box.take().findings == ()
+    box.put("patients_2.csv", f"{header}P1 ,1950-01-01,female,C1,true\n")
+    box.labs(ROW.replace(",P1,", ",P7,"), ROW.replace("R1,P1,", "R2,P8  ,"))
+    (finding,) = box.take(NEXT).findings
+    assert finding.startswith("1 people are named with blanks around their identifier")
+    assert box.take(NEXT + timedelta(days=1)).findings == ()
 
 
 def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:

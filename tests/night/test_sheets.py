@@ -1,8 +1,17 @@
 """The clinics' sheets: names that no file system breaks, cells that no spreadsheet runs."""
 
+import csv
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
 import pytest
 
+from b12screen.night import run_night
+from b12screen.settings import make_site
 from b12screen.worklists import file_names, guarded, unguarded
+
+PEOPLE = "patient_id,birth_date,sex,clinic_id,deceased_on,opted_out\n"
 
 
 def test_a_plain_clinic_keeps_its_name() -> None:
@@ -64,3 +73,38 @@ def test_a_cell_that_a_spreadsheet_would_run_is_guarded_and_comes_back(cell: str
 def test_every_other_cell_is_left_as_it_is(cell: str) -> None:
     assert guarded(cell) == cell
     assert unguarded(cell) == cell
+
+
+def test_a_clinic_that_has_nobody_left_gets_a_sheet_without_rows(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    make_site(site)
+    clinics = {"=2": "=Hill", "P2": "Dale", "P3": "Lake", "P4": "North"}
+    people = [f"{person},1960-01-01,female,{clinic},,\n" for person, clinic in clinics.items()]
+    labs = [f"R{person},{person},2026-11-18,13964-2,900,nmol/L\n" for person in clinics]
+    (site / "inbox" / "patients_1.csv").write_text(PEOPLE + "".join(people))
+    (site / "inbox" / "labs_1.csv").write_text(
+        "result_id,patient_id,collected_at,code,value,unit\n" + "".join(labs)
+    )
+    sheets = site / "published" / "current" / "worklists"
+    names = {"%3DHill.csv", "Dale.csv", "Lake.csv", "North.csv"}
+    ours = {"unrouted.csv", "data_quality.csv"}
+
+    def night(day: int) -> None:
+        as_of = date(2026, 11, day)
+        run_night(site, as_of, datetime(2026, 11, day, tzinfo=UTC), lambda step: None)
+
+    night(20)
+    assert {path.name for path in sheets.iterdir()} == names | ours
+    # As it lies there, whatever opens it.
+    lines = (sheets / "%3DHill.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert all("'=2," in line and "'=Hill," in line for line in lines[1:]) and len(lines) > 1
+    (site / "inbox" / "patients_2.csv").write_text(
+        f"{PEOPLE}=2,1960-01-01,female,=Hill,2026-11-20,\nP2,1960-01-01,female,Dale,,true\n"
+        "P3,1960-01-01,female,North,,\n"
+    )
+    night(21)
+    assert {path.name for path in sheets.iterdir()} == names | ours
+    manifest = json.loads((sheets.parent / "manifest.json").read_text())
+    for name in names - {"North.csv"}:
+        assert list(csv.DictReader((sheets / name).open(encoding="utf-8-sig", newline=""))) == []
+        assert manifest["outputs"][f"worklists/{name}"]["says"] == "0 items, 0 patients examined"

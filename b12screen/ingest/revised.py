@@ -1,0 +1,47 @@
+"""Corrections and withdrawals of known results that come by a code which no map names.
+
+The key says which result is meant, and a laboratory may cancel by a code that stands for no test. A
+withdrawal of the same person's result is one, whatever its code. A correction has made another test
+of it, which only somebody who knows the code can judge: it is told.
+"""
+
+from b12screen.resources import sql_text
+from b12screen.warehouse import Warehouse
+from schemas import ddl
+
+REVISION = "taking.revision"
+# Looking for the key reads the ids of the whole history; most files hold no such row.
+MAY_REVISE = (
+    "SELECT count(*) FROM core.taken SEMI JOIN taking.night USING (file_id) "
+    "WHERE taken.fault = 'scope' AND contains(taken.cells, '\"result_id\"')"
+)
+WITHDRAW = (
+    "UPDATE core.taken SET result_id = revision.result_id, patient_id = revision.patient_id, "
+    "word_id = revision.word_id, value = NULL, collected_at = revision.collected_at, "
+    "reported_at = revision.reported_at, clinic_id = revision.clinic_id, fault = NULL, "
+    "cells = NULL FROM taking.revision AS revision "
+    "WHERE taken.rowid = revision.place AND revision.withdraws"
+)
+COUNT_LEFT = "SELECT count(*) FROM taking.revision AS revision WHERE NOT revision.withdraws"
+
+
+def withdraw_by_key(warehouse: Warehouse) -> None:
+    """Make withdrawals of the rows at hand that withdraw a known result by an unmapped code.
+
+    They are accepted then; what corrects one stays out of scope, for :func:`told_revisions`.
+    """
+    warehouse.execute(f"DROP TABLE IF EXISTS {REVISION}")
+    if warehouse.scalar(MAY_REVISE):
+        warehouse.execute(ddl.create_table_as(REVISION, sql_text("core/revision.sql")))
+        warehouse.execute(WITHDRAW)
+
+
+def told_revisions(warehouse: Warehouse, name: str) -> list[str]:
+    """A finding on what corrects known results by unmapped codes; ``name`` says of which files."""
+    if not warehouse.has(REVISION) or not (n := int(warehouse.scalar(COUNT_LEFT))):
+        return []
+    return [
+        f"{name}: {n} rows correct or withdraw results that are known, by codes that no map names, "
+        "so that their values stand as they were and may be on a list; map the codes (`b12screen "
+        "unmapped`) and `retake` the file, or have them sent by the code of the result"
+    ]
