@@ -5,6 +5,7 @@ that a run would end with.
 """
 
 import fcntl
+import grp
 import json
 import os
 import platform
@@ -185,6 +186,12 @@ def settings_lines(settings: Settings, root: Path) -> list[Line]:
     trouble = group_trouble(settings.publish.group)
     if trouble is not None:
         return [Line(SettingsInvalid.exit_code, "settings", trouble)]
+    if (closed := closed_to(settings.publish.group, root.resolve())) is not None:
+        says = (
+            f"the group {settings.publish.group} cannot pass through {closed}, and so not read "
+            "published/: let it (chmod g+x, or o+x where the folder is another group's)"
+        )
+        return [Line(LOOK, "settings", says)]
     rights = (root / SETTINGS_FILE).stat().st_mode
     if rights & 0o022:
         says = f"{SETTINGS_FILE} may be written by other users, who could name a command: chmod 640"
@@ -193,6 +200,18 @@ def settings_lines(settings: Settings, root: Path) -> list[Line]:
         says = f"{SETTINGS_FILE} holds an address and is open to other users: chmod 640"
         return [Line(LOOK, "settings", says)]
     return []
+
+
+def closed_to(group: str | None, root: Path) -> Path | None:
+    """The folder on the way to a site, itself included, that members of a group cannot pass."""
+    if group is None:
+        return None
+    number = grp.getgrnam(group).gr_gid
+    for folder in (root, *root.parents):
+        status = folder.stat()
+        if not status.st_mode & (0o010 if status.st_gid == number else 0o001):
+            return folder
+    return None
 
 
 def ruleset_line(settings: Settings, root: Path, today: date) -> Line:

@@ -1,6 +1,7 @@
 """Whoever sends extracts, or has an account on the machine, gets no further than the contract."""
 
 import csv
+import grp
 import io
 import os
 import re
@@ -149,6 +150,19 @@ def test_doctor_says_who_could_steer_the_night_by_its_settings(
     out = capsys.readouterr().out
     assert f"{SETTINGS_FILE} may be written by other users" in out
     assert "secret" not in out
+
+
+def test_doctor_says_where_the_group_of_readers_cannot_pass(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = grp.getgrgid(os.getegid()).gr_name
+    (site / SETTINGS_FILE).write_text(f'[publish]\ngroup = "{group}"\n')
+    site.chmod(0o700)
+    assert cli.main(["doctor", str(site)]) == 20
+    assert f"the group {group} cannot pass through {site}, and" in capsys.readouterr().out
+    site.chmod(0o750)
+    cli.main(["doctor", str(site)])
+    assert f"cannot pass through {site}, and" not in capsys.readouterr().out
 
 
 def test_a_new_sites_settings_are_its_owners_to_change(tmp_path: Path) -> None:
