@@ -19,7 +19,7 @@ import polars as pl
 import b12screen
 from b12screen.audit import breaches_of
 from b12screen.errors import NothingUsable
-from b12screen.night import LAYERS, Progress
+from b12screen.night import ANSWERS, HISTORY, LAYERS, Progress
 from b12screen.publish import Site, writing
 from b12screen.replays import named, other_rules, scratch
 from b12screen.resources import sql_folder, sql_text
@@ -129,6 +129,8 @@ def _decide(warehouse: Warehouse, ruleset: Ruleset, progress: Progress) -> None:
     for statement in _CLEARED:
         warehouse.execute(statement)
     with warehouse.together():
+        # A night of before answers could be taken holds none.
+        warehouse.create([*HISTORY, *ANSWERS])
         for name, frame in ruleset.tables().items():
             warehouse.write(f"rules.{name}", frame)
     warehouse.define(sql_text("macros.sql"))

@@ -68,6 +68,10 @@ NOTES = {
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
+    "deleted": "conditions were deleted and only their ids are left, so that what they told "
+    "stands; have them sent with the status entered-in-error and their person, code and day",
+    "unused": "conditions and drugs that no map could name (words alone, another system of codes, "
+    "no day) are out of scope",
     "differential": "conditions are one of several possibilities (differential); they are out of "
     "scope",
     "specimen": "results refer to a specimen that is not in their file, so that it was not "

@@ -147,6 +147,8 @@ URN = "urn:uuid:"
 REFERENCE = re.compile(
     r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
+# What a drug of this screen is called where its code does not say so.
+OURS = re.compile(r"cobalamin|b\W?12|fol(?:ic|ate|in)|nitrous|metformin", re.IGNORECASE)
 FULL_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 PARTIAL_DAY = re.compile(r"\d{4}(-\d{2})?")
 
@@ -363,7 +365,12 @@ class Reader:
 
     def _bundle(self, bundle: Json, place: str) -> list[Outcome]:
         found: list[Outcome] = []
-        for number, entry in enumerate(objects(bundle.get("entry"))):
+        entries = list(enumerate(objects(bundle.get("entry"))))
+        if text(bundle.get("type")) == "history":
+            # The newest version stands first there, and what comes later counts here. Source: HL7
+            # FHIR R4, RESTful API, history.
+            entries.reverse()
+        for number, entry in entries:
             segment = f"{place}.entry[{number}]"
             method = text(inner(entry, "request", "method")).upper()
             if method == "DELETE":
@@ -392,6 +399,10 @@ class Reader:
             return Gone(kind, place, {"result_id": key, "reported_at": when})
         if kind == "medications" and key:
             return Gone(kind, place, {"medication_id": f"{name}/{key}", "over": "yes"})
+        if kind == "conditions":
+            # Nobody can send more of it, so it is no reason to hold what is sent with it.
+            self.notes["deleted"] += 1
+            return Refused(kind, place, "scope")
         return Refused(kind, place, "deleted")
 
     # Observations
@@ -419,7 +430,9 @@ class Reader:
         components = objects(observation.get("component"))
         own = any(name in observation for name in VALUES) or not components
         coded = self._coded(observation, observation)
-        emptied = not (coded.analyte and person and collected)
+        # A result is its performer's; where none is named its id tells whose it is.
+        nameless = bool(self._performers) and not (performer or coded.laboratory)
+        emptied = nameless or not (coded.analyte and person and collected)
         if status in WITHDRAWN and key and emptied and self._result_system is None:
             # Withdrawn results may be emptied: only what is known of them says what they were.
             yield Gone("labs", place, {"result_id": key, "reported_at": reported})
@@ -669,7 +682,10 @@ class Reader:
     def _deceased(self, patient: Json) -> dict[str, str]:
         """The day of death. Somebody known dead without a day has died by the day that says so."""
         died = text(patient.get("deceasedDateTime"))
-        if not died and patient.get("deceasedBoolean") is not True:
+        is_dead = patient.get("deceasedBoolean")
+        # A day that is not known stands in an extension beside the day.
+        without_day = is_dead is True or is_dead == "true" or "_deceasedDateTime" in patient
+        if not died and not without_day:
             said = "deceasedBoolean" in patient or "deceasedDateTime" in patient
             return {"deceased_on": ""} if said else {}
         if died and not PARTIAL_DAY.fullmatch(died):
@@ -682,18 +698,19 @@ class Reader:
 
     def _condition(self, condition: Json, place: str) -> Outcome:
         person = self.person(condition.get("subject"), condition)
-        if person is None:
-            return Refused("conditions", place, "subject")
         code_system, code, _ = self._known_code(
             condition.get("code"), CONDITION_SYSTEMS, "condition"
         )
+        is_named = self._is_named("condition", code_system, code)
+        if person is None and is_named:
+            return Refused("conditions", place, "subject")
         recorded = (
             text(condition.get("recordedDate"))
             or text(condition.get("onsetDateTime"))
             or text(inner(condition, "onsetPeriod", "start"))
         )
         cells = {
-            "patient_id": person,
+            "patient_id": person or "",
             "code": code,
             "code_system": code_system,
             "recorded_on": recorded,
@@ -702,12 +719,17 @@ class Reader:
         if verified in ("refuted", "entered-in-error"):
             # A condition has no id in the store: its person, code and day are its key.
             if not all(cells.values()):
-                return Refused("conditions", place, "deleted")
+                self.notes["deleted"] += 1
+                return Refused("conditions", place, "scope")
             return Gone("conditions", place, cells)
         if verified == "differential":
             self.notes["differential"] += 1
             return Refused("conditions", place, "scope")
-        if is_modified(condition) and self._is_named("condition", code_system, code):
+        is_known = code and code_system in CONDITION_SYSTEMS.values()
+        if person is None or not (is_named or (is_known and FULL_DAY.match(recorded))):
+            self.notes["unused"] += 1
+            return Refused("conditions", place, "scope")
+        if is_modified(condition) and is_named:
             return Refused("conditions", place, "modifier")
         resolved = self._resolved(condition, recorded)
         if resolved.strip() == "withdrawn":
@@ -771,11 +793,15 @@ class Reader:
 
     def _medication(self, resource: Json, name: str, place: str) -> Outcome:
         person = self.person(resource.get("subject"), resource)
-        if person is None:
-            return Refused("medications", place, "subject")
         given = name == "MedicationAdministration"
         known = self._drug(resource)
         code_system, code, drug = known or ("", "", "")
+        is_named = self._is_named("drug", code_system, code)
+        # Of a drug in words alone, or by a code that no map can name, only one of ours is missed.
+        is_unused = known is not None and not is_named and not OURS.search(drug)
+        if person is None:
+            self.notes["unused"] += is_unused
+            return Refused("medications", place, "scope" if is_unused else "subject")
         key = text(resource.get("id"))
         status = text(resource.get("status"))
         cells = {
@@ -810,8 +836,11 @@ class Reader:
             )
         if known is None:
             return Refused("medications", place, "drug")
+        if is_unused and not (code and code_system in DRUG_SYSTEMS.values()):
+            self.notes["unused"] += 1
+            return Refused("medications", place, "scope")
         doses = (inner(resource, "dosage"), *objects(resource.get("dosageInstruction")))
-        if any(map(is_modified, (resource, *doses))) and self._is_named("drug", code_system, code):
+        if any(map(is_modified, (resource, *doses))) and is_named:
             return Refused("medications", place, "modifier")
         return Row("medications", place, cells)
 

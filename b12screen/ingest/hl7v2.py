@@ -26,6 +26,7 @@ from b12screen.ingest.hl7v2_cells import (
     Memo,
     Tongue,
     moment,
+    told_at,
 )
 from b12screen.maps import fold_words
 
@@ -48,10 +49,12 @@ PATIENT_COLUMNS = ("patient_id", "birth_date", "sex", "deceased_on")
 PLACE = ("record", "line", "segment")
 BROKEN_COLUMNS = (*PLACE, "check_name", "raw")
 # Where the cells stand that are filled in later.
-RESULT_ID, PATIENT_ID, COLLECTED_AT, SPECIMEN, VALUE, STATUS = (
+RESULT_ID, PATIENT_ID, COLLECTED_AT, REPORTED_AT, SPECIMEN, VALUE, STATUS = (
     len(PLACE) + LAB_COLUMNS.index(column)
-    for column in ("result_id", "patient_id", "collected_at", "specimen", "value", "status")
-)
+    for column in (
+        "result_id", "patient_id", "collected_at", "reported_at", "specimen", "value", "status",
+    )
+)  # fmt: skip
 # How many fields of each segment are looked at.
 HEADER_FIELDS, PERSON_FIELDS, LOCATION_FIELDS = 11, MOST_FIELDS, 4
 ORDER_FIELDS, RESULT_FIELDS, SAMPLE_FIELDS = 26, 15, 18
@@ -437,6 +440,8 @@ class Walk:
                     clinic, laboratory,
                 ]  # fmt: skip
                 rows.append(row)
+                if row[STATUS] in lookups.REVISING:
+                    row[REPORTED_AT] = told_at(reported, self.sent_at)
                 if test.analyte is None:
                     # Out of scope whatever else it says; nothing of these two is kept.
                     row[PATIENT_ID] = patient or "-"

@@ -7,6 +7,7 @@ specimens, times. Knows nothing of the order of segments; refuses what is not on
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from b12screen.ingest import lookups
@@ -49,6 +50,8 @@ ORDER_STATUS = {
 }
 # HL7 table 0001. Unknown and not applicable tell nothing, so they leave what is known.
 SEX = {"F": "female", "M": "male", "O": "other", "A": "other", "U": None, "N": None, "": None}
+# The table may be added to. A letter of somebody's own tells no sex, and loses no death.
+OWN_SEX = re.compile(r"[A-Z]")
 CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 WRITTEN = ("NM", "ST", "TX", "FT", "")
 
@@ -234,11 +237,12 @@ class Tongue:
         return folded
 
     def _unit(self, text: str) -> str:
-        unit, name, _, alternate = self.marks.components(text, 4)
+        unit, name, _, alternate, other_name, *_, original = self.marks.components(text, 9)
         if unit in ("10", "x10", "X10") or (unit.endswith("m") and name[:1] in ("2", "3")):
             # A power, of ten or of a length, whose ^ was not escaped.
             return f"{unit}^{name}"
-        return unit or alternate
+        # Coded elements may hold words alone; a unit that is somewhere there is not a blank one.
+        return unit or alternate or name or other_name or original
 
     def _status(self, text: str, table: Mapping[str, str]) -> str:
         status = self.marks.first(text)
@@ -248,7 +252,7 @@ class Tongue:
         if text.strip() == NULL:
             return ""
         sex = self.marks.first(text)
-        return SEX.get(sex, sex)
+        return SEX.get(sex, None if OWN_SEX.fullmatch(sex) else sex)
 
     def _day(self, text: str) -> str | None:
         """The day of a time as ISO 8601, blank for HL7 null, None for a blank field."""
@@ -364,6 +368,20 @@ class Tongue:
                 return spellings[0]
             chosen = chosen or fits
         return chosen
+
+
+def told_at(reported: str, sent_at: str) -> str:
+    """When a correction or withdrawal was told: the later of its result's time and its message's.
+
+    Senders leave the first report's time standing, or give the day alone.
+    """
+    try:
+        first, second = datetime.fromisoformat(reported), datetime.fromisoformat(sent_at)
+    except ValueError:
+        return reported or sent_at
+    if (first.tzinfo is None) != (second.tzinfo is None) or "T" not in reported:
+        return sent_at if sent_at[:10] >= reported[:10] else reported
+    return max((first, reported), (second, sent_at))[1]
 
 
 def moment(text: str, offset: str) -> str:

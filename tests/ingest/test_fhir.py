@@ -1113,11 +1113,102 @@ def test_a_deletion_without_a_time_is_as_new_as_what_it_withdraws(feed: Feed) ->
     assert feed.rows()[1]["reported_at"].startswith("2026-11-02")
 
 
-@pytest.mark.parametrize("name", ["Patient", "Condition"])
-def test_a_deletion_that_nothing_can_express_is_rejected_and_seen(feed: Feed, name: str) -> None:
-    feed.say(TOMBSTONE | {"resourceType": name})
-    kind = {"Patient": "patients", "Condition": "conditions"}[name]
-    assert feed.fault(kind) == "deleted"
+def test_a_deletion_that_nothing_can_express_is_rejected_and_seen(feed: Feed) -> None:
+    feed.say(TOMBSTONE | {"resourceType": "Patient"})
+    assert feed.fault("patients") == "deleted"
+
+
+def test_a_deleted_condition_is_told_and_holds_nothing(feed: Feed) -> None:
+    """The store knows no ids of conditions, and of a deleted one nothing else can be sent."""
+    entries = [
+        {"request": {"method": "DELETE", "url": f"Condition/c{number}"}} for number in range(20)
+    ]
+    entries.append({"request": {"method": "DELETE", "url": "Observation/o1"}})
+    feed.say(observation())
+    feed.take()
+    found = feed.say({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert {row["check_name"] for row in feed.broken("conditions")} == {"scope"}
+    assert [row["status"] for row in feed.rows()] == ["entered-in-error"]
+    (note,) = found.notes
+    assert note.startswith("20 conditions were deleted and only their ids are left")
+
+
+def test_the_newest_version_of_a_history_counts(feed: Feed) -> None:
+    """A server gives the newest version first."""
+    versions = [
+        {"resourceType": "Patient", "id": "1", "deceasedDateTime": "2026-11-01"},
+        {"resourceType": "Patient", "id": "1", "deceasedBoolean": False},
+    ]
+    entries = [{"resource": version} for version in versions]
+    feed.say({"resourceType": "Bundle", "type": "history", "entry": entries})
+    assert [row["deceased_on"] for row in feed.rows("patients")] == ["", "2026-11-01"]
+    feed.say({"resourceType": "Bundle", "type": "collection", "entry": entries[::-1]})
+    assert [row["deceased_on"] for row in feed.rows("patients")] == ["", "2026-11-01"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"_deceasedDateTime": {"extension": [{"url": "x", "valueCode": "unknown"}]}},
+        {"deceasedBoolean": "true"},
+    ],
+)
+def test_a_death_without_its_day_is_one(feed: Feed, said: dict[str, Any]) -> None:
+    feed.say({"resourceType": "Patient", "id": "1", **said})
+    assert feed.row("patients")["deceased_on"] == str(NIGHT)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"code": {"text": "Asthma"}},
+        {"code": coding("493.90", "http://hl7.org/fhir/sid/icd-9-cm")},
+        {"code": coding("J45.909", "http://hl7.org/fhir/sid/icd-10-cm"), "recordedDate": None},
+        {"code": coding("J45.909", "http://hl7.org/fhir/sid/icd-10-cm"), "recordedDate": "2015"},
+    ],
+)
+def test_a_condition_that_no_map_could_name_is_out_of_scope_and_holds_nothing(
+    feed: Feed, said: dict[str, Any]
+) -> None:
+    found = feed.say(condition(**said))
+    assert feed.fault("conditions") == "scope"
+    assert "conditions and drugs that no map could name" in found.notes[0]
+    # One of ours is seen, and one that is only unused is accepted.
+    named = {"code": coding("G32.0", "http://hl7.org/fhir/sid/icd-10-cm")}
+    if "recordedDate" in said:
+        feed.say(condition(**said) | named)
+        assert feed.row("conditions")["recorded_on"] in ("", "2015")
+    else:
+        feed.say(condition(**named))
+        assert feed.row("conditions")["code"] == "G32.0"
+    feed.say(condition(code=coding("J45.909", "http://hl7.org/fhir/sid/icd-10-cm")))
+    assert feed.row("conditions")["code"] == "J45.909"
+
+
+def test_a_drug_that_no_map_could_name_is_out_of_scope_unless_it_is_called_like_one_of_ours(
+    feed: Feed,
+) -> None:
+    feed.say(dose(medicationCodeableConcept={"text": "Vitamin C"}))
+    assert feed.fault("medications") == "scope"
+    feed.say(dose(medicationCodeableConcept=coding("4711", "urn:ours", display="Aspirin")))
+    assert feed.fault("medications") == "scope"
+    for name in ("Hydroxocobalamin 1 mg", "Vitamin B12", "Folic acid 5 mg"):
+        feed.say(dose(medicationCodeableConcept={"text": name}))
+        # Blank where a code is needed, so that it is rejected and seen.
+        assert feed.row("medications")["code"] == ""
+
+
+def test_a_withdrawal_without_a_performer_reaches_the_result_of_its_id(feed: Feed) -> None:
+    other(feed, Settings(laboratories={
+        "main": Laboratory(), "north": Laboratory(fhir_performers=["Organization/north"]),
+    }))  # fmt: skip
+    look_up(feed.intake, ("labs",))
+    feed.say(observation(performer=[{"reference": "Organization/north"}]))
+    feed.take()
+    feed.say(observation(status="entered-in-error"))
+    assert [(row["laboratory"], row["status"]) for row in feed.rows()] == [
+        ("north", "entered-in-error")
+    ]
 
 
 # Lines

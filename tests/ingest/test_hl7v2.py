@@ -579,7 +579,9 @@ def test_the_type_of_the_identifier_is_set_and_another_one_is_told(read, known: 
         ({7: "19550203", 8: "U"}, ("1955-02-03", None, None)),
         ({7: '""', 8: "O"}, ("", "other", None)),
         ({7: "1955", 8: "F"}, ("1955", "female", None)),
-        ({8: "Q"}, (None, "Q", None)),
+        # A letter that a sender has added tells no sex, and loses nothing beside it.
+        ({8: "Q", 30: "Y"}, (None, None, "2026-11-02")),
+        ({7: "19550203", 8: "?"}, ("1955-02-03", "?", None)),
         ({29: "20261001", 30: "Y"}, (None, None, "2026-10-01")),
         ({30: "Y"}, (None, None, "2026-11-02")),
         ({7: "19550203", 29: "20261001", 30: "N"}, ("1955-02-03", None, None)),
@@ -595,6 +597,35 @@ def test_a_pid_tells_what_it_holds_and_leaves_the_rest(
     row = read(HEADER, "|".join(cells)).patient
     assert (row["birth_date"], row["sex"], row["deceased_on"]) == told
     assert "clinic_id" not in row
+
+
+@pytest.mark.parametrize("unit", ["^pg/mL", "^^^pg/mL", "^^^^pg/mL", "^^^^^^^^pg/mL"])
+def test_a_unit_that_stands_in_words_alone_is_no_blank_one(read, unit: str) -> None:
+    """The unit that a site declares for blank cells would be applied to it."""
+    assert read(HEADER, PERSON, ORDER, obx(unit=unit)).lab["unit"] == "pg/mL"
+
+
+@pytest.mark.parametrize("status", ["C", "D", "X", "W"])
+@pytest.mark.parametrize(
+    ("reported", "told"),
+    [
+        # The first report's time, repeated; the day alone; later than its message.
+        ("20261101090000", "2026-11-02T10:15:00"),
+        ("20261102", "2026-11-02T10:15:00"),
+        ("20261103090000", "2026-11-03T09:00:00"),
+        ("20261103", "2026-11-03"),
+        ("20261102101500+0900", "2026-11-02T10:15:00"),
+    ],
+)
+def test_what_revises_a_result_was_told_no_earlier_than_its_message(
+    read, status: str, reported: str, told: str
+) -> None:
+    header = "|".join([*HEADER.split("|")[:6], "20261102101500", *HEADER.split("|")[7:]])
+    order = "|".join([*ORDER.split("|")[:22], reported, *ORDER.split("|")[23:]])
+    row = read(header, PERSON, order, obx(status=status)).lab
+    assert row["reported_at"] == told
+    final = read(header, PERSON, order, obx()).lab
+    assert final["reported_at"][:10].replace("-", "") == reported[:8]
 
 
 def test_a_pid_that_tells_nothing_is_no_row_of_patients(read) -> None:
