@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from b12screen import __version__
-from b12screen.errors import AuditFailed, B12ScreenError, CannotWrite, UsageError
+from b12screen.errors import AuditFailed, B12ScreenError, CannotWrite, RulesInvalid, UsageError
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -1162,6 +1162,13 @@ def rules(arguments: argparse.Namespace) -> int:
         f"{len(ruleset.thresholds)} thresholds, {len(ruleset.sources)} sources"
     )
     if ask == "check":
+        from b12screen.rules.check import doubts
+
+        if found := doubts(ruleset):
+            raise RulesInvalid(
+                f"{len(found)} texts would not pass the last checks of a night:\n"
+                + "\n".join(f"- {doubt}" for doubt in found)
+            )
         print("No finding: complete, cited, unambiguous, and no unknown silently treated as no.")
         return DONE
     for rule in ruleset.rules.values():

@@ -41,7 +41,13 @@ _PLAN = re.compile(r"^\s*(ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 # an infinite day ends the process.
 _AS_TEXT = re.compile(r"\b(DATE|TIME|TIMESTAMP\w*|INTERVAL|UNION|BIT|BLOB|VARIANT)\b")
 # A line of names behind an error of SQL that a person typed.
-_SUGGESTION = ("Did you mean ", "Candidate bindings: ")
+_SUGGESTS = re.compile(r"Did you mean |Candidate bindings: ")
+_QUOTED = re.compile(r'"([^"]*)"')
+_NAMES = (
+    "SELECT name FROM (SELECT column_name AS name FROM duckdb_columns() "
+    "UNION SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() "
+    "UNION SELECT function_name FROM duckdb_functions()) WHERE list_contains(?, name)"
+)
 _FULL = ("no space left", "disk quota", "could not write", "max_temp_directory_size")
 _DAMAGED = ("could not read enough bytes", "not a valid duckdb database", "corrupt database file")
 # The engine names the file that it could not write; nothing else of its text is repeated.
@@ -165,8 +171,7 @@ class Warehouse:
                 result = pl.DataFrame() if relation is None else _shown(relation)
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             first, *more = str(error).splitlines()
-            meant = [line for line in more[:1] if line.startswith(_SUGGESTION)]
-            told = " ".join([first, *meant]).rstrip("!.?")
+            told = " ".join([first.rstrip("!.?"), *self._suggested(more[:1])])
             raise UsageError(f"the query was not run: {told}") from None
         except duckdb.Error as error:
             raise UsageError(f"the query failed: {type(error).__name__}") from None
@@ -175,6 +180,16 @@ class Warehouse:
                 "the query failed: a value of it cannot be shown; cast it to VARCHAR"
             ) from None
         return result
+
+    def _suggested(self, lines: list[str]) -> list[str]:
+        """What the engine takes for meant, of its own names and those that are declared.
+
+        A query may make a name of a value, as a pivot does.
+        """
+        named = [name for line in lines if _SUGGESTS.match(line) for name in _QUOTED.findall(line)]
+        known = {name for (name,) in self.rows(_NAMES, (named,))} if named else set()
+        meant = ", ".join(f'"{name}"' for name in named if name in known)
+        return [f"(perhaps {meant})"] if meant else []
 
     def write(self, name: str, frame: pl.DataFrame) -> None:
         """Create or replace the table ``name`` (``schema.name``) from a frame."""

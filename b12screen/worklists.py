@@ -50,8 +50,6 @@ _CLINICS = """
 WITH clinic AS (
     SELECT patient.clinic_id FROM facts.patient AS patient
     UNION
-    SELECT known.clinic_id FROM core.patient AS known
-    UNION
     SELECT item.clinic_id FROM worklists.item AS item
 )
 SELECT clinic.clinic_id, count(patient.patient_id) AS n_patients
@@ -72,7 +70,12 @@ def write_worklists(warehouse: Warehouse, folder: Path) -> dict[str, dict[str, A
     items = warehouse.frame(_OPEN_ITEMS)
     examined = dict(warehouse.rows(_CLINICS))
     listed = items.filter(pl.col("sheet") == "clinic")["clinic_id"].unique().to_list()
-    names = file_names(sorted({*examined, *listed}))
+    with_rows = {clinic for clinic, n_people in examined.items() if n_people} | set(listed)
+    names = file_names(sorted(with_rows))
+    # What has nobody left takes no name from a clinic that has.
+    used = {name.casefold() for name in names.values()}
+    empty = file_names(sorted(examined.keys() - with_rows))
+    names |= {clinic: name for clinic, name in empty.items() if name.casefold() not in used}
     sheets = items.select("sheet", pl.col("clinic_id").alias("clinic"), *_cells())
     written: dict[str, dict[str, Any]] = {}
     for (sheet, clinic), part in sheets.with_columns(

@@ -140,7 +140,9 @@ def kept(
         taking_again.replace_rejects(warehouse, extract, intake.as_of)
     warehouse.execute(SAME_CONTENT, (account.sha256,))
     if extract.kind == "labs":
-        findings += told_revisions(warehouse, extract.name)
+        told, look_at = told_revisions(warehouse, extract.name)
+        notes += told
+        findings += look_at
     move_out(intake, extract)
     account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
     hold_rows(account, rows_of(intake))

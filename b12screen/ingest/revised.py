@@ -1,8 +1,9 @@
 """Corrections and withdrawals of known results that come by a code which no map names.
 
 The key says which result is meant, and a laboratory may cancel by a code that stands for no test. A
-withdrawal of the same person's result is one, whatever its code. A correction has made another test
-of it, which only somebody who knows the code can judge: it is told.
+withdrawal of the same person's result is one, whatever its code. What only somebody who knows the
+code can judge is told: a correction, which has made another test of it, and what stands in one file
+with a value of the same key.
 """
 
 from b12screen.resources import sql_text
@@ -22,7 +23,11 @@ WITHDRAW = (
     "cells = NULL FROM taking.revision AS revision "
     "WHERE taken.rowid = revision.place AND revision.withdraws"
 )
-COUNT_LEFT = "SELECT count(*) FROM taking.revision AS revision WHERE NOT revision.withdraws"
+COUNTS = (
+    "SELECT count(*) FILTER (WHERE revision.withdraws), "
+    "count(*) FILTER (WHERE NOT revision.withdraws AND revision.stands) "
+    "FROM taking.revision AS revision"
+)
 
 
 def withdraw_by_key(warehouse: Warehouse) -> None:
@@ -36,12 +41,23 @@ def withdraw_by_key(warehouse: Warehouse) -> None:
         warehouse.execute(WITHDRAW)
 
 
-def told_revisions(warehouse: Warehouse, name: str) -> list[str]:
-    """A finding on what corrects known results by unmapped codes; ``name`` says of which files."""
-    if not warehouse.has(REVISION) or not (n := int(warehouse.scalar(COUNT_LEFT))):
-        return []
-    return [
-        f"{name}: {n} rows correct or withdraw results that are known, by codes that no map names, "
-        "so that their values stand as they were and may be on a list; map the codes (`b12screen "
-        "unmapped`) and `retake` the file, or have them sent by the code of the result"
-    ]
+def told_revisions(warehouse: Warehouse, name: str) -> tuple[list[str], list[str]]:
+    """A note on what was withdrawn so, a finding on what stands; ``name`` says of which files."""
+    if not warehouse.has(REVISION):
+        return [], []
+    ((n_gone, n_left),) = warehouse.rows(COUNTS)
+    notes, findings = [], []
+    if n_gone:
+        notes.append(
+            f"{name}: {n_gone} known results are withdrawn by rows of codes that no map names, of "
+            "the same key and person"
+        )
+    if n_left:
+        findings.append(
+            f"{name}: {n_left} rows correct or withdraw results that are known, by codes that no "
+            "map names, so that their values stand as they were and may be on a list; map the "
+            "codes (`b12screen unmapped`) and `retake` the file, or have them sent by the code of "
+            "the result. Where one key is used for all tests of an order, have it made of the "
+            "order and the code"
+        )
+    return notes, findings

@@ -440,7 +440,9 @@ def taken_together(
         faults = together.faults_by_file(warehouse)
         several = f"{first.name} and {len(waiting) - 1} more"
         if kind == "labs":
-            findings += told_revisions(warehouse, several)
+            told, look_at = told_revisions(warehouse, several)
+            notes += told
+            findings += look_at
         move_out(intake, first)
         accounts = [
             with_faults(

@@ -88,12 +88,20 @@ MUST_HOLD: Mapping[str, tuple[str, ...]] = {
 # Rows that put a cobalamin to the clinician name its form and the caution about folic acid.
 _NAMES_A_FORM = re.compile(r"(start|consider|resume)_.*|review_renal")
 _TOKEN = re.compile(r"\{([^{}]*)\}")
-# What no text may recommend, whoever reads it: the night would not publish it.
+_CYANOCOBALAMIN = re.compile(
+    r"(?<!avoid )(?<!before any )(?<!in place of )(?<!product for )\b(?:cyano|cn-?cbl\b|cytamen\b)",
+    re.IGNORECASE,
+)
+_STOPS = re.compile(
+    r"(?<!not )(?<!not be )\b(stop|discontinue|withhold|withdraw|cease)(ped|d|s|ping|ing)?\b",
+    re.IGNORECASE,
+)
+# What the last checks of a night read in a text, whoever it is for, and would not publish.
 _NEVER = {
-    "cyanocobalamin": "must not recommend cyanocobalamin",
-    "stop": "must not speak of stopping a drug",
-    "folic acid": "must not recommend folic acid without saying that B12 comes first",
-    "hole": "must not read as if a value were missing",
+    "cyanocobalamin": "recommends cyanocobalamin",
+    "stop": "speaks of stopping a drug",
+    "folic acid": "recommends folic acid without saying that B12 comes first",
+    "hole": "reads as if a value were missing",
 }
 _ORDERS = re.compile(
     r"(?:^|[.:;}]\s*)(start|stop|give|take|change|prescribe|inject)\b", re.IGNORECASE
@@ -293,7 +301,6 @@ def _rules(ruleset: Ruleset) -> Iterator[str]:
         if action not in actions:
             yield f"words.action: no rule asks for '{action}'"
     for key, fragment in ruleset.fragments.items():
-        yield from _orders(f"fragments.{key}", fragment)
         yield from _wording(f"fragments.{key}", fragment)
 
 
@@ -316,13 +323,7 @@ def _text(ruleset: Ruleset, rule: Rule, tables: set[str]) -> Iterator[str]:
     asks = {ask for table in tables for ask in ruleset.decisions[table].asks}
     if "untreated" in asks and "check_treatment" not in tokens:
         yield f"{where}: the text must carry {{check_treatment}}"
-    yield from _orders(where, rule.text)
-    yield from _wording(where, _filled(ruleset, rule.text))
-    says = recommendations(_filled(ruleset, rule.text))
-    if rule.action in WITHOUT_DOSE and says & {"dose", "cobalamin"}:
-        yield f"{where}: the text must suggest no regimen"
-    if "regimen without neurology" in says and _meets_neurology(ruleset, rule, tables):
-        yield f"{where}: the text must not name a regimen that is not for recorded neurology"
+    yield from _wording(where, rule.text)
 
 
 def _meets_neurology(ruleset: Ruleset, rule: Rule, tables: set[str]) -> bool:
@@ -339,15 +340,52 @@ def _meets_neurology(ruleset: Ruleset, rule: Rule, tables: set[str]) -> bool:
 
 
 def _wording(where: str, text: str) -> Iterator[str]:
-    says = recommendations(text)
-    for what, finding in _NEVER.items():
-        if what in says:
-            yield f"{where}: the text {finding}"
-
-
-def _orders(where: str, text: str) -> Iterator[str]:
+    if _CYANOCOBALAMIN.search(text):
+        yield f"{where}: the text must not recommend cyanocobalamin"
+    if _STOPS.search(text):
+        yield f"{where}: the text must not speak of stopping a drug"
     if _ORDERS.search(text):
         yield f"{where}: the text must not give an order about a drug"
+
+
+def doubts(ruleset: Ruleset) -> tuple[str, ...]:
+    """Texts that the last checks of a night would not publish, as far as a text alone tells.
+
+    Each night reads what it lists, so a text that lists nobody stops none; whoever writes one is
+    told here, before somebody is listed by it.
+    """
+    return tuple(
+        f"rules.{rule.rule_id}: the text {finding}; a night that lists somebody by it is not "
+        "published"
+        for rule in ruleset.rules.values()
+        if rule.text
+        for finding in _doubts(ruleset, rule)
+    )
+
+
+def _doubts(ruleset: Ruleset, rule: Rule) -> Iterator[str]:
+    tables = {
+        table.name
+        for table in ruleset.decisions.values()
+        if any(line.rule == rule.rule_id for line in table.lines)
+    }
+    says = recommendations(_filled(ruleset, rule.text))
+    for what, finding in _NEVER.items():
+        if what in says:
+            yield finding
+    if "regimen without neurology" in says and _meets_neurology(ruleset, rule, tables):
+        yield "names a regimen that is not for recorded neurology"
+    of_whom = {
+        "the screen suggests no regimen": rule.action in WITHOUT_DOSE,
+        "is pregnant": rule.rule_id not in ruleset.sets["folded_pregnancy"]
+        and rule.action != "maintenance_due",
+        "has reacted to a cobalamin": rule.rule_id
+        not in (*ruleset.sets["folded_reaction"], *ruleset.sets["dropped_reaction"]),
+    }
+    for whom, may_be_listed in of_whom.items():
+        too_much = {"dose"} if whom == "is pregnant" else {"dose", "cobalamin"}
+        if may_be_listed and says & too_much:
+            yield f"names a dose or a cobalamin, and may list somebody who {whom}"
 
 
 def _filled(ruleset: Ruleset, text: str) -> str:

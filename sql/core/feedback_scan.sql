@@ -24,7 +24,8 @@ WITH cell AS (
         CAST(night.latest AS DATE) AS latest,
         night.file_name,
         night.file_id,
-        night.as_of
+        night.as_of,
+        night.sent_for
     FROM taking.incoming
     CROSS JOIN taking.night
 ),
@@ -66,7 +67,8 @@ SELECT
     judged.item_id,
     judged.decision,
     judged.decision_note,
-    coalesce(judged.decided_on, judged.as_of) AS decided_on,
+    -- Of a row that is tried again the night on which it came first.
+    coalesce(judged.decided_on, judged.sent_for, judged.as_of) AS decided_on,
     judged.until,
     judged.sheet_on,
     judged.file_name,

@@ -1,47 +1,65 @@
--- One row: how many people whom tonight's files name with blanks around their identifier are known without them.
-WITH named AS (
-    SELECT known.patient_id
-    FROM core.patient AS known
-    WHERE known.taken_for = $1
-    UNION
-    SELECT condition.patient_id
-    FROM core.condition AS condition
-    WHERE condition.taken_for = $1
-    UNION
-    SELECT medication.patient_id
-    FROM core.medication AS medication
-    WHERE medication.taken_for = $1
-    UNION
-    SELECT stored.patient_id
-    FROM core.lab_row AS stored
-    SEMI JOIN core.lab_file AS file
-        ON file.file_id = stored.file_id
-        AND file.taken_for = $1
-    WHERE contains(stored.patient_id, ' ')
-),
-
-padded AS (
-    SELECT DISTINCT trim(named.patient_id) AS patient_id
-    FROM named
+-- One row: how many people are known with blanks around their identifier and without, the one or the other since
+-- tonight.
+WITH padded AS MATERIALIZED (
+    SELECT
+        trim(named.patient_id) AS patient_id,
+        bool_or(named.is_new) AS is_new
+    FROM (
+        SELECT
+            known.patient_id,
+            known.taken_for = $1 AS is_new
+        FROM core.patient AS known
+        UNION ALL
+        SELECT
+            condition.patient_id,
+            condition.taken_for = $1 AS is_new
+        FROM core.condition AS condition
+        UNION ALL
+        SELECT
+            medication.patient_id,
+            medication.taken_for = $1 AS is_new
+        FROM core.medication AS medication
+        UNION ALL
+        SELECT
+            stored.patient_id,
+            TRUE AS is_new
+        FROM core.lab_row AS stored
+        SEMI JOIN core.lab_file AS file
+            ON file.file_id = stored.file_id
+            AND file.taken_for = $1
+        WHERE contains(stored.patient_id, ' ')
+    ) AS named
     WHERE named.patient_id <> trim(named.patient_id)
+    GROUP BY ALL
 ),
 
 plain AS (
-    SELECT known.patient_id
+    SELECT
+        known.patient_id,
+        known.taken_for = $1 AS is_new
     FROM core.patient AS known
     UNION ALL
-    SELECT condition.patient_id
+    SELECT
+        condition.patient_id,
+        condition.taken_for = $1 AS is_new
     FROM core.condition AS condition
     UNION ALL
-    SELECT medication.patient_id
+    SELECT
+        medication.patient_id,
+        medication.taken_for = $1 AS is_new
     FROM core.medication AS medication
     UNION ALL
-    SELECT stored.patient_id
+    SELECT
+        stored.patient_id,
+        file.taken_for = $1 AS is_new
     FROM core.lab_row AS stored
+    INNER JOIN core.lab_file AS file
+        ON file.file_id = stored.file_id
     WHERE stored.patient_id IN (SELECT padded.patient_id FROM padded)
 )
 
-SELECT count(*) AS n_people
+SELECT count(DISTINCT padded.patient_id) AS n_people
 FROM padded
-SEMI JOIN plain
+INNER JOIN plain
     ON plain.patient_id = padded.patient_id
+WHERE padded.is_new OR plain.is_new

@@ -1,9 +1,11 @@
 -- One row per record of the files at hand that corrects or withdraws a result which is known, by a code that no
--- map names: that result, and whether the record withdraws it. The key says which result is meant; a laboratory may
--- cancel by a code that stands for no test.
-WITH sent AS (
+-- map names: that result, whether the record withdraws it, and whether its value stands. The key says which result is
+-- meant; a laboratory may cancel by a code that stands for no test. Where the same file gives the key a value of ours
+-- as well, it may be the number of an order, and another test of the order be meant.
+WITH sent AS MATERIALIZED (
     SELECT
         taken.rowid AS place,
+        taken.file_id,
         taken.cells ->> 'laboratory' AS laboratory,
         taken.cells ->> 'result_id' AS result_id,
         taken.cells ->> 'patient_id' AS patient_id,
@@ -18,7 +20,7 @@ WITH sent AS (
     WHERE taken.fault = 'scope' AND contains(taken.cells, '"result_id"')
 ),
 
-known AS (
+known AS MATERIALIZED (
     SELECT
         stored.result_id,
         stored.patient_id,
@@ -27,8 +29,7 @@ known AS (
         stored.reported_at,
         stored.clinic_id,
         stored.file_id,
-        stored.record,
-        FALSE AS is_new
+        stored.record
     FROM core.lab_row AS stored
     WHERE stored.result_id IN (SELECT sent.result_id FROM sent)
     UNION ALL
@@ -40,38 +41,54 @@ known AS (
         taken.reported_at,
         taken.clinic_id,
         taken.file_id,
-        taken.record,
-        TRUE AS is_new
+        taken.record
     FROM core.taken
     WHERE taken.fault IS NULL AND taken.result_id IN (SELECT sent.result_id FROM sent)
+),
+
+-- Materialised, or the many words of a laboratory would be joined to what was sent before to what is known.
+worded AS MATERIALIZED (
+    SELECT
+        known.*,
+        word.laboratory,
+        word.code_system,
+        word.code,
+        word.analyte,
+        word.unit,
+        word.status,
+        list(known.file_id) OVER (PARTITION BY known.result_id, word.laboratory) AS file_ids
+    FROM known
+    INNER JOIN core.lab_word AS word
+        ON word.word_id = known.word_id
+    QUALIFY row_number() OVER (
+        PARTITION BY known.result_id, word.laboratory
+        ORDER BY known.reported_at DESC NULLS LAST, known.file_id DESC, known.record DESC
+    ) = 1
 )
 
 SELECT
     sent.place,
-    known.result_id,
-    known.patient_id,
+    worded.result_id,
+    worded.patient_id,
     gone.word_id,
-    known.collected_at,
+    worded.collected_at,
     sent.reported_at,
-    known.clinic_id,
-    sent.patient_id = known.patient_id AND sent.status IN ('cancelled', 'entered-in-error') AS withdraws
+    worded.clinic_id,
+    sent.patient_id = worded.patient_id
+    AND sent.status IN ('cancelled', 'entered-in-error')
+    AND NOT list_contains(worded.file_ids, sent.file_id) AS withdraws,
+    worded.status NOT IN ('registered', 'cancelled', 'entered-in-error') AS stands
 FROM sent
-INNER JOIN known
-    ON known.result_id = sent.result_id
-INNER JOIN core.lab_word AS word
-    ON word.word_id = known.word_id
-    AND word.laboratory = sent.laboratory
+INNER JOIN worded
+    ON worded.result_id = sent.result_id
+    AND worded.laboratory = sent.laboratory
 INNER JOIN core.lab_word AS gone
-    ON gone.laboratory = word.laboratory
-    AND gone.code_system = word.code_system
-    AND gone.code = word.code
-    AND gone.analyte = word.analyte
-    AND gone.unit = word.unit
+    ON gone.laboratory = worded.laboratory
+    AND gone.code_system = worded.code_system
+    AND gone.code = worded.code
+    AND gone.analyte = worded.analyte
+    AND gone.unit = worded.unit
     AND gone.comparator = '='
     AND gone.status = sent.status
 -- An older version changes nothing.
-WHERE coalesce(sent.reported_at >= known.reported_at, TRUE)
-QUALIFY row_number() OVER (
-    PARTITION BY sent.place
-    ORDER BY known.is_new DESC, known.reported_at DESC NULLS LAST, known.file_id DESC, known.record DESC
-) = 1
+WHERE coalesce(sent.reported_at >= worded.reported_at, TRUE)

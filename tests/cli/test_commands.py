@@ -449,11 +449,16 @@ def test_a_query_that_misspells_a_table_is_told_the_nearest(
     published: Path, capsys: Capture
 ) -> None:
     assert cli.main(["query", str(published), "SELECT * FROM facts.pateint"]) == 2
-    assert 'Did you mean "patient". The published file' in capsys.readouterr().err
+    assert '(perhaps "patient"). The published file' in capsys.readouterr().err
     assert cli.main(["query", str(published), "SELECT mma_nmol FROM facts.patient"]) == 2
     said = capsys.readouterr().err
-    assert 'Candidate bindings: "' in said
+    assert '(perhaps "' in said
     assert "mma_nmol " not in said
+    # A query may make a name of an identifier.
+    pivot = "(PIVOT (SELECT patient_id, sex FROM core.patient) ON patient_id USING count(*))"
+    assert cli.main(["query", str(published), f"SELECT sexes FROM {pivot}"]) == 2
+    said = capsys.readouterr().err
+    assert "0001" not in said and "0002" not in said
 
 
 def test_words_behind_an_option_are_understood(site: Path, tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ def test_an_answer_that_was_refused_for_its_day_is_taken_once_the_settings_say_t
     assert capsys.readouterr().out.split() == [
         "decision,until,item_state", "declined,2026-11-05,resting",
     ]  # fmt: skip
+    # It is as old as its file, and so no newer than what was answered since.
+    question = "SELECT decided_on FROM core.feedback"
+    assert cli.main(["query", str(published), question, "--csv"]) == 0
+    assert capsys.readouterr().out.split() == ["decided_on", "2026-11-02"]
 
 
 @pytest.mark.long

@@ -71,13 +71,26 @@ def test_a_withdrawal_by_a_code_that_no_map_names_withdraws_the_result_of_its_ke
     assert [buckets(account)[1:4] for account in again.accounts] == [(0, 2, 0)]
 
 
-def test_one_file_may_hold_a_result_and_its_withdrawal_by_another_code(box: Box) -> None:
+def test_a_key_that_one_file_gives_to_a_result_and_to_another_test_withdraws_nothing(
+    box: Box,
+) -> None:
+    """It may be the number of an order, whose potassium was cancelled."""
     box.labs(
-        "R1,P1,2026-11-01,2026-11-03,CANC,,,cancelled",
         "R1,P1,2026-11-01,2026-11-02,14685-2,412,pmol/L,final",
+        "R1,P1,2026-11-01,2026-11-02,2345-7,,mmol/L,cancelled",
     )
-    assert buckets(box.account()) == (2, 1, 0, 1, 0, 0)
-    assert current(box) == [("R1", None, "cancelled")]
+    taking = box.take()
+    assert buckets(taking.accounts[0]) == (2, 1, 0, 0, 1, 0)
+    (finding,) = taking.findings
+    assert "Where one key is used for all tests of an order" in finding
+    assert current(box) == [("R1", 412.0, "final")]
+
+
+def test_what_no_longer_stands_is_not_told_to_stand(box: Box) -> None:
+    box.labs("R1,P1,2026-11-01,2026-11-02,14685-2,,pmol/L,cancelled")
+    box.take()
+    box.labs("R1,P1,2026-11-01,2026-11-03,2345-7,3.1,mmol/L,corrected", name="labs2.csv")
+    assert box.take(NEXT).findings == ()
 
 
 @pytest.mark.parametrize("zone", ["Europe/London", "Australia/Sydney", "America/New_York"])
@@ -111,10 +124,18 @@ def test_people_who_differ_by_blanks_alone_are_told(box: Box) -> None:
     box.put("patients_1.csv", f"{header}P1,1950-01-01,female,C1,\n P7,1950-01-01,female,C1,\n")
     assert box.take().findings == ()
     box.put("patients_2.csv", f"{header}P1 ,1950-01-01,female,C1,true\n")
-    box.labs(ROW.replace(",P1,", ",P7,"), ROW.replace("R1,P1,", "R2,P8  ,"))
+    box.labs(ROW.replace(",P1,", ",P7,"), ROW.replace("R1,P1,", "R2,P9  ,"))
+    box.put(
+        "conditions_1.csv", "patient_id,code,code_system,recorded_on\nP8 ,I10,icd10,2026-11-01\n"
+    )
     (finding,) = box.take(NEXT).findings
-    assert finding.startswith("1 people are named with blanks around their identifier")
+    # P1, and P7 by its results.
+    assert finding.startswith("2 people are named with blanks around their identifier")
     assert box.take(NEXT + timedelta(days=1)).findings == ()
+    # The other way round: the one without blanks comes later.
+    box.labs(ROW.replace("R1,P1,", "R3,P8,"), name="labs3.csv")
+    (finding,) = box.take(NEXT + timedelta(days=2)).findings
+    assert finding.startswith("1 people are named with blanks")
 
 
 def test_the_same_file_is_not_taken_twice_whatever_its_name(box: Box) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import b12screen.rules
+from b12screen import cli
 from b12screen.errors import RulesInvalid
 from b12screen.rules import load_ruleset
 
@@ -201,31 +202,6 @@ MISTAKES = {
         "whether it was meant to stop",
         "rules.RG14: the text must not speak of stopping",
     ),
-    "a text that only the night would have stopped": (
-        "whether it was meant to end",
-        "whether injections were meant to be tapered",
-        "rules.RG14: the text must not speak of stopping",
-    ),
-    "folic acid before B12": (
-        "Consider the next maintenance injection",
-        "Consider folic acid with the next maintenance injection",
-        "rules.RG9: the text must not recommend folic acid without saying that B12 comes first",
-    ),
-    "a text that reads as if a value were missing": (
-        "Consider measuring potassium in",
-        "Consider measuring none in",
-        "rules.SF4: the text must not read as if a value were missing",
-    ),
-    "a dose for somebody whom the screen suggests none": (
-        "this screen suggests no regimen at this age",
-        "1 mg IM is given at this age",
-        "rules.SC4: the text must suggest no regimen",
-    ),
-    "the slow regimen where neurology may be recorded": (
-        "every 2 months, long term; consider urgent",
-        "every 3 months, long term; consider urgent",
-        "rules.RG1: the text must not name a regimen that is not for recorded neurology",
-    ),
     "a start that the kidneys are not asked of": (
         'start_listed = ["RG1", "RG2", "RG3", "RG4", "RG13"]',
         'start_listed = ["RG1", "RG2", "RG3", "RG4"]',
@@ -315,6 +291,41 @@ MISTAKES = {
 }
 
 
+# What would end a night that lists somebody by it, and no other night: it is told, not refused.
+DOUBTS = {
+    "a text that only the night would have stopped": (
+        "whether it was meant to end",
+        "whether injections were meant to be tapered",
+        "rules.RG14: the text speaks of stopping a drug",
+    ),
+    "folic acid before B12": (
+        "Consider the next maintenance injection",
+        "Consider folic acid with the next maintenance injection",
+        "rules.RG9: the text recommends folic acid without saying that B12 comes first",
+    ),
+    "a text that reads as if a value were missing": (
+        "Consider measuring potassium in",
+        "Consider measuring none in",
+        "rules.SF4: the text reads as if a value were missing",
+    ),
+    "a dose for somebody whom the screen suggests none": (
+        "this screen suggests no regimen at this age",
+        "1 mg IM is given at this age",
+        "rules.SC4: the text names a dose or a cobalamin, and may list somebody who the screen",
+    ),
+    "the slow regimen where neurology may be recorded": (
+        "every 2 months, long term; consider urgent",
+        "every 3 months, long term; consider urgent",
+        "rules.RG1: the text names a regimen that is not for recorded neurology",
+    ),
+    "a dose in a row that may list the pregnant": (
+        "Consider asking about neurological symptoms at the visit",
+        "Consider asking whether injections every two months are kept",
+        "rules.RC1: the text names a dose or a cobalamin, and may list somebody who is pregnant",
+    ),
+}
+
+
 def a_site_with(tmp_path: Path, text: str) -> Path:
     (tmp_path / "ours.toml").write_text(text, encoding="utf-8")
     return tmp_path
@@ -328,6 +339,19 @@ def test_a_ruleset_is_refused_for(mistake: str, tmp_path: Path) -> None:
     site = a_site_with(tmp_path, text.replace(right, wrong))
     with pytest.raises(RulesInvalid, match=re.escape(finding)):
         load_ruleset("ours.toml", site)
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_the_check_tells_of_a_text_that_the_last_checks_would_stop(
+    doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong, finding = DOUBTS[doubt]
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert right in text
+    site = a_site_with(tmp_path, text.replace(right, wrong))
+    assert load_ruleset("ours.toml", site)
+    assert cli.main(["rules", "check", "--rules", str(site / "ours.toml")]) == 11
+    assert finding in capsys.readouterr().err
 
 
 def test_every_finding_is_reported_at_once(tmp_path: Path) -> None:
