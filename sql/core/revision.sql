@@ -64,31 +64,39 @@ worded AS MATERIALIZED (
         PARTITION BY known.result_id, word.laboratory
         ORDER BY known.reported_at DESC NULLS LAST, known.file_id DESC, known.record DESC
     ) = 1
+),
+
+revisable AS MATERIALIZED (
+    SELECT
+        worded.*,
+        gone.word_id AS gone_word_id,
+        gone.status AS gone_status
+    FROM worded
+    INNER JOIN core.lab_word AS gone
+        ON gone.laboratory = worded.laboratory
+        AND gone.code_system = worded.code_system
+        AND gone.code = worded.code
+        AND gone.analyte = worded.analyte
+        AND gone.unit = worded.unit
+        AND gone.comparator = '='
 )
 
 SELECT
     sent.place,
-    worded.result_id,
-    worded.patient_id,
-    gone.word_id,
-    worded.collected_at,
+    revisable.result_id,
+    revisable.patient_id,
+    revisable.gone_word_id AS word_id,
+    revisable.collected_at,
     sent.reported_at,
-    worded.clinic_id,
-    sent.patient_id = worded.patient_id
+    revisable.clinic_id,
+    sent.patient_id = revisable.patient_id
     AND sent.status IN ('cancelled', 'entered-in-error')
-    AND NOT list_contains(worded.file_ids, sent.file_id) AS withdraws,
-    worded.status NOT IN ('registered', 'cancelled', 'entered-in-error') AS stands
+    AND NOT list_contains(revisable.file_ids, sent.file_id) AS withdraws,
+    revisable.status NOT IN ('registered', 'cancelled', 'entered-in-error') AS stands
 FROM sent
-INNER JOIN worded
-    ON worded.result_id = sent.result_id
-    AND worded.laboratory = sent.laboratory
-INNER JOIN core.lab_word AS gone
-    ON gone.laboratory = worded.laboratory
-    AND gone.code_system = worded.code_system
-    AND gone.code = worded.code
-    AND gone.analyte = worded.analyte
-    AND gone.unit = worded.unit
-    AND gone.comparator = '='
-    AND gone.status = sent.status
+INNER JOIN revisable
+    ON revisable.result_id = sent.result_id
+    AND revisable.laboratory = sent.laboratory
+    AND revisable.gone_status = sent.status
 -- An older version changes nothing.
-WHERE coalesce(sent.reported_at >= worded.reported_at, TRUE)
+WHERE coalesce(sent.reported_at >= revisable.reported_at, TRUE)
