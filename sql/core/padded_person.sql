@@ -1,24 +1,30 @@
 -- One row: how many people are known with blanks around their identifier and without, the one or the other since
 -- tonight.
-WITH padded AS MATERIALIZED (
+WITH told AS (
+    SELECT
+        known.patient_id,
+        known.taken_for = $1 AS is_new
+    FROM core.patient AS known
+    UNION ALL
+    SELECT
+        condition.patient_id,
+        condition.taken_for = $1 AS is_new
+    FROM core.condition AS condition
+    UNION ALL
+    SELECT
+        medication.patient_id,
+        medication.taken_for = $1 AS is_new
+    FROM core.medication AS medication
+),
+
+-- Of the results only tonight's are looked through; they are by far the most rows.
+padded AS MATERIALIZED (
     SELECT
         trim(named.patient_id) AS patient_id,
         bool_or(named.is_new) AS is_new
     FROM (
-        SELECT
-            known.patient_id,
-            known.taken_for = $1 AS is_new
-        FROM core.patient AS known
-        UNION ALL
-        SELECT
-            condition.patient_id,
-            condition.taken_for = $1 AS is_new
-        FROM core.condition AS condition
-        UNION ALL
-        SELECT
-            medication.patient_id,
-            medication.taken_for = $1 AS is_new
-        FROM core.medication AS medication
+        SELECT told.*
+        FROM told
         UNION ALL
         SELECT
             stored.patient_id,
@@ -34,20 +40,8 @@ WITH padded AS MATERIALIZED (
 ),
 
 plain AS (
-    SELECT
-        known.patient_id,
-        known.taken_for = $1 AS is_new
-    FROM core.patient AS known
-    UNION ALL
-    SELECT
-        condition.patient_id,
-        condition.taken_for = $1 AS is_new
-    FROM core.condition AS condition
-    UNION ALL
-    SELECT
-        medication.patient_id,
-        medication.taken_for = $1 AS is_new
-    FROM core.medication AS medication
+    SELECT told.*
+    FROM told
     UNION ALL
     SELECT
         stored.patient_id,
