@@ -38,6 +38,7 @@ from b12screen.ingest.fhir_resource import (
     unfit,
 )
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
+from b12screen.ingest.withdrawn import look_for_tellers
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -55,13 +56,13 @@ INDEXED = re.compile(rb'"resourceType"\s*:\s*"(?:Patient|Encounter|Specimen|Medi
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
     "labs": ("result_id", "reported_at"),
-    "conditions": ("patient_id", "code", "code_system", "recorded_on"),
+    "conditions": ("patient_id", "code", "code_system", "recorded_on", "resource_id"),
     "medications": ("medication_id", "over"),
 }
 PLACE = ("record", "line", "segment")
 WHOLE = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
 # Parts that hold no rows of a kind.
-BESIDE = ("gone", "whole")
+BESIDE = ("gone", "whole", "teller")
 
 NOTES = {
     "birth": "dates of birth are partial and leave what is known",
@@ -80,7 +81,14 @@ NOTES = {
     "uncoded": "results have words but no code, so that no map can name their test; they are out "
     "of scope",
 }
-UNKNOWN = "withdrawals of {kind} name nothing that is known, or not yet; they are out of scope"
+UNKNOWN = {
+    "conditions": "withdrawals of conditions name nothing that is known, or what another resource "
+    "tells of the person as well; they are out of scope",
+    **dict.fromkeys(
+        ("labs", "medications"),
+        "withdrawals of {kind} name nothing that is known, or not yet; they are out of scope",
+    ),
+}
 
 
 @dataclass
@@ -116,7 +124,7 @@ class FhirFile:
         """
         n_unknown = find_withdrawn(warehouse, kind, self.written, self.reader.settings.timezone)
         self.written.close()
-        return [f"{n_unknown} {UNKNOWN.format(kind=kind)}"] if n_unknown else []
+        return [f"{n_unknown} {UNKNOWN[kind].format(kind=kind)}"] if n_unknown else []
 
 
 def fhir_rows(
@@ -365,6 +373,9 @@ class Written:
         columns = GONE[outcome.kind] if gone else COLUMNS[outcome.kind]
         # What a resource of a person does not say leaves what is known.
         absent = None if outcome.kind == "patients" else ""
+        if not gone and outcome.cells.get("resource_id"):
+            tellers = self._part(outcome.kind, "teller", ("record", *GONE[outcome.kind]))
+            tellers.add([record, *(outcome.cells[name] for name in GONE[outcome.kind])])
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
         part.add([*place, *(outcome.cells.get(name, absent) for name in columns)])
 
@@ -451,6 +462,8 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
             warehouse.execute(
                 ddl.insert_by_name("taking.fhir_known", sql_text("core/fhir_taken_lab.sql"))
             )
+    if kind == "conditions":
+        look_for_tellers(warehouse, folder)
     name = {"labs": "lab", "conditions": "condition", "medications": "medication"}[kind]
     known = warehouse.frame(sql_text(f"core/fhir_gone_{name}.sql"))
     first = known["record"].is_first_distinct()

@@ -176,7 +176,10 @@ class DoubledName(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """A row of an extract; ``cells`` by column, what is absent is blank."""
+    """A row of an extract; ``cells`` by column, what is absent is blank.
+
+    Of a mapped condition they hold ``resource_id`` as well, which no extract has.
+    """
 
     kind: str
     segment: str
@@ -199,9 +202,10 @@ class Refused:
 class Gone:
     """What was withdrawn: a row of the named kind that only the store, or this file, can complete.
 
-    ``cells`` hold the key: ``result_id`` or ``medication_id``, or a condition's four columns, and
-    for results ``reported_at``, the moment of the withdrawal. A medication that is ``over`` is
-    withdrawn for good; one that is only a draft, say, may be given yet.
+    ``cells`` hold the key: ``result_id`` or ``medication_id``, or a condition's four columns with
+    the id of the resource, and for results ``reported_at``, the moment of the withdrawal. A
+    medication that is ``over`` is withdrawn for good; one that is only a draft, say, may be given
+    yet.
     """
 
     kind: str
@@ -721,7 +725,7 @@ class Reader:
             if not all(cells.values()):
                 self.notes["deleted"] += 1
                 return Refused("conditions", place, "scope")
-            return Gone("conditions", place, cells)
+            return Gone("conditions", place, cells | {"resource_id": text(condition.get("id"))})
         if verified == "differential":
             self.notes["differential"] += 1
             return Refused("conditions", place, "scope")
@@ -735,7 +739,8 @@ class Reader:
         if resolved.strip() == "withdrawn":
             # The word of a row that takes a condition back is no date of a resource.
             return Refused("conditions", place, "res")
-        return Row("conditions", place, cells | {"resolved_on": resolved})
+        teller = {"resource_id": text(condition.get("id"))} if is_named else {}
+        return Row("conditions", place, cells | {"resolved_on": resolved} | teller)
 
     def _resolved(self, condition: Json, recorded: str) -> str:
         """The day it ended; where only the end is known, the day that told of it."""

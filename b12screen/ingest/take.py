@@ -666,7 +666,10 @@ def taken_part(
                 extract.name,
                 extract.sent_for or intake.as_of,
             )
-        return kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
+        done = kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
+        if file.resources is not None and extract.kind == "conditions":
+            withdrawn.keep_tellers(intake.warehouse, file.folder / extract.kind)
+        return done
     finally:
         shutil.rmtree(file.folder / extract.kind)
 

@@ -21,7 +21,26 @@ TABLES = (
     "taken_for DATE)",
     "CREATE TABLE IF NOT EXISTS private.late_withdrawal (kind VARCHAR, key VARCHAR, "
     "reported_at TIMESTAMP, file_name VARCHAR, sha256 VARCHAR, taken_for DATE, done_for DATE)",
+    # A condition is known by person, code and day; one that several resources tell stands until
+    # all of them are withdrawn.
+    "CREATE TABLE IF NOT EXISTS private.condition_teller (patient_id VARCHAR, code_system VARCHAR, "
+    "code VARCHAR, recorded_on DATE, resource_id VARCHAR)",
 )
+NO_TELLERS = (
+    "CREATE OR REPLACE VIEW taking.fhir_teller AS SELECT CAST(NULL AS BIGINT) AS record, "
+    "CAST(NULL AS VARCHAR) AS patient_id, CAST(NULL AS VARCHAR) AS code, "
+    "CAST(NULL AS VARCHAR) AS code_system, CAST(NULL AS VARCHAR) AS recorded_on, "
+    "CAST(NULL AS VARCHAR) AS resource_id LIMIT 0"
+)
+NOTHING_GONE = (
+    "CREATE OR REPLACE VIEW taking.fhir_gone AS SELECT CAST(NULL AS VARCHAR) AS resource_id, "
+    "CAST(NULL AS BIGINT) AS record LIMIT 0"
+)
+TELLERS_GONE = (
+    "DELETE FROM private.condition_teller AS teller WHERE teller.resource_id IN "
+    "(SELECT gone.resource_id FROM taking.fhir_gone AS gone)"
+)
+KEEP_TELLERS = "INSERT INTO private.condition_teller BY NAME\n"
 NO_LONGER = "DELETE FROM private.late_withdrawal WHERE taken_for < ? OR done_for < ?"
 SAME_PANELS = "DELETE FROM private.panel_part WHERE file_name = ? AND sent_for = ?"
 KEEP_PANELS = "INSERT INTO private.panel_part BY NAME\n"
@@ -91,6 +110,26 @@ def keep_panels(warehouse: Warehouse, folder: Path, file_name: str, sent_for: da
     warehouse.execute(ddl.parquet_view("taking.fhir_whole", str(folder / "whole-*.parquet")))
     warehouse.execute(SAME_PANELS, (file_name, sent_for))
     warehouse.execute(KEEP_PANELS + sql_text("core/panel_part.sql"))
+
+
+def look_for_tellers(warehouse: Warehouse, folder: Path) -> None:
+    """``taking.fhir_teller``: which resources of the file at hand told which mapped conditions."""
+    if list(folder.glob("teller-*.parquet")):
+        parts = str(folder / "teller-*.parquet")
+        warehouse.execute(ddl.parquet_view("taking.fhir_teller", parts))
+    else:
+        warehouse.execute(NO_TELLERS)
+
+
+def keep_tellers(warehouse: Warehouse, folder: Path) -> None:
+    """Remember which resources told which mapped conditions, once their file is taken."""
+    look_for_tellers(warehouse, folder)
+    if list(folder.glob("gone-*.parquet")):
+        warehouse.execute(ddl.parquet_view("taking.fhir_gone", str(folder / "gone-*.parquet")))
+        warehouse.execute(TELLERS_GONE)
+    else:
+        warehouse.execute(NOTHING_GONE)
+    warehouse.execute(KEEP_TELLERS + sql_text("core/condition_teller.sql"))
 
 
 def keep_waiting(warehouse: Warehouse, kind: str, file_name: str, sha256: str, as_of: date) -> None:

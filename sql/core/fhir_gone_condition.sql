@@ -1,5 +1,6 @@
 -- One row per condition that was refuted or entered in error and is known: from the store or from
--- this file.
+-- this file. Where another resource tells the same of the person it stands: a diagnosis that was entered twice
+-- is not gone with the one.
 WITH gone AS (
     SELECT
         withdrawn.record,
@@ -8,10 +9,32 @@ WITH gone AS (
         withdrawn.patient_id,
         withdrawn.code_system,
         withdrawn.code,
+        withdrawn.resource_id,
         withdrawn.recorded_on AS recorded_text,
         CAST(moment_of(withdrawn.recorded_on, zone.timezone) AS DATE) AS recorded_on,
         zone.timezone
     FROM taking.fhir_gone AS withdrawn
+    CROSS JOIN taking.fhir_zone AS zone
+),
+
+teller AS (
+    SELECT
+        known.patient_id,
+        known.code_system,
+        known.code,
+        known.recorded_on,
+        known.resource_id,
+        0 AS record
+    FROM private.condition_teller AS known
+    UNION ALL
+    SELECT
+        sent.patient_id,
+        sent.code_system,
+        sent.code,
+        CAST(moment_of(sent.recorded_on, zone.timezone) AS DATE) AS recorded_on,
+        sent.resource_id,
+        sent.record
+    FROM taking.fhir_teller AS sent
     CROSS JOIN taking.fhir_zone AS zone
 )
 
@@ -25,7 +48,7 @@ SELECT
     gone.recorded_text AS recorded_on,
     'withdrawn' AS resolved_on
 FROM gone
-WHERE EXISTS (
+WHERE (EXISTS (
     SELECT 1
     FROM core.condition AS known
     WHERE
@@ -43,5 +66,26 @@ OR EXISTS (
         AND sent.code_system = gone.code_system
         AND sent.code = gone.code
         AND CAST(moment_of(sent.recorded_on, gone.timezone) AS DATE) = gone.recorded_on
+))
+AND NOT EXISTS (
+    SELECT 1
+    FROM teller
+    WHERE
+        teller.patient_id = gone.patient_id
+        AND teller.code_system = gone.code_system
+        AND teller.code = gone.code
+        AND teller.recorded_on = gone.recorded_on
+        AND gone.resource_id <> ''
+        AND teller.resource_id <> gone.resource_id
+        AND teller.record < gone.record
+        -- What is withdrawn by this file itself tells nothing any more.
+        AND NOT EXISTS (
+            SELECT 1
+            FROM gone AS other
+            WHERE
+                other.resource_id = teller.resource_id
+                AND other.record > teller.record
+                AND other.record < gone.record
+        )
 )
 ORDER BY gone.record

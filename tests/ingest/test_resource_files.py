@@ -356,3 +356,37 @@ def test_packed_resources_that_unpack_beyond_their_limit_are_rejected(box: Box) 
     assert {account.n_read for account in box.take().accounts} == {0}
     ((reason,),) = box.rows("SELECT DISTINCT reason FROM run.source_file")
     assert "unpacks to more than" in str(reason)
+
+
+WRONG = {"verificationStatus": {"coding": [{"code": "entered-in-error"}]}}
+
+
+def told(box: Box, number: int, *resources: dict[str, Any]) -> int:
+    """How many conditions stand once another file of resources is taken."""
+    # A content that came before would be known.
+    box.put(f"f{number}.ndjson", lines(*resources) + "\n" * number)
+    box.take(date(2026, 11, 22 + number))
+    return len(box.rows("SELECT code FROM core.condition"))
+
+
+def test_a_diagnosis_that_was_entered_twice_stands_until_both_entries_are_withdrawn(
+    box: Box,
+) -> None:
+    """To delete the one of two is ordinary, and says nothing of the other."""
+    first, second = condition(id="a"), condition(id="b")
+    assert told(box, 0, first) == 1
+    assert told(box, 1, second | WRONG) == 1
+    assert told(box, 2, second) == 1
+    assert told(box, 3, first | WRONG) == 1
+    assert told(box, 4, second | WRONG) == 0
+    assert told(box, 5, second, first, second | WRONG) == 1
+    assert told(box, 6, first | WRONG) == 0
+    assert box.rows("SELECT count(*) FROM private.condition_teller") == [(0,)]
+
+
+def test_a_condition_that_was_taken_before_resources_were_remembered_is_withdrawn(
+    box: Box,
+) -> None:
+    assert told(box, 0, condition(id="a")) == 1
+    box.warehouse.execute("DELETE FROM private.condition_teller")
+    assert told(box, 1, condition(id="a") | WRONG) == 0
