@@ -26,7 +26,8 @@ BY_NAME = {
     "fragment": "fragment_id",
     "rule_set": "set_id",
 }
-_MACRO = re.compile(r"CREATE OR REPLACE MACRO (\w+)\(.*?(?=\nCREATE OR REPLACE MACRO |\Z)", re.S)
+_BEGIN = "CREATE OR REPLACE TEMPORARY MACRO"
+_MACRO = re.compile(rf"{_BEGIN} (\w+)\(.*?(?=\n{_BEGIN} |\Z)", re.S)
 _LITERAL = re.compile(r"'(\w+)'")
 
 Tables = Mapping[str, pl.DataFrame]
@@ -41,7 +42,7 @@ class Store:
         self._hold(published)
         self._macros = sql_text("macros.sql")
         # The numbers of the ruleset are variables of the session, set before the first macro.
-        self._variables = self._macros[: self._macros.index("CREATE OR REPLACE MACRO")]
+        self._variables = self._macros[: self._macros.index(_BEGIN)]
         for name, frame in shipped.items():
             self.warehouse.write(f"rules.{name}", frame)
         self.warehouse.define(self._macros)

@@ -66,7 +66,7 @@ def test_a_ruleset_that_is_written_back_gives_the_same_tables() -> None:
         "periods.lapse_grace.n: 14 -> 15",
         "quantities.loading_doses.value: 6 -> 7",
         "panel.tests.2: without hb",
-        "sets.start_listed: without RG13",
+        "sets.regimen_listed: without RG13",
         "tables.regimen.lines.1.when.neuro: recorded -> possible",
         "rules.SF3.priority: 3 -> 4",
         "rules.SF4.text: number 1, 48 -> 49",
