@@ -841,7 +841,8 @@ class Reader:
             )
         if known is None:
             return Refused("medications", place, "drug")
-        if is_unused and not (code and code_system in DRUG_SYSTEMS.values()):
+        is_known = code and code_system in DRUG_SYSTEMS.values()
+        if is_unused and not (is_known and FULL_DAY.match(cells["started_on"])):
             self.notes["unused"] += 1
             return Refused("medications", place, "scope")
         doses = (inner(resource, "dosage"), *objects(resource.get("dosageInstruction")))

@@ -170,7 +170,8 @@ narrow AS (
         CASE WHEN judged.fault IS NULL THEN judged.clinic_id END AS clinic_id,
         judged.spelling = '' AND judged.has_value AND judged.first_word IS NOT NULL AS unitless,
         CAST(judged.record AS UINTEGER) AS record,
-        -- What corrects or withdraws may speak of a result that is known by another code.
+        -- What corrects or withdraws may speak of a result that is known by another code. Most rows out of scope do
+        -- not, and of them no key is kept.
         CASE
             WHEN judged.fault = 'scope' AND judged.revises
                 THEN to_json({

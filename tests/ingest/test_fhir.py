@@ -1192,6 +1192,11 @@ def test_a_drug_that_no_map_could_name_is_out_of_scope_unless_it_is_called_like_
     assert feed.fault("medications") == "scope"
     feed.say(dose(medicationCodeableConcept=coding("4711", "urn:ours", display="Aspirin")))
     assert feed.fault("medications") == "scope"
+    aspirin = coding("1191", "http://www.nlm.nih.gov/research/umls/rxnorm", display="Aspirin")
+    feed.say(prescription(medicationCodeableConcept=aspirin, authoredOn=None))
+    assert feed.fault("medications") == "scope"
+    feed.say(prescription(medicationCodeableConcept=aspirin))
+    assert feed.row("medications")["code"] == "1191"
     for name in ("Hydroxocobalamin 1 mg", "Vitamin B12", "Folic acid 5 mg"):
         feed.say(dose(medicationCodeableConcept={"text": name}))
         # Blank where a code is needed, so that it is rejected and seen.
