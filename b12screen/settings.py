@@ -105,6 +105,11 @@ class Limits(Section):
     max_rows: Annotated[int, Field(ge=1)] = 500_000_000
     max_decompressed_gb: Annotated[float, Field(gt=0)] = 50
 
+    @property
+    def max_decompressed_bytes(self) -> int:
+        """The same in bytes."""
+        return int(self.max_decompressed_gb * 1_000_000_000)
+
 
 class Freshness(Section):
     """Days after which a feed is stale: the night minus the newest day it tells about."""

@@ -197,7 +197,8 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
     "subject": (
         "patient_id",
         "reference",
-        "the subject is no patient that this file or the settings (fhir.patient_identifier) tell",
+        "the subject is no patient that a file of this folder or the settings "
+        "(fhir.patient_identifier) tell",
     ),
     "identifiers": (
         "patient_id",
@@ -219,8 +220,8 @@ RESOURCES: dict[str, tuple[str | None, str, str]] = {
     "drug": (
         "code",
         "reference",
-        "the medication that it refers to is not in the file; have the Medication resources sent "
-        "in the same file",
+        "the medication that it refers to is in no file of this folder; have the Medication "
+        "resources sent",
     ),
     "unit_pair": ("unit", "fits_code", "the unit and its code are two different units"),
     "deleted": (
@@ -289,7 +290,9 @@ MENDS: dict[str, str] = {
     **dict.fromkeys(("birth_late", "dead_late"), WHEN_DUE),
     "cell_size": f"raise limits.max_cell_bytes and `retake` the file; else {ASK}",
     "identifier": "set hl7v2.assigning_authority and hl7v2.identifier_type, then `retake` the file",
-    "subject": "set fhir.patient_identifier, or have the people sent too, then `retake` the file",
+    "subject": "set fhir.patient_identifier, or have the people sent too (to the same folder), "
+    "then `retake` the file",
+    "drug": "have the Medication resources sent too (to the same folder), then `retake` the file",
 }
 OF_REASON = {(column, reason): fault for fault, (column, _, reason) in (CHECKS | SHAPES).items()}
 

@@ -6,35 +6,25 @@ differ from one loaded before only in texts and numbers: of these many are read 
 their order.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from b12screen.ingest.delimited import BOM, CHUNK, FileRefused, Parts
-from b12screen.ingest.fhir_lines import holds, split_lines
+from b12screen.ingest.delimited import BOM, FileRefused, Parts
+from b12screen.ingest.fhir_known import Elsewhere, Indexed, most_line_bytes
+from b12screen.ingest.fhir_lines import blocks
 from b12screen.ingest.fhir_resource import (
     COLUMNS,
-    URN,
     DoubledName,
     Gone,
-    Index,
     Outcome,
     Reader,
     Refused,
     Whole,
-    identifier_pairs,
-    inner,
     loaded,
-    objects,
-    organisation,
-    specimen_word,
-    text,
     unfit,
 )
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
@@ -44,14 +34,6 @@ from b12screen.resources import sql_text
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse
 from schemas import ddl
-
-# A line is a resource of many elements, or a bundle of many resources.
-CELLS_OF_A_LINE = 16
-# Files are looked through in blocks of so many bytes.
-BLOCK = 16 * 1024 * 1024
-# People, encounters, specimens and drugs that one file may tell of, some 300 MB of them.
-MOST_KNOWN = 1_000_000
-INDEXED = re.compile(rb'"resourceType"\s*:\s*"(?:Patient|Encounter|Specimen|Medication)"')
 
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
@@ -75,8 +57,8 @@ NOTES = {
     "no day) are out of scope",
     "differential": "conditions are one of several possibilities (differential); they are out of "
     "scope",
-    "specimen": "results refer to a specimen that is not in their file, so that it was not "
-    "checked; have the Specimen resources sent in the same file",
+    "specimen": "results refer to a specimen that is not known, so that it was not "
+    "checked; have the Specimen resources sent in files of the same folder",
     "test": "resources are labelled as test data (HTEST) and are out of scope",
     "uncoded": "results have words but no code, so that no map can name their test; they are out "
     "of scope",
@@ -134,6 +116,7 @@ def fhir_rows(
     as_of: date,
     folder: Path,
     how: AtOnce = USUALLY,
+    elsewhere: Elsewhere | None = None,
 ) -> FhirFile:
     """Read a file into ``folder/<kind>/rows-*.parquet`` and ``folder/<kind>/broken-*.parquet``.
 
@@ -142,15 +125,16 @@ def fhir_rows(
     another type, or the withdrawal of what is not known. Rows that do not tell their kind count
     with the kind that most rows of the file are of, labs where there is none; a file without any
     row gives labs none. What was withdrawn is looked for later, with the grammar, the ``taking``
-    schema and the store's tables. FileRefused for 0 bytes, and for too many people.
+    schema and the store's tables. What the file refers to and does not hold is looked for
+    ``elsewhere``. FileRefused for 0 bytes, and for too many people.
     """
     if path.stat().st_size == 0:
         raise FileRefused("it is empty (0 bytes); a feed without resources sends no file")
-    most_bytes = settings.limits.max_cell_bytes * CELLS_OF_A_LINE
+    most_bytes = most_line_bytes(settings)
     reader = Reader(settings, maps, as_of)
-    reader.index = Indexed(path, reader, most_bytes)
+    reader.index = known = Indexed(path, reader, most_bytes, elsewhere)
     written = Written(folder, settings.limits.max_cell_bytes)
-    read_lines(path, reader, written, most_bytes, how)
+    read_lines(path, known, written, how)
     written.settle()
     return FhirFile(written, reader)
 
@@ -165,13 +149,13 @@ def notes_of(counts: Counter[str]) -> list[str]:
     return told
 
 
-def read_lines(
-    path: Path, reader: Reader, written: "Written", most_bytes: int, how: AtOnce
-) -> None:
+def read_lines(path: Path, known: Indexed, written: "Written", how: AtOnce) -> None:
     """Every line's rows, block by block."""
+    reader, most_bytes = known.reader, known.most_bytes
     lines = Lines(reader, written, most_bytes, how, Shapes(reader, how, written.max_cell_bytes))
     n_line = 0
     for block in blocks(path, how.block_bytes, most_bytes):
+        known.look_up(block)
         n_line += lines.read(block if n_line else block.removeprefix(BOM), n_line)
         del block
 
@@ -251,26 +235,6 @@ class Lines:
         if may_learn:
             self.shapes.learn(line, outcomes)
         return outcomes
-
-
-def blocks(path: Path, n_bytes: int, most_bytes: int) -> Iterator[bytes]:
-    """Whole lines of some bytes; of one of ``most_bytes`` or more perhaps only the beginning."""
-    with path.open("rb") as file:
-        while True:
-            start = file.tell()
-            file.seek(start + n_bytes)
-            rest = file.readline(most_bytes)
-            file.seek(start)
-            block = file.read(n_bytes + len(rest))
-            if not block:
-                return
-            yield block
-            # Its place in memory may serve the next one, where nobody else has kept it.
-            del block
-            if len(rest) == most_bytes and not rest.endswith(b"\n"):
-                # What is behind the limit is passed over.
-                while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):
-                    pass
 
 
 def n_rows(outcomes: list[Outcome]) -> int:
@@ -482,72 +446,3 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
     warehouse.write("taking.fhir_unknown", records.to_frame())
     written.broken(kind, unknown, "scope")
     return len(unknown)
-
-
-@dataclass
-class Indexed:
-    """What a file says of people, encounters, specimens and drugs; read when first asked for."""
-
-    path: Path
-    reader: Reader
-    most_bytes: int
-    most_known: int = MOST_KNOWN
-    _index: Index | None = None
-
-    def __call__(self) -> Index:
-        if self._index is None:
-            self._index = Index({}, {}, {}, {}, {})
-            for resource, url in self._resources():
-                self._note(resource, url)
-                if self._index.n_known() > self.most_known:
-                    raise FileRefused(
-                        f"it tells of more than {self.most_known} people, encounters, specimens "
-                        "and drugs that its other resources refer to; send it in parts"
-                    )
-        return self._index
-
-    def _resources(self) -> Iterator[tuple[dict[str, Any], str]]:
-        for block in blocks(self.path, BLOCK, self.most_bytes):
-            if not holds(block, INDEXED):
-                continue
-            for line in split_lines(block):
-                if INDEXED.search(line) is None or len(line) >= self.most_bytes:
-                    continue
-                try:
-                    resource = loaded(line.removeprefix(BOM))
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(resource, dict):
-                    yield resource, ""
-                    for entry in objects(resource.get("entry")):
-                        if isinstance(entry.get("resource"), dict):
-                            yield entry["resource"], text(entry.get("fullUrl"))
-
-    def _note(self, resource: dict[str, Any], url: str) -> None:
-        index = self._index
-        name, key = text(resource.get("resourceType")), text(resource.get("id"))
-        if index is None or name not in ("Patient", "Encounter", "Specimen", "Medication"):
-            return
-        references = {key, url.removeprefix(URN)} - {""}
-        if name == "Medication":
-            index.drugs.update(dict.fromkeys(references, self.reader.drug(resource)))
-            return
-        said: str | None
-        if name == "Patient":
-            said, found = self.reader.patient_key(resource), index.patients
-            for pair in identifier_pairs(resource, self.reader.as_of):
-                # An identifier that two people carry names neither.
-                if said and index.identified.setdefault(pair, said) != said:
-                    index.identified[pair] = ""
-        elif name == "Encounter":
-            said, found = organisation(inner(resource, "serviceProvider")), index.clinics
-        else:
-            said, found = specimen_word(resource), index.specimens
-        for reference in references:
-            if said:
-                found[reference] = said
-            elif said is None:
-                found.pop(reference, None)
-            elif name == "Specimen":
-                # It is here, though it does not say what it is.
-                found.setdefault(reference, "")

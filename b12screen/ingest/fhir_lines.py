@@ -4,11 +4,15 @@ Refuses what is not UTF-8. Whatever a comma stands in, it ends a piece: this kno
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+
+from b12screen.ingest.delimited import CHUNK
 
 COMMA, LINE_END = b",\n"
 # Bytes from here on up to the end continue a letter.
@@ -144,6 +148,26 @@ def cut(block: bytes) -> Cut | None:
     last = pl.concat(are_last, rechunk=True).arg_true()
     first = pl.concat([pl.Series([0], dtype=last.dtype), last.head(-1) + 1], rechunk=True)
     return Cut(block, values, is_ascii, pl.concat(ends, rechunk=True), first, last - first + 1)
+
+
+def blocks(path: Path, n_bytes: int, most_bytes: int) -> Iterator[bytes]:
+    """Whole lines of some bytes; of one of ``most_bytes`` or more perhaps only the beginning."""
+    with path.open("rb") as file:
+        while True:
+            start = file.tell()
+            file.seek(start + n_bytes)
+            rest = file.readline(most_bytes)
+            file.seek(start)
+            block = file.read(n_bytes + len(rest))
+            if not block:
+                return
+            yield block
+            # Its place in memory may serve the next one, where nobody else has kept it.
+            del block
+            if len(rest) == most_bytes and not rest.endswith(b"\n"):
+                # What is behind the limit is passed over.
+                while (more := file.readline(CHUNK)) and not more.endswith(b"\n"):
+                    pass
 
 
 def is_text(line: bytes) -> bool:

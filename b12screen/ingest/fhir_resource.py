@@ -11,7 +11,7 @@ result is taken as sent and counted in a note.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -245,13 +245,13 @@ class Coded:
 
 @dataclass(frozen=True)
 class Index:
-    """What a file says of the resources that others refer to, by id and by the URL of an entry."""
+    """What is said of the resources that others refer to, by id and by the URL of an entry."""
 
-    patients: dict[str, str]
+    patients: MutableMapping[str, str]
     identified: dict[tuple[str, str], str]
-    clinics: dict[str, str]
-    specimens: dict[str, str]
-    drugs: dict[str, tuple[str, str, str]]
+    clinics: MutableMapping[str, str]
+    specimens: MutableMapping[str, str]
+    drugs: MutableMapping[str, tuple[str, str, str]]
 
     def n_known(self) -> int:
         """How many entries it holds."""
@@ -290,7 +290,7 @@ def _named_once(pairs: list[tuple[str, Any]]) -> Json:
 
 @dataclass
 class Reader:
-    """Reads resources one by one; ``index`` gives what else the file holds, read when needed."""
+    """Reads resources one by one; ``index`` gives what else is known, read when needed."""
 
     settings: Settings
     maps: Maps

@@ -48,7 +48,6 @@ EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
 # From here on a day in the column of an end is how warehouses write that there is none.
 NO_END = date(2099, 12, 31)
-GIGABYTE = 1_000_000_000
 SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
 }
@@ -117,7 +116,7 @@ def scan(
         return exactly(intake, extract, rows.sent, rows.n_row, rows.n_broken, folder), extra
     if extract.packing:
         path = folder / "unpacked.csv"
-        most = int(limits.max_decompressed_gb * GIGABYTE)
+        most = limits.max_decompressed_bytes
         unpacked(extract.path, extract.packing, path, most)
     if shape is None:
         _, shape = measured(path, hashed=False)
@@ -150,7 +149,7 @@ def parquet_rows(path: Path, kind: str, limits: Limits, folder: Path) -> Parquet
     sent = columns_of(kind, list(names))
     bound_rows(limits.max_rows, parquet_length(path))
     source = {name: written[place] for name, place in sent.items()}
-    most = int(limits.max_decompressed_gb * GIGABYTE)
+    most = limits.max_decompressed_bytes
     counts = parquet_as_text(path, source, limits.max_cell_bytes, folder, most)
     return ParquetRows(names, tuple(sent), *counts)
 
@@ -158,7 +157,7 @@ def parquet_rows(path: Path, kind: str, limits: Limits, folder: Path) -> Parquet
 def own_parquet(path: Path, own: Own, kind: str, limits: Limits, folder: Path) -> OwnRows:
     """The same of one that is written a laboratory's own way."""
     bound_rows(limits.max_rows, parquet_length(path))
-    most = int(limits.max_decompressed_gb * GIGABYTE)
+    most = limits.max_decompressed_bytes
     return own_parquet_rows(path, own, kind, limits.max_cell_bytes, folder, most)
 
 
@@ -189,7 +188,7 @@ def scan_own(intake: Intake, extract: Extract, folder: Path) -> tuple[Scanned, s
         path = extract.path
         if extract.packing:
             path = folder / "unpacked.csv"
-            most = int(limits.max_decompressed_gb * GIGABYTE)
+            most = limits.max_decompressed_bytes
             unpacked(extract.path, extract.packing, path, most)
         path = as_utf8(path, own.files.encoding, folder / "utf8.csv")
         _, shape = measured(path, hashed=False)

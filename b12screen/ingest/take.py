@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.ingest import again as taking_again
-from b12screen.ingest import together, withdrawn
+from b12screen.ingest import fhir_known, together, withdrawn
 from b12screen.ingest.accounts import FileAccount, Taking, audit
 from b12screen.ingest.again import Again
 from b12screen.ingest.checks import CHECKS, SHAPES
@@ -23,7 +23,6 @@ from b12screen.ingest.delimited import (
     FileRefused,
     content_hash,
     measured,
-    unpacked,
 )
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.held import STANDS, too_many
@@ -53,7 +52,6 @@ from b12screen.ingest.recognise import (
 )
 from b12screen.ingest.revised import told_revisions
 from b12screen.ingest.scan import (
-    GIGABYTE,
     Scanned,
     bound_rows,
     drop_rows,
@@ -121,12 +119,13 @@ class Files:
     """The files that a taking has read so far.
 
     ``messages`` wait for the turns of their kinds, ``contents`` names each of them by its hash, and
-    ``seen`` says of all how they lay.
+    ``seen`` says of all how they lay; ``told`` how files of resources lay when they told of others.
     """
 
     messages: dict[tuple[str, Path], Parsed] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     seen: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
+    told: dict[Path, Stamp] = field(default_factory=dict)
 
     def forget(self, account: FileAccount | None) -> None:
         """Take no later file for a copy of one that was turned away."""
@@ -257,6 +256,16 @@ def taken_in(
     lying = lying_as_taken(intake, extracts)
     known |= {name for name, _ in lying}
     shutil.rmtree(intake.scratch / MESSAGES, ignore_errors=True)
+    parsed.told.update(
+        fhir_known.tell(
+            intake,
+            [
+                extract
+                for extract in extracts
+                if not (extract.taken_by == "run" and (extract.name, extract.kind) in lying)
+            ],
+        )
+    )
     for kind in TURN:
         if kind == "labs":
             warehouse.execute(PERSONS)
@@ -312,6 +321,15 @@ def taken_in(
                 "collected within a day, another result_id); all were taken, see "
                 "core.near_duplicate"
             )
+    fhir_known.keep(
+        warehouse,
+        [
+            file.account.file_name
+            for file in parsed.messages.values()
+            if file.account is not None and file.account.reason is None
+        ],
+        intake.as_of,
+    )
     remember(intake, parsed.seen)
     before = attempts(intake)
     accounts = [
@@ -494,6 +512,8 @@ def taken_file(
         else:
             sha256 = content_hash(extract.path)
         unchanged(extract, before)
+        if parsed.told.get(extract.path, before) != before:
+            raise FileChanged
         if not is_new and sha256 != extract.sha256:
             raise FileChanged
         account = replace(account, sha256=sha256)
@@ -595,14 +615,10 @@ def parse_resources(
     intake: Intake, extract: Extract, account: FileAccount, folder: Path, notes: list[str]
 ) -> Parsed:
     """Parse a file of FHIR resources once; it has the kinds that its rows are of."""
-    path = extract.path
-    if extract.packing:
-        folder.mkdir(parents=True)
-        path = folder / "unpacked.ndjson"
-        most = int(intake.settings.limits.max_decompressed_gb * GIGABYTE)
-        unpacked(extract.path, extract.packing, path, most)
+    path = fhir_known.unpacked_resources(intake, extract, folder)
     first_night = extract.sent_for or intake.as_of
-    file = fhir_rows(path, intake.settings, intake.maps, first_night, folder)
+    elsewhere = fhir_known.Elsewhere.of(intake.warehouse, extract)
+    file = fhir_rows(path, intake.settings, intake.maps, first_night, folder, elsewhere=elsewhere)
     if extract.packing:
         path.unlink()
     notes += [f"{extract.name}: {note}" for note in file.notes]

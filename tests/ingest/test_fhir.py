@@ -712,7 +712,7 @@ def test_a_specimen_that_is_not_in_the_file_is_told(
     n_row = len(feed.rows())
     assert {row["specimen"] for row in feed.rows()} == {"", "Serum"}
     (note,) = feed.found.notes
-    assert note.startswith("12 results refer to a specimen that is not in their file")
+    assert note.startswith("12 results refer to a specimen that is not known")
     # One that does not say what it is is there all the same; nor is another one of any use.
     feed.say(*results, {"resourceType": "Specimen", "id": "s1"})
     assert len(feed.rows()) == n_row

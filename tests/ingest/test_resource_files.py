@@ -320,8 +320,8 @@ def test_a_file_that_changes_while_it_is_read_is_held_whole_and_taken_the_next_n
     box.put("b.ndjson", lines(observation(id="o3")))
     real = take.__globals__["fhir_rows"]
 
-    def slowly(*given: Any) -> Any:
-        found = real(*given)
+    def slowly(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
         path.write_bytes(second)
         return found
 
@@ -390,3 +390,171 @@ def test_a_condition_that_was_taken_before_resources_were_remembered_is_withdraw
     assert told(box, 0, condition(id="a")) == 1
     box.warehouse.execute("DELETE FROM private.condition_teller")
     assert told(box, 1, condition(id="a") | WRONG) == 0
+
+
+# What a resource refers to may lie in another file: a bulk export writes one for each type.
+
+NUMBER = "https://example.org/patient-number"
+BY_NUMBER = Settings.model_validate({"fhir": {"patient_identifier": NUMBER}})
+
+
+def numbered(number: str, **changes: Any) -> dict[str, Any]:
+    return patient(identifier=[{"system": NUMBER, "value": number}], **changes)
+
+
+def prescribed(name: str) -> dict[str, Any]:
+    said = dose(id="m9", medicationReference={"reference": f"Medication/{name}"})
+    del said["medicationCodeableConcept"]
+    return said
+
+
+VITAMIN = {
+    "resourceType": "Medication",
+    "id": "drug-1",
+    "code": {"coding": [{"system": "http://www.whocc.no/atc", "code": "B03BA03"}]},
+}
+VISIT = {
+    "resourceType": "Encounter",
+    "id": "e1",
+    "serviceProvider": {"reference": "Organization/ward"},
+}
+SAMPLE = {"resourceType": "Specimen", "id": "s1", "type": {"text": "Urine"}}
+
+
+@pytest.mark.parametrize("nights", [(NIGHT, NIGHT), (NIGHT, NEXT)])
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_what_another_file_of_the_folder_tells_is_followed(
+    tmp_path: Path, maps: Maps, nights: tuple[date, date], names: tuple[str, str], ending: str
+) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    told, asking = (f"export/{name}.ndjson{ending}" for name in names)
+    content = lines(numbered("N7"), VITAMIN, VISIT, SAMPLE).encode()
+    box.put(told, gzip.compress(content) if ending else content)
+    if nights[0] != nights[1]:
+        box.take(nights[0])
+    visited = observation(encounter={"reference": "Encounter/e1"})
+    tested = observation(id="o2", specimen={"reference": "Specimen/s1"})
+    content = lines(visited, tested, condition(), prescribed("drug-1")).encode()
+    box.put(asking, gzip.compress(content) if ending else content)
+    box.take(nights[1])
+    assert box.rows("SELECT result_id, patient_id, clinic_id FROM core.lab_result") == [
+        ("o1", "N7", "ward")
+    ]
+    assert box.rows("SELECT patient_id, code FROM core.condition") == [("N7", "D51.0")]
+    assert box.rows("SELECT patient_id, code FROM core.medication") == [("N7", "B03BA03")]
+    assert box.rows("SELECT segment, check_name FROM core.reject") == [("Observation", "fits_code")]
+    assert box.rows("SELECT DISTINCT told_for FROM private.fhir_told") == [(nights[0],)]
+
+
+def test_ids_of_another_folder_are_another_senders(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    box.put("north/Patient.ndjson", lines(numbered("N7")))
+    box.put("south/Observation.ndjson", lines(observation()))
+    box.take()
+    assert box.rows("SELECT file_name, check_name FROM core.reject") == [
+        ("south/Observation.ndjson", "reference")
+    ]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("2026-11-22", "2026-11-23"),
+        ("north/20261122", "north/20261123"),
+        ("2026/11/22", "2026/11/23"),
+        ("2026-11-22T02-00-00Z", "2026-11-23T02-05-11Z"),
+    ],
+)
+def test_the_days_folder_is_the_same_senders(
+    tmp_path: Path, maps: Maps, folders: tuple[str, str]
+) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    box.put(f"{folders[0]}/Patient.ndjson", lines(numbered("N7")))
+    box.take()
+    box.put(f"{folders[1]}/Observation.ndjson", lines(observation()))
+    box.take(NEXT)
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N7",)]
+
+
+def test_the_file_itself_comes_before_others(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    box.put("a.ndjson", lines(numbered("N7"), observation()))
+    box.put("b.ndjson", lines(numbered("N8"), observation(id="o2")))
+    box.put("c.ndjson", lines(observation(id="o3")))
+    box.take()
+    assert box.rows("SELECT result_id, patient_id FROM core.lab_result ORDER BY ALL") == [
+        ("o1", "N7"), ("o2", "N8"),
+    ]  # fmt: skip
+    # Whom two files of one night call differently is nobody for a third one, also later.
+    assert box.rows("SELECT file_name, check_name FROM core.reject") == [("c.ndjson", "reference")]
+    box.put("d.ndjson", lines(observation(id="o4")))
+    assert buckets(box.account(NEXT)) == (1, 0, 0, 0, 0, 1)
+
+
+def test_what_was_told_last_counts(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    first = box.put("a.ndjson", lines(numbered("N7")))
+    box.take()
+    # Of one file its last line.
+    box.put("b.ndjson", lines(numbered("N0"), numbered("N8")))
+    box.take(NEXT)
+    # An old file that comes again, under another name or by a retake, does not tell anew.
+    box.put("c.ndjson", first.read_text())
+    later = date(2026, 11, 24)
+    box.take(later, Again(("a.ndjson",)))
+    box.put("d.ndjson", lines(observation()))
+    box.take(date(2026, 11, 25))
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N8",)]
+
+
+def test_a_file_that_is_held_tells_tonight_and_is_asked_again(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    wrong = [
+        observation(id=f"x{n}", valueQuantity={"value": 4, "unit": "miles"}) for n in range(30)
+    ]
+    box.put("a.ndjson", lines(numbered("N7"), *wrong))
+    box.put("b.ndjson", lines(observation()))
+    held = {(account.file_name, account.held) for account in box.take().accounts}
+    assert held == {("a.ndjson", True), ("b.ndjson", False)}
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N7",)]
+    assert box.rows("SELECT count(*) FROM private.fhir_told") == [(0,)]
+
+
+def test_of_a_person_no_other_number_is_kept(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    person = numbered("N7")
+    person["identifier"].append({"system": "https://example.org/insurance", "value": "INS-1"})
+    box.put("a.ndjson", lines(person))
+    box.take()
+    ((said,),) = box.rows("SELECT said FROM private.fhir_told")
+    assert "N7" in str(said) and "INS-1" not in str(said)
+
+
+def test_without_a_number_in_the_settings_people_are_not_kept(box: Box) -> None:
+    box.put("a.ndjson", lines(numbered("N7"), VISIT))
+    box.take()
+    assert box.rows("SELECT kind FROM private.fhir_told") == [("Encounter",)]
+
+
+def test_encounters_are_forgotten_after_a_year(box: Box) -> None:
+    box.put("a.ndjson", lines(VISIT, VITAMIN))
+    box.take()
+    box.take(date(2027, 12, 1))
+    assert box.rows("SELECT kind FROM private.fhir_told") == [("Medication",)]
+
+
+def test_a_file_that_changes_before_its_turn_is_held(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.put("a.ndjson", lines(VISIT))
+    path = box.put("b.ndjson", EVERYTHING)
+    real = take.__globals__["parse_resources"]
+
+    def meanwhile(*given: Any) -> Any:
+        path.write_text(EVERYTHING + lines(observation(id="o2")))
+        return real(*given)
+
+    monkeypatch.setitem(take.__globals__, "parse_resources", meanwhile)
+    held = {(account.file_name, account.held) for account in box.take().accounts}
+    assert held == {("a.ndjson", False), ("b.ndjson", True)}
