@@ -7,6 +7,7 @@ their order.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,6 +24,7 @@ from b12screen.ingest.fhir_resource import (
     Outcome,
     Reader,
     Refused,
+    Silent,
     Whole,
     loaded,
     unfit,
@@ -43,6 +45,7 @@ GONE = {
 }
 PLACE = ("record", "line", "segment")
 WHOLE = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
+NO_ROWS = (Whole, Silent)
 # Parts that hold no rows of a kind.
 BESIDE = ("gone", "whole", "teller")
 
@@ -51,8 +54,8 @@ NOTES = {
     "deceased": "people are deceased without a full date; the last day that fits was taken",
     "contradiction": "results are called low above their reference range, or high below it; they "
     "were taken as sent",
-    "deleted": "conditions were deleted and only their ids are left, so that what they told "
-    "stands; have them sent with the status entered-in-error and their person, code and day",
+    "deleted": "conditions were withdrawn without an id and without their person, code or day, so "
+    "that what they told stands; have these sent",
     "unused": "conditions and drugs that no map could name (words alone, another system of codes, "
     "no day) are out of scope",
     "differential": "conditions are one of several possibilities (differential); they are out of "
@@ -239,7 +242,7 @@ class Lines:
 
 def n_rows(outcomes: list[Outcome]) -> int:
     """How many rows a line has."""
-    return sum(not isinstance(outcome, Whole) for outcome in outcomes)
+    return sum(not isinstance(outcome, NO_ROWS) for outcome in outcomes)
 
 
 def line_outcomes(line: bytes, too_long: bool, reader: Reader) -> list[Outcome]:
@@ -316,7 +319,7 @@ class Written:
         """The rows of one line, which come after so many rows; how many they are."""
         record = n_before
         for outcome in outcomes:
-            record += not isinstance(outcome, Whole)
+            record += not isinstance(outcome, NO_ROWS)
             self.add(record, line, outcome, raw)
         return record - n_before
 
@@ -324,6 +327,9 @@ class Written:
         """One row to its part; a row with cells that are no text is broken."""
         if isinstance(outcome, Whole):
             self._whole(record, line, outcome)
+            return
+        if isinstance(outcome, Silent):
+            self._told(record, outcome.resource_id, {"patient_id": outcome.patient_id})
             return
         place = (record, line, outcome.segment)
         if isinstance(outcome, Refused):
@@ -338,10 +344,17 @@ class Written:
         # What a resource of a person does not say leaves what is known.
         absent = None if outcome.kind == "patients" else ""
         if not gone and outcome.cells.get("resource_id"):
-            tellers = self._part(outcome.kind, "teller", ("record", *GONE[outcome.kind]))
-            tellers.add([record, *(outcome.cells[name] for name in GONE[outcome.kind])])
+            self._told(record, outcome.cells["resource_id"], outcome.cells)
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
         part.add([*place, *(outcome.cells.get(name, absent) for name in columns)])
+
+    def _told(self, record: int, resource_id: str, cells: Mapping[str, str]) -> None:
+        """Which mapped condition a resource tells; of none of them only the person is known."""
+        said = {name: cells.get(name, "") for name in GONE["conditions"]}
+        said["resource_id"] = resource_id
+        if not unfit(said, self.max_cell_bytes):
+            part = self._part("conditions", "teller", ("record", *said))
+            part.add([record, *said.values()])
 
     def _whole(self, record: int, line: int, whole: Whole) -> None:
         """What the rows just added are one observation's results, an entry for each of them."""

@@ -202,10 +202,10 @@ class Refused:
 class Gone:
     """What was withdrawn: a row of the named kind that only the store, or this file, can complete.
 
-    ``cells`` hold the key: ``result_id`` or ``medication_id``, or a condition's four columns with
-    the id of the resource, and for results ``reported_at``, the moment of the withdrawal. A
-    medication that is ``over`` is withdrawn for good; one that is only a draft, say, may be given
-    yet.
+    ``cells`` hold the key: ``result_id`` or ``medication_id``, or of a condition the id of its
+    resource, its four columns, or both; and for results ``reported_at``, the moment of the
+    withdrawal. A medication that is ``over`` is withdrawn for good; one that is only a draft, say,
+    may be given yet.
     """
 
     kind: str
@@ -225,7 +225,15 @@ class Whole:
     results: tuple[tuple[str, str], ...]
 
 
-Outcome = Row | Refused | Gone | Whole
+@dataclass(frozen=True)
+class Silent:
+    """No row: the condition of the row before it is no mapped one, whatever it was told to be."""
+
+    resource_id: str
+    patient_id: str
+
+
+Outcome = Row | Refused | Gone | Whole | Silent
 
 
 @dataclass(frozen=True)
@@ -364,7 +372,7 @@ class Reader:
             case "Patient":
                 return [self._patient(resource, place)]
             case "Condition":
-                return [self._condition(resource, place)]
+                return list(self._condition(resource, place))
         return [self._medication(resource, name, place)]
 
     def _bundle(self, bundle: Json, place: str) -> list[Outcome]:
@@ -403,10 +411,8 @@ class Reader:
             return Gone(kind, place, {"result_id": key, "reported_at": when})
         if kind == "medications" and key:
             return Gone(kind, place, {"medication_id": f"{name}/{key}", "over": "yes"})
-        if kind == "conditions":
-            # Nobody can send more of it, so it is no reason to hold what is sent with it.
-            self.notes["deleted"] += 1
-            return Refused(kind, place, "scope")
+        if kind == "conditions" and key:
+            return Gone(kind, place, {"resource_id": key})
         return Refused(kind, place, "deleted")
 
     # Observations
@@ -700,8 +706,18 @@ class Reader:
 
     # Conditions
 
-    def _condition(self, condition: Json, place: str) -> Outcome:
+    def _condition(self, condition: Json, place: str) -> Iterator[Outcome]:
         person = self.person(condition.get("subject"), condition)
+        outcome = self._condition_row(condition, person, place)
+        yield outcome
+        key = text(condition.get("id"))
+        is_told = isinstance(outcome, Row) and "resource_id" in outcome.cells
+        is_out = isinstance(outcome, Refused) and outcome.check_name == "scope"
+        if key and person and not is_told and (is_out or isinstance(outcome, Row)):
+            yield Silent(key, person)
+
+    def _condition_row(self, condition: Json, person: str | None, place: str) -> Outcome:
+        """The row of a condition of a person."""
         code_system, code, _ = self._known_code(
             condition.get("code"), CONDITION_SYSTEMS, "condition"
         )
@@ -721,11 +737,14 @@ class Reader:
         }
         verified = word_of(condition.get("verificationStatus"))
         if verified in ("refuted", "entered-in-error"):
-            # A condition has no id in the store: its person, code and day are its key.
-            if not all(cells.values()):
-                self.notes["deleted"] += 1
-                return Refused("conditions", place, "scope")
-            return Gone("conditions", place, cells | {"resource_id": text(condition.get("id"))})
+            # Its person, code and day are its key in the store; what was emptied has its id alone.
+            key = text(condition.get("id"))
+            if all(cells.values()):
+                return Gone("conditions", place, cells | {"resource_id": key})
+            if key:
+                return Gone("conditions", place, {"resource_id": key, "patient_id": person or ""})
+            self.notes["deleted"] += 1
+            return Refused("conditions", place, "scope")
         if verified == "differential":
             self.notes["differential"] += 1
             return Refused("conditions", place, "scope")

@@ -125,6 +125,23 @@ def told_late(n_late: int, what: str) -> list[str]:
     return [f"{n_late} {what} came after their withdrawal by id, and are withdrawn"]
 
 
+def told_changed(name: str, n_changed: int, n_other: int) -> list[str]:
+    """What took effect of conditions that are told otherwise than before, and what did not."""
+    told = []
+    if n_changed:
+        told.append(
+            f"{name}: {n_changed} conditions are withdrawn, as their resource tells another one, "
+            "another day, or none of ours by now"
+        )
+    if n_other:
+        told.append(
+            f"{name}: {n_other} conditions came under the id of a condition of somebody else, "
+            "which stands as well; where it was recorded for the wrong person, have it sent with "
+            "the status entered-in-error and that person"
+        )
+    return told
+
+
 def kept(
     intake: Intake,
     extract: Extract,
@@ -152,6 +169,9 @@ def kept(
     if extract.kind == "medications":
         n_late = withdrawn.withdraw_medications(warehouse, intake.as_of)
         notes += told_late(n_late, "medications")
+    if extract.kind == "conditions" and extract.form == "ndjson" and extract.taken_by == "run":
+        n_changed, n_other = withdrawn.withdraw_conditions(warehouse)
+        notes += told_changed(extract.name, n_changed, n_other)
     if extract.kind == "labs":
         return account
     (account,) = versions(intake, extract.kind, [account])

@@ -675,6 +675,9 @@ def taken_part(
                     intake.warehouse, extract.kind, extract.name, account.sha256, intake.as_of
                 )
         scanned = scan_part(intake, extract, file)
+        if file.resources is not None and extract.kind == "conditions":
+            withdrawn.look_for_tellers(intake.warehouse, file.folder / extract.kind)
+            withdrawn.look_for_gone(intake.warehouse, file.folder / extract.kind)
         if file.resources is not None and extract.kind == "labs":
             withdrawn.keep_panels(
                 intake.warehouse,
@@ -684,7 +687,7 @@ def taken_part(
             )
         done = kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
         if file.resources is not None and extract.kind == "conditions":
-            withdrawn.keep_tellers(intake.warehouse, file.folder / extract.kind)
+            withdrawn.keep_tellers(intake.warehouse, extract.taken_by == "run")
         return done
     finally:
         shutil.rmtree(file.folder / extract.kind)

@@ -1,8 +1,9 @@
-"""What is taken back without a row that says so: dropped components, withdrawals that came early.
+"""What is taken back without a row that says so.
 
-A later version of an observation that has a component no more takes that component's result back. A
+A later version of an observation that has a component no more takes that component's result back,
+one of a condition that is another one, or on another day, what it was told to be before. A
 withdrawal by id that names nothing yet waits, and takes effect once what it names comes; its own
-row stays where it was counted. Both become withdrawals that belong to no file's account.
+row stays where it was counted. All become withdrawals that belong to no file's account.
 """
 
 from datetime import date, timedelta
@@ -39,6 +40,16 @@ NOTHING_GONE = (
 TELLERS_GONE = (
     "DELETE FROM private.condition_teller AS teller WHERE teller.resource_id IN "
     "(SELECT gone.resource_id FROM taking.fhir_gone AS gone)"
+)
+TELLERS_CHANGED = (
+    "DELETE FROM private.condition_teller AS teller WHERE EXISTS (SELECT 1 "
+    "FROM taking.fhir_teller AS sent WHERE sent.resource_id = teller.resource_id "
+    "AND sent.patient_id = teller.patient_id)"
+)
+OF_SOMEBODY_ELSE = (
+    "SELECT count(DISTINCT sent.resource_id) FROM taking.fhir_teller AS sent "
+    "INNER JOIN private.condition_teller AS known ON known.resource_id = sent.resource_id "
+    "WHERE known.patient_id <> sent.patient_id AND sent.code <> ''"
 )
 KEEP_TELLERS = "INSERT INTO private.condition_teller BY NAME\n"
 NO_LONGER = "DELETE FROM private.late_withdrawal WHERE taken_for < ? OR done_for < ?"
@@ -121,14 +132,36 @@ def look_for_tellers(warehouse: Warehouse, folder: Path) -> None:
         warehouse.execute(NO_TELLERS)
 
 
-def keep_tellers(warehouse: Warehouse, folder: Path) -> None:
-    """Remember which resources told which mapped conditions, once their file is taken."""
-    look_for_tellers(warehouse, folder)
+def look_for_gone(warehouse: Warehouse, folder: Path) -> None:
+    """``taking.fhir_gone``: which conditions the file at hand withdraws."""
     if list(folder.glob("gone-*.parquet")):
         warehouse.execute(ddl.parquet_view("taking.fhir_gone", str(folder / "gone-*.parquet")))
-        warehouse.execute(TELLERS_GONE)
     else:
         warehouse.execute(NOTHING_GONE)
+
+
+def withdraw_conditions(warehouse: Warehouse) -> tuple[int, int]:
+    """Withdraw what the resources of the file at hand were told to be before, of the same person.
+
+    Returns how many rows that is, and how many resources told a condition of somebody else, which
+    stands: two servers may give the same id.
+    """
+    n_other = int(warehouse.scalar(OF_SOMEBODY_ELSE))
+    select = sql_text("core/changed_condition.sql")
+    n_changed = int(warehouse.scalar(ddl.counted(select)))
+    if n_changed:
+        warehouse.execute(ddl.insert_by_name("core.taken", select))
+    return n_changed, n_other
+
+
+def keep_tellers(warehouse: Warehouse, is_new: bool) -> None:
+    """Remember which resources told which mapped conditions, once their file is taken.
+
+    One that is not new tells nothing that a later one may have told otherwise.
+    """
+    warehouse.execute(TELLERS_GONE)
+    if is_new:
+        warehouse.execute(TELLERS_CHANGED)
     warehouse.execute(KEEP_TELLERS + sql_text("core/condition_teller.sql"))
 
 

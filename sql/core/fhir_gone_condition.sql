@@ -1,6 +1,6 @@
--- One row per condition that was refuted or entered in error and is known: from the store or from
--- this file. Where another resource tells the same of the person it stands: a diagnosis that was entered twice
--- is not gone with the one.
+-- One row per condition that was refuted, entered in error or deleted and is known, from the store or from this file:
+-- what the withdrawal names, and what its resource told before. Where another resource tells the same of the person
+-- it stands: a diagnosis that was entered twice is not gone with the one.
 WITH gone AS (
     SELECT
         withdrawn.record,
@@ -10,7 +10,6 @@ WITH gone AS (
         withdrawn.code_system,
         withdrawn.code,
         withdrawn.resource_id,
-        withdrawn.recorded_on AS recorded_text,
         CAST(moment_of(withdrawn.recorded_on, zone.timezone) AS DATE) AS recorded_on,
         zone.timezone
     FROM taking.fhir_gone AS withdrawn
@@ -36,6 +35,40 @@ teller AS (
         sent.record
     FROM taking.fhir_teller AS sent
     CROSS JOIN taking.fhir_zone AS zone
+),
+
+named AS (
+    SELECT
+        gone.record,
+        gone.line,
+        gone.segment,
+        gone.resource_id,
+        gone.timezone,
+        gone.patient_id,
+        gone.code_system,
+        gone.code,
+        gone.recorded_on
+    FROM gone
+    WHERE gone.recorded_on IS NOT NULL
+    UNION
+    SELECT
+        gone.record,
+        gone.line,
+        gone.segment,
+        gone.resource_id,
+        gone.timezone,
+        teller.patient_id,
+        teller.code_system,
+        teller.code,
+        teller.recorded_on
+    FROM gone
+    INNER JOIN teller
+        ON teller.resource_id = gone.resource_id
+        AND teller.record < gone.record
+    WHERE gone.resource_id <> ''
+        AND teller.recorded_on IS NOT NULL
+        -- Two servers may give the same id.
+        AND gone.patient_id IN ('', teller.patient_id)
 )
 
 SELECT
@@ -45,9 +78,9 @@ SELECT
     gone.patient_id,
     gone.code,
     gone.code_system,
-    gone.recorded_text AS recorded_on,
+    CAST(gone.recorded_on AS VARCHAR) AS recorded_on,
     'withdrawn' AS resolved_on
-FROM gone
+FROM named AS gone
 WHERE (EXISTS (
     SELECT 1
     FROM core.condition AS known
@@ -88,4 +121,4 @@ AND NOT EXISTS (
                 AND other.record < gone.record
         )
 )
-ORDER BY gone.record
+ORDER BY gone.record, gone.patient_id, gone.code_system, gone.code, gone.recorded_on

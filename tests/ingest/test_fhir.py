@@ -26,6 +26,7 @@ from b12screen.ingest.keeping import kept
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.scan import exactly, faults_of, set_night
 from b12screen.ingest.store import PERSONS, Intake, look_up, prepare
+from b12screen.ingest.withdrawn import look_for_gone, look_for_tellers
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -120,6 +121,9 @@ class Feed:
         scanned = exactly(
             self.intake, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
         )
+        if kind == "conditions":
+            look_for_tellers(self.warehouse, self.out / kind)
+            look_for_gone(self.warehouse, self.out / kind)
         # A content hash is known once; here every kind has its own.
         content_hash = f"{self.n_file}-{kind}"
         account = accounts.FileAccount(extract.name, kind, content_hash, 1, NIGHT)
@@ -1118,8 +1122,7 @@ def test_a_deletion_that_nothing_can_express_is_rejected_and_seen(feed: Feed) ->
     assert feed.fault("patients") == "deleted"
 
 
-def test_a_deleted_condition_is_told_and_holds_nothing(feed: Feed) -> None:
-    """The store knows no ids of conditions, and of a deleted one nothing else can be sent."""
+def test_a_deleted_condition_that_is_not_known_is_told_and_holds_nothing(feed: Feed) -> None:
     entries = [
         {"request": {"method": "DELETE", "url": f"Condition/c{number}"}} for number in range(20)
     ]
@@ -1129,8 +1132,9 @@ def test_a_deleted_condition_is_told_and_holds_nothing(feed: Feed) -> None:
     found = feed.say({"resourceType": "Bundle", "type": "transaction", "entry": entries})
     assert {row["check_name"] for row in feed.broken("conditions")} == {"scope"}
     assert [row["status"] for row in feed.rows()] == ["entered-in-error"]
-    (note,) = found.notes
-    assert note.startswith("20 conditions were deleted and only their ids are left")
+    assert found.notes == []
+    (note,) = found.look_for_withdrawn(feed.warehouse, "conditions")
+    assert note.startswith("20 withdrawals of conditions name nothing that is known")
 
 
 def test_the_newest_version_of_a_history_counts(feed: Feed) -> None:

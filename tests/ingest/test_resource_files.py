@@ -558,3 +558,75 @@ def test_a_file_that_changes_before_its_turn_is_held(
     monkeypatch.setitem(take.__globals__, "parse_resources", meanwhile)
     held = {(account.file_name, account.held) for account in box.take().accounts}
     assert held == {("a.ndjson", False), ("b.ndjson", True)}
+
+
+# A condition is known by person, code and day, its resource by an id.
+
+OTHER = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "G32.0"}]}
+
+
+def test_a_condition_that_is_corrected_is_no_longer_what_it_was(box: Box) -> None:
+    assert told(box, 0, condition(id="a")) == 1
+    box.put("f1.ndjson", lines(condition(id="a", code=OTHER, recordedDate="2020-05-07")))
+    taking = box.take(date(2026, 11, 23))
+    assert box.rows("SELECT code, recorded_on FROM core.condition") == [("G32.0", date(2020, 5, 7))]
+    assert taking.notes == (
+        "f1.ndjson: 1 conditions are withdrawn, as their resource tells another one, another day, "
+        "or none of ours by now",
+    )
+    assert {buckets(account) for account in taking.accounts} == {(1, 1, 0, 0, 0, 0)}
+    # The file of before, taken again, does not bring it back.
+    box.take(date(2026, 11, 24), Again(("f0.ndjson",)))
+    assert box.rows("SELECT code FROM core.condition") == [("G32.0",)]
+    # As it was once more.
+    assert told(box, 4, condition(id="a")) == 1
+    assert box.rows("SELECT code FROM core.condition") == [("D51.0",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verificationStatus": {"coding": [{"code": "differential"}]}},
+        {"code": {"text": "something else"}},
+        {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "H00"}]}},
+        {"recordedDate": "2020-05-09"},
+    ],
+)
+@pytest.mark.parametrize("same_file", [True, False])
+def test_what_a_condition_was_before_stands_only_where_another_one_tells_it(
+    box: Box, change: dict[str, Any], same_file: bool
+) -> None:
+    changed = condition(id="a") | change
+    first = (condition(id="a"), condition(id="b"))
+    known = (
+        "SELECT count(*) FROM core.condition WHERE code = 'D51.0' AND recorded_on = '2020-05-06'"
+    )
+    told(box, 0, *first, *([changed] if same_file else []))
+    if not same_file:
+        told(box, 1, changed)
+    assert box.rows(known) == [(1,)]
+    told(box, 2, condition(id="b") | change)
+    assert box.rows(known) == [(0,)]
+
+
+def test_a_deleted_condition_is_gone_by_its_id(box: Box) -> None:
+    deleted = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"request": {"method": "DELETE", "url": "Condition/a"}}],
+    }
+    assert told(box, 0, condition(id="a"), condition(id="b", code=OTHER)) == 2
+    assert told(box, 1, deleted) == 1
+    emptied = {"resourceType": "Condition", "id": "b"} | WRONG
+    assert told(box, 2, emptied) == 0
+    assert told(box, 3, condition(id="a"), deleted) == 0
+
+
+def test_a_condition_of_somebody_else_under_the_same_id_leaves_the_first(box: Box) -> None:
+    assert told(box, 0, condition(id="a")) == 1
+    box.put("f1.ndjson", lines(condition(id="a", subject={"reference": "Patient/2"})))
+    taking = box.take(date(2026, 11, 23))
+    assert box.rows("SELECT patient_id FROM core.condition ORDER BY ALL") == [("1",), ("2",)]
+    assert taking.notes[0].startswith("f1.ndjson: 1 conditions came under the id of a condition")
+    assert told(box, 2, condition(id="a", subject={"reference": "Patient/2"}) | WRONG) == 1
+    assert box.rows("SELECT patient_id FROM core.condition") == [("1",)]
