@@ -14,7 +14,7 @@ from b12screen.ingest import again as taking_again
 from b12screen.ingest import contracts, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.revised import told_revisions
+from b12screen.ingest.revised import keep_early, told_revisions
 from b12screen.ingest.scan import Scanned, rows_of
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake
 from b12screen.resources import sql_text
@@ -122,7 +122,7 @@ def told_late(n_late: int, what: str) -> list[str]:
     """What took effect of withdrawals that had come first."""
     if not n_late:
         return []
-    return [f"{n_late} {what} came after their withdrawal by id, and are withdrawn"]
+    return [f"{n_late} {what} came after their withdrawal by id or key, and are withdrawn"]
 
 
 def told_changed(name: str, n_changed: int, n_other: int) -> list[str]:
@@ -157,6 +157,7 @@ def kept(
         taking_again.replace_rejects(warehouse, extract, intake.as_of)
     warehouse.execute(SAME_CONTENT, (account.sha256,))
     if extract.kind == "labs":
+        keep_early(warehouse, intake.as_of)
         told, look_at = told_revisions(warehouse, extract.name)
         notes += told
         findings += look_at

@@ -1,10 +1,13 @@
 """Corrections and withdrawals of known results that come by a code which no map names.
 
 The key says which result is meant, and a laboratory may cancel by a code that stands for no test. A
-withdrawal of the same person's result is one, whatever its code. What only somebody who knows the
+withdrawal of the same person's result is one, whatever its code, also of one that comes later and
+was reported before. What only somebody who knows the
 code can judge is told: a correction, which has made another test of it, and what stands in one file
 with a value of the same key.
 """
+
+from datetime import date
 
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
@@ -23,6 +26,19 @@ WITHDRAW = (
     "cells = NULL FROM taking.revision AS revision "
     "WHERE taken.rowid = revision.place AND revision.withdraws"
 )
+# What comes later, and was reported before, is withdrawn by it.
+KEEP_EARLY = (
+    "INSERT INTO private.late_withdrawal BY NAME SELECT DISTINCT 'labs' AS kind, "
+    "early.result_id AS key, early.laboratory, early.patient_id, early.reported_at, "
+    "night.file_name, night.sha256, CAST(? AS DATE) AS taken_for "
+    "FROM taking.revision AS early "
+    "INNER JOIN core.taken ON taken.rowid = early.place "
+    "INNER JOIN taking.night ON night.file_id = taken.file_id "
+    "ANTI JOIN private.late_withdrawal AS late ON late.key = early.result_id "
+    "AND late.laboratory = early.laboratory AND late.patient_id = early.patient_id "
+    "AND late.reported_at = early.reported_at "
+    "WHERE early.is_early"
+)
 COUNTS = (
     "SELECT count(*) FILTER (WHERE revision.withdraws), "
     "count(*) FILTER (WHERE NOT revision.withdraws AND revision.stands) "
@@ -39,6 +55,12 @@ def withdraw_by_key(warehouse: Warehouse) -> None:
     if warehouse.scalar(MAY_REVISE):
         warehouse.execute(ddl.create_table_as(REVISION, sql_text("core/revision.sql")))
         warehouse.execute(WITHDRAW)
+
+
+def keep_early(warehouse: Warehouse, as_of: date) -> None:
+    """Let withdrawals of what is not known wait for it, once the files at hand are to be taken."""
+    if warehouse.has(REVISION):
+        warehouse.execute(KEEP_EARLY, (as_of,))
 
 
 def told_revisions(warehouse: Warehouse, name: str) -> tuple[list[str], list[str]]:

@@ -50,7 +50,7 @@ from b12screen.ingest.recognise import (
     shown,
     stamp,
 )
-from b12screen.ingest.revised import told_revisions
+from b12screen.ingest.revised import keep_early, told_revisions
 from b12screen.ingest.scan import (
     Scanned,
     bound_rows,
@@ -458,6 +458,7 @@ def taken_together(
         faults = together.faults_by_file(warehouse)
         several = f"{first.name} and {len(waiting) - 1} more"
         if kind == "labs":
+            keep_early(warehouse, intake.as_of)
             told, look_at = told_revisions(warehouse, several)
             notes += told
             findings += look_at

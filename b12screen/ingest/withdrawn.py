@@ -2,7 +2,7 @@
 
 A later version of an observation that has a component no more takes that component's result back,
 one of a condition that is another one, or on another day, what it was told to be before. A
-withdrawal by id that names nothing yet waits, and takes effect once what it names comes; its own
+withdrawal that names nothing yet waits, and takes effect once what it names comes; its own
 row stays where it was counted. All become withdrawals that belong to no file's account.
 """
 
@@ -22,6 +22,9 @@ TABLES = (
     "taken_for DATE)",
     "CREATE TABLE IF NOT EXISTS private.late_withdrawal (kind VARCHAR, key VARCHAR, "
     "reported_at TIMESTAMP, file_name VARCHAR, sha256 VARCHAR, taken_for DATE, done_for DATE)",
+    # What names a result by its key names its laboratory and person as well; by id, neither.
+    "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS laboratory VARCHAR",
+    "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS patient_id VARCHAR",
     # A condition is known by person, code and day; one that several resources tell stands until
     # all of them are withdrawn.
     "CREATE TABLE IF NOT EXISTS private.condition_teller (patient_id VARCHAR, code_system VARCHAR, "
@@ -81,7 +84,9 @@ WERE_WAITING = (
 LABS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'labs' AND done_for IS NULL "
     "AND key IN (SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
-    "ON late.key = split_part(taken.result_id, '#', 1))"
+    "ON late.key = split_part(taken.result_id, '#', 1) WHERE late.laboratory IS NULL "
+    "UNION SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
+    "ON late.key = taken.result_id WHERE late.laboratory IS NOT NULL)"
 )
 MEDICATIONS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'medications' "

@@ -1,8 +1,36 @@
--- One row per result taken tonight that had been withdrawn by id before it came: its withdrawal, right
+-- One row per result taken tonight that had been withdrawn, by id or by its key, before it came: its withdrawal, right
 -- behind it. What was reported after the withdrawal stands; where the withdrawal has no moment of its
 -- own, the end of the night that it came on is one. Of one file the order of its lines decides, unless
--- both have their moments.
-WITH arrived AS (
+-- both have their moments. By key both have to: it may be the number of an order, of which another test was meant.
+WITH named AS (
+    SELECT
+        taken.rowid AS place,
+        late.reported_at AS withdrawn_at,
+        late.sha256 AS withdrawn_by,
+        late.taken_for AS withdrawn_on,
+        FALSE AS by_key
+    FROM core.taken
+    INNER JOIN private.late_withdrawal AS late
+        ON late.key = split_part(taken.result_id, '#', 1)
+    WHERE late.kind = 'labs' AND late.done_for IS NULL AND late.laboratory IS NULL
+    UNION ALL
+    SELECT
+        taken.rowid AS place,
+        late.reported_at AS withdrawn_at,
+        late.sha256 AS withdrawn_by,
+        late.taken_for AS withdrawn_on,
+        TRUE AS by_key
+    FROM core.taken
+    INNER JOIN private.late_withdrawal AS late
+        ON late.key = taken.result_id
+        AND late.patient_id = taken.patient_id
+    INNER JOIN core.lab_word AS word
+        ON word.word_id = taken.word_id
+        AND word.laboratory = late.laboratory
+    WHERE late.kind = 'labs' AND late.done_for IS NULL
+),
+
+arrived AS (
     SELECT
         taken.result_id,
         taken.patient_id,
@@ -17,14 +45,13 @@ WITH arrived AS (
         file.file_name,
         file.sha256,
         coalesce(file.sent_for, file.taken_for) AS sent_for,
-        late.reported_at AS withdrawn_at,
-        late.sha256 AS withdrawn_by,
-        coalesce(late.reported_at, CAST(late.taken_for + 1 AS TIMESTAMP)) AS no_later_than
+        named.withdrawn_at,
+        named.withdrawn_by,
+        named.by_key,
+        coalesce(named.withdrawn_at, CAST(named.withdrawn_on + 1 AS TIMESTAMP)) AS no_later_than
     FROM core.taken
-    INNER JOIN private.late_withdrawal AS late
-        ON late.key = split_part(taken.result_id, '#', 1)
-        AND late.kind = 'labs'
-        AND late.done_for IS NULL
+    INNER JOIN named
+        ON named.place = taken.rowid
     INNER JOIN core.lab_word AS word
         ON word.word_id = taken.word_id
     INNER JOIN core.lab_file AS file
@@ -61,6 +88,6 @@ WHERE
     newest.status NOT IN ('cancelled', 'entered-in-error')
     AND coalesce(newest.reported_at, newest.collected_at) <= newest.no_later_than
     AND (
-        newest.sha256 <> newest.withdrawn_by
+        (newest.sha256 <> newest.withdrawn_by AND NOT newest.by_key)
         OR (newest.reported_at IS NOT NULL AND newest.withdrawn_at IS NOT NULL)
     )

@@ -1,7 +1,8 @@
 -- One row per record of the files at hand that corrects or withdraws a result which is known, by a code that no
 -- map names: that result, whether the record withdraws it, and whether its value stands. The key says which result is
 -- meant; a laboratory may cancel by a code that stands for no test. Where the same file gives the key a value of ours
--- as well, it may be the number of an order, and another test of the order be meant.
+-- as well, it may be the number of an order, and another test of the order be meant. Of a key that nobody knows
+-- yet the record is early, where it is a withdrawal that says when it was reported.
 WITH sent AS MATERIALIZED (
     SELECT
         taken.rowid AS place,
@@ -92,7 +93,9 @@ SELECT
     sent.patient_id = revisable.patient_id
     AND sent.status IN ('cancelled', 'entered-in-error')
     AND NOT list_contains(revisable.file_ids, sent.file_id) AS withdraws,
-    revisable.status NOT IN ('registered', 'cancelled', 'entered-in-error') AS stands
+    revisable.status NOT IN ('registered', 'cancelled', 'entered-in-error') AS stands,
+    FALSE AS is_early,
+    sent.laboratory
 FROM sent
 INNER JOIN revisable
     ON revisable.result_id = sent.result_id
@@ -100,3 +103,19 @@ INNER JOIN revisable
     AND revisable.gone_status = sent.status
 -- An older version changes nothing.
 WHERE coalesce(sent.reported_at >= revisable.reported_at, TRUE)
+UNION ALL BY NAME
+SELECT
+    sent.place,
+    sent.result_id,
+    sent.patient_id,
+    sent.reported_at,
+    FALSE AS withdraws,
+    FALSE AS stands,
+    TRUE AS is_early,
+    sent.laboratory
+FROM sent
+ANTI JOIN worded
+    ON worded.result_id = sent.result_id
+    AND worded.laboratory = sent.laboratory
+WHERE sent.status IN ('cancelled', 'entered-in-error')
+    AND sent.reported_at IS NOT NULL

@@ -502,7 +502,7 @@ def test_what_was_told_last_counts(tmp_path: Path, maps: Maps) -> None:
     # An old file that comes again, under another name or by a retake, does not tell anew.
     box.put("c.ndjson", first.read_text())
     later = date(2026, 11, 24)
-    box.take(later, Again(("a.ndjson",)))
+    box.take(later, Again((first,)))
     box.put("d.ndjson", lines(observation()))
     box.take(date(2026, 11, 25))
     assert box.rows("SELECT patient_id FROM core.lab_result") == [("N8",)]
@@ -576,7 +576,7 @@ def test_a_condition_that_is_corrected_is_no_longer_what_it_was(box: Box) -> Non
     )
     assert {buckets(account) for account in taking.accounts} == {(1, 1, 0, 0, 0, 0)}
     # The file of before, taken again, does not bring it back.
-    box.take(date(2026, 11, 24), Again(("f0.ndjson",)))
+    box.take(date(2026, 11, 24), Again((box.inbox / "f0.ndjson",)))
     assert box.rows("SELECT code FROM core.condition") == [("G32.0",)]
     # As it was once more.
     assert told(box, 4, condition(id="a")) == 1

@@ -1,7 +1,7 @@
 """What senders take back without a row that says so: dropped components, early withdrawals."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -269,7 +269,9 @@ def test_the_row_of_a_withdrawal_that_comes_first_stays_where_it_was_counted(box
     box.put("b.ndjson", lines(observation(issued=FIRST)))
     taking = box.take(NEXT)
     assert [buckets(account) for account in taking.accounts] == [(1, 1, 0, 0, 0, 0)]
-    assert taking.notes == ("1 results came after their withdrawal by id, and are withdrawn",)
+    assert taking.notes == (
+        "1 results came after their withdrawal by id or key, and are withdrawn",
+    )
     query = "SELECT n_out_of_scope, n_accepted FROM run.source_file ORDER BY file_name"
     assert box.rows(query) == [(1, 0), (0, 1)]
 
@@ -365,3 +367,66 @@ def test_what_waits_is_forgotten_after_a_year(box: Box) -> None:
     box.take(NIGHT)
     box.take(date(2027, 11, 24))
     assert box.rows("SELECT count(*) FROM private.late_withdrawal") == [(0,)]
+
+
+# By a code that no map names only the key says which result is meant.
+
+RESULT = "R1,P1,2026-11-01,2026-11-02,14685-2,412,pmol/L,final"
+CANCELLED = "R1,P1,2026-11-01,2026-11-03,CANC,,,cancelled"
+
+
+def current(box: Box) -> list[tuple[object, ...]]:
+    return box.rows("SELECT result_id, status, value FROM core.lab_result")
+
+
+@pytest.mark.parametrize("nights", [(NIGHT, NIGHT), (NIGHT, NEXT)])
+def test_a_withdrawal_by_an_unmapped_code_waits_for_its_result(
+    box: Box, nights: tuple[date, date]
+) -> None:
+    box.labs(CANCELLED, name="labs1.csv")
+    if nights[0] != nights[1]:
+        box.take(nights[0])
+    box.labs(RESULT, name="labs2.csv")
+    taking = box.take(nights[1])
+    assert current(box) == [("R1", "entered-in-error", None)]
+    assert taking.notes == (
+        "1 results came after their withdrawal by id or key, and are withdrawn",
+    )
+    later = NEXT + timedelta(days=1)
+    box.labs(RESULT.replace("2026-11-02", "2026-11-04"), name="labs3.csv")
+    box.take(later)
+    assert current(box) == [("R1", "final", 412.0)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        # Reported after the withdrawal, at an unknown time, of somebody else, by another key.
+        RESULT.replace("2026-11-02", "2026-11-04"),
+        RESULT.replace("2026-11-02", ""),
+        RESULT.replace("P1", "P2"),
+        RESULT.replace("R1", "R1#2"),
+    ],
+)
+def test_what_an_early_withdrawal_does_not_name_stands(box: Box, row: str) -> None:
+    box.labs(CANCELLED, name="labs1.csv")
+    box.labs(row, name="labs2.csv")
+    box.take()
+    assert [value for _, _, value in current(box)] == [412.0]
+
+
+def test_a_withdrawal_without_a_time_does_not_wait(box: Box) -> None:
+    """It may be of another test of the same order."""
+    box.labs(CANCELLED.replace("2026-11-03", ""), name="labs1.csv")
+    box.labs(RESULT, name="labs2.csv")
+    box.take()
+    assert current(box) == [("R1", "final", 412.0)]
+
+
+def test_the_withdrawals_of_a_file_that_is_held_do_not_wait(box: Box) -> None:
+    box.labs(
+        CANCELLED, *(f"X{n},P1,soon,,14685-2,1,pmol/L,final" for n in range(30)), name="labs1.csv"
+    )
+    box.labs(RESULT, name="labs2.csv")
+    box.take()
+    assert current(box) == [("R1", "final", 412.0)]
