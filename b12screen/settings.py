@@ -640,7 +640,8 @@ ruleset = "praxis-2025"
 # identifier_type = "MR"
 # assigning_authority = "HOSPITAL"
 [fhir]
-# A patient, and a result, is known by the resource's id; or by the identifier of this system.
+# A patient, and a result, is known by the resource's id; or by the identifier of this system. Ids
+# hold within one folder of the inbox: give each server a folder.
 # patient_identifier = "https://example.org/patient-number"
 # result_identifier = "https://example.org/result-number"
 
