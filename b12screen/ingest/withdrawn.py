@@ -80,13 +80,11 @@ WERE_WAITING = (
     "SELECT count(*) FROM private.late_withdrawal AS late JOIN taking.night "
     "ON late.done_for = night.sent_for WHERE late.kind = 'medications'"
 )
-# Joined, so that what is built is the few that wait and not every result of the night.
 LABS_DONE = (
-    "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'labs' AND done_for IS NULL "
-    "AND key IN (SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
-    "ON late.key = split_part(taken.result_id, '#', 1) WHERE late.laboratory IS NULL "
-    "UNION SELECT late.key FROM core.taken JOIN private.late_withdrawal AS late "
-    "ON late.key = taken.result_id WHERE late.laboratory IS NOT NULL)"
+    "UPDATE private.late_withdrawal SET done_for = ? FROM taking.late_named AS named "
+    "WHERE late_withdrawal.kind = 'labs' AND late_withdrawal.done_for IS NULL "
+    "AND late_withdrawal.key = named.key "
+    "AND late_withdrawal.laboratory IS NOT DISTINCT FROM named.laboratory"
 )
 MEDICATIONS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'medications' "
@@ -197,6 +195,7 @@ def withdraw_labs(warehouse: Warehouse, as_of: date) -> tuple[int, int]:
     """
     n_late = 0
     if warehouse.scalar(ARE_WAITING, ("labs",)):
+        warehouse.execute(ddl.create_table_as("taking.late_named", sql_text("core/late_named.sql")))
         n_late = withdraw(warehouse, "core/late_lab.sql", as_of)
         warehouse.execute(LABS_DONE, (as_of,))
     if not warehouse.scalar("SELECT count(*) FROM private.panel_part"):

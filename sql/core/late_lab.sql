@@ -2,35 +2,7 @@
 -- behind it. What was reported after the withdrawal stands; where the withdrawal has no moment of its
 -- own, the end of the night that it came on is one. Of one file the order of its lines decides, unless
 -- both have their moments. By key both have to: it may be the number of an order, of which another test was meant.
-WITH named AS (
-    SELECT
-        taken.rowid AS place,
-        late.reported_at AS withdrawn_at,
-        late.sha256 AS withdrawn_by,
-        late.taken_for AS withdrawn_on,
-        FALSE AS by_key
-    FROM core.taken
-    INNER JOIN private.late_withdrawal AS late
-        ON late.key = split_part(taken.result_id, '#', 1)
-    WHERE late.kind = 'labs' AND late.done_for IS NULL AND late.laboratory IS NULL
-    UNION ALL
-    SELECT
-        taken.rowid AS place,
-        late.reported_at AS withdrawn_at,
-        late.sha256 AS withdrawn_by,
-        late.taken_for AS withdrawn_on,
-        TRUE AS by_key
-    FROM core.taken
-    INNER JOIN private.late_withdrawal AS late
-        ON late.key = taken.result_id
-        AND late.patient_id = taken.patient_id
-    INNER JOIN core.lab_word AS word
-        ON word.word_id = taken.word_id
-        AND word.laboratory = late.laboratory
-    WHERE late.kind = 'labs' AND late.done_for IS NULL
-),
-
-arrived AS (
+WITH arrived AS (
     SELECT
         taken.result_id,
         taken.patient_id,
@@ -47,10 +19,10 @@ arrived AS (
         coalesce(file.sent_for, file.taken_for) AS sent_for,
         named.withdrawn_at,
         named.withdrawn_by,
-        named.by_key,
+        named.laboratory IS NOT NULL AS by_key,
         coalesce(named.withdrawn_at, CAST(named.withdrawn_on + 1 AS TIMESTAMP)) AS no_later_than
     FROM core.taken
-    INNER JOIN named
+    INNER JOIN taking.late_named AS named
         ON named.place = taken.rowid
     INNER JOIN core.lab_word AS word
         ON word.word_id = taken.word_id
