@@ -25,11 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from b12screen import __version__
+from b12screen.command_line import understood
 from b12screen.errors import AuditFailed, B12ScreenError, CannotWrite, RulesInvalid, UsageError
 
 if TYPE_CHECKING:
-    from polars import DataFrame
-
     from b12screen.ingest import Again, Taking
     from b12screen.maps import Maps
     from b12screen.notify import Notice
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 DONE = 0
 BUG = 1
-USAGE = 2
 DONE_WITH_FINDINGS = 20
 INTERRUPTED = 130
 STOPPED = 143
@@ -79,16 +77,6 @@ CANNOT_WRITE = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-
-# What argparse repeats of what was typed, and what stands in its place.
-REPEATED = (
-    (re.compile(r"invalid choice: .* \(choose from ([^()]*)\)", re.DOTALL), r"not one of \1"),
-    (re.compile(r"invalid (\w+) value: .*", re.DOTALL), r"its value is no \1"),
-    (re.compile(r"ignored explicit argument .*", re.DOTALL), "it takes no value"),
-    (re.compile(r"ambiguous option: .* could match (.*)", re.DOTALL), r"it could be any of \1"),
-    (re.compile(r"unrecognized arguments.*", re.DOTALL),
-     "there are arguments that this command does not take"),
-)  # fmt: skip
 
 
 class Stop:
@@ -131,16 +119,6 @@ class Stop:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         cls.came = True
         raise KeyboardInterrupt
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but what was typed is not repeated: it may be a patient's identifier."""
-
-    def error(self, message: str) -> NoReturn:
-        for repeated, instead in REPEATED:
-            message = repeated.sub(instead, message)
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}. Nothing was done.\n")
 
 
 class Progress:
@@ -189,27 +167,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A letter that the terminal's code page lacks is no reason to end.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = understood(argv)
+    arguments = understood(argv, COMMANDS)
     # What is in memory are patients' rows, which have no business in a core file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with Stop.heard(), heard_or_not(arguments.command in (run, retry, retake)):
         return ended(arguments)
-
-
-def understood(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command with its arguments; a usage error ends the process.
-
-    argparse takes the words of a list in one piece: what stands behind an option is left over.
-    """
-    parser = command_line()
-    arguments, left_over = parser.parse_known_args(argv)
-    of_list: tuple[str, Callable[[str], Any]] | None = getattr(arguments, "of_list", None)
-    if left_over and (of_list is None or any(word.startswith("-") for word in left_over)):
-        parser.error("unrecognized arguments")
-    if of_list is not None:
-        name, kind = of_list
-        setattr(arguments, name, [*getattr(arguments, name), *map(kind, left_over)])
-    return arguments
 
 
 def from_the_shell() -> NoReturn:
@@ -304,194 +266,6 @@ def bug(error: BaseException) -> int:
         file=sys.stderr,
     )
     return BUG
-
-
-def command_line() -> Parser:
-    """The commands and their options."""
-    parser = Parser(
-        prog="b12screen",
-        allow_abbrev=False,
-        description="Nightly screening for functional vitamin B12 deficiency: extracts in, one "
-        "worklist for each clinic out, for clinician review.",
-        epilog="Start with: b12screen demo",
-    )
-    parser.add_argument("--version", action="version", version=f"b12screen {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-
-    def add(name: str, command: Callable[[argparse.Namespace], int], does: str) -> Parser:
-        added = commands.add_parser(name, help=does, description=does, allow_abbrev=False)
-        added.set_defaults(command=command)
-        return added
-
-    demo_parser = add("demo", demo, "make a synthetic site, run three nights, say what to open")
-    demo_parser.add_argument(
-        "directory", metavar="DIR", type=Path, nargs="?", default=Path("demo-site")
-    )
-
-    init_parser = add("init", init, "make an empty site")
-    init_parser.add_argument("site", metavar="SITE", type=Path)
-
-    synth_parser = add("synth", synth, "write synthetic extracts with planted truth")
-    synth_parser.add_argument("directory", metavar="DIR", type=Path)
-    synth_parser.add_argument("--patients", metavar="N", type=count)
-    synth_parser.add_argument("--nights", metavar="K", type=count)
-    synth_parser.add_argument("--seed", metavar="S", type=int, required=True)
-    synth_parser.add_argument("--first-night", metavar="D", type=day, default=None)
-    synth_parser.add_argument(
-        "--bulk",
-        metavar="ROWS",
-        type=count,
-        default=None,
-        help="laboratory rows in all, to measure with",
-    )
-
-    check_parser = add("check", check, "would these extracts be accepted? writes nothing")
-    check_parser.add_argument("site", metavar="SITE", type=Path)
-    check_parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
-    check_parser.set_defaults(of_list=("files", Path))
-    dated(check_parser)
-
-    run_parser = add("run", run, "one night: take what is in the inbox, decide, publish")
-    run_parser.add_argument("site", metavar="SITE", type=Path)
-    dated(run_parser)
-
-    defer_parser = add("defer", defer, "put off an action as a whole, for a stock-out say")
-    defer_parser.add_argument("site", metavar="SITE", type=Path)
-    defer_parser.add_argument("--action", metavar="ACTION", required=True)
-    defer_parser.add_argument(
-        "--until", metavar="YYYY-MM-DD", type=day, required=True, help="today ends it"
-    )
-    defer_parser.add_argument("--reason", metavar="TEXT", required=True, help="no patient in it")
-
-    replay_parser = add("replay", replay, "a past night again, with what was known then")
-    replay_parser.add_argument("site", metavar="SITE", type=Path)
-    replay_parser.add_argument("--as-of", metavar="YYYY-MM-DD", type=day, required=True)
-    replay_parser.add_argument(
-        "--through",
-        metavar="YYYY-MM-DD",
-        type=day,
-        default=None,
-        help="every night up to this one, each from the one replayed before it",
-    )
-    replay_parser.add_argument(
-        "--rules", metavar="R", default=None, help="other rules than those then in force"
-    )
-    replay_parser.add_argument(
-        "--known-on",
-        metavar="YYYY-MM-DD",
-        type=day,
-        default=None,
-        help="the night whose knowledge is used; that of the replayed night by default",
-    )
-
-    explain_parser = add("explain", explain, "why a person is or is not on a list")
-    explain_parser.add_argument("site", metavar="SITE", type=Path)
-    explain_parser.add_argument("patient", metavar="PATIENT")
-    explain_parser.add_argument(
-        "--as-of",
-        metavar="YYYY-MM-DD",
-        type=day,
-        default=None,
-        help="a published night; the newest by default",
-    )
-
-    rejects_parser = add("rejects", rejects, "rows that were rejected, and what would mend them")
-    rejects_parser.add_argument("site", metavar="SITE", type=Path)
-    rejects_parser.add_argument(
-        "--rows", action="store_true", help="every row as CSV, with what it holds"
-    )
-
-    retry_parser = add("retry", retry, "a night that also takes rejected rows which are mended")
-    retry_parser.add_argument("site", metavar="SITE", type=Path)
-    dated(retry_parser)
-
-    retake_parser = add(
-        "retake", retake, "a night that also reads taken files again, under today's map"
-    )
-    retake_parser.add_argument("site", metavar="SITE", type=Path)
-    retake_parser.add_argument(
-        "files", metavar="FILE", type=Path, nargs="+", help="by path, or by path below the inbox"
-    )
-    dated(retake_parser)
-
-    unmapped_parser = add("unmapped", unmapped, "codes that no map names, with counts, no patient")
-    unmapped_parser.add_argument("site", metavar="SITE", type=Path)
-    unmapped_parser.add_argument(
-        "--workbook", metavar="FILE", type=Path, default=None, help="write them for a reviewer"
-    )
-    unmapped_parser.add_argument(
-        "--accept", metavar="FILE", type=Path, default=None, help="take the workbook back"
-    )
-
-    rules_parser = add("rules", rules, "the ruleset: show it, check it, or render its page")
-    rules_parser.add_argument("words", metavar="[show|check|render] [SITE]", nargs="*")
-    rules_parser.set_defaults(of_list=("words", str))
-    rules_parser.add_argument(
-        "--rules", metavar="R", default=None, help="a shipped ruleset by name, or a .toml"
-    )
-
-    compare_parser = add(
-        "compare", compare, "who would join and leave each worklist under other rules"
-    )
-    compare_parser.add_argument("site", metavar="SITE", type=Path)
-    compare_parser.add_argument(
-        "--rules", metavar="R", required=True, help="a shipped ruleset by name, or a .toml"
-    )
-
-    query_parser = add("query", query, "read-only SQL on the published database")
-    query_parser.add_argument("site", metavar="SITE", type=Path)
-    query_parser.add_argument("sql", metavar="SQL")
-    query_parser.add_argument(
-        "--csv",
-        action="store_true",
-        help="comma-separated, in full; text that a spreadsheet would run as a formula (= + - @) "
-        "gets a leading apostrophe, numbers stay as they are",
-    )
-
-    serve_parser = add("serve", serve, "run every night at a time of the site's day")
-    serve_parser.add_argument("site", metavar="SITE", type=Path)
-    serve_parser.add_argument("--at", metavar="HH:MM", type=time_of_day, required=True)
-
-    doctor_parser = add("doctor", doctor, "versions, disk, permissions, freshness, last night")
-    doctor_parser.add_argument("site", metavar="SITE", type=Path, nargs="?", default=None)
-    doctor_parser.add_argument(
-        "--expect",
-        metavar="HH:MM",
-        type=time_of_day,
-        default=None,
-        help="only this: is the night there that had to be published by this hour of today?",
-    )
-    return parser
-
-
-def dated(parser: Parser) -> None:
-    parser.add_argument(
-        "--as-of",
-        metavar="YYYY-MM-DD",
-        type=day,
-        default=None,
-        help="the night; today in the site's timezone by default",
-    )
-
-
-def day(text: str) -> date:
-    # A lifetime before and after it has to be on the calendar too.
-    if re.fullmatch(r"(19|[2-8]\d)\d{2}-\d{2}-\d{2}", text):
-        with contextlib.suppress(ValueError):
-            return date.fromisoformat(text)
-    raise argparse.ArgumentTypeError("is not a day written YYYY-MM-DD")
-
-
-def count(text: str) -> int:
-    if re.fullmatch(r"[0-9]{1,12}", text) and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError("is not a whole number above nought")
-
-
-def time_of_day(text: str) -> tuple[int, int]:
-    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        return int(text[:2]), int(text[3:])
-    raise argparse.ArgumentTypeError("is not a time of day written HH:MM")
 
 
 def now_at(settings: "Settings") -> datetime:
@@ -842,6 +616,8 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def query(arguments: argparse.Namespace) -> int:
+    from b12screen.tables import table
+
     with published(arguments.site, None) as warehouse:
         names = {
             word
@@ -882,6 +658,7 @@ def without_words_of(sql: str, message: str, names: set[str]) -> str:
 
 def rejects(arguments: argparse.Namespace) -> int:
     from b12screen import rejects as rejected
+    from b12screen.tables import table
 
     with published(arguments.site, None) as warehouse:
         reasons = rejected.by_reason(warehouse)
@@ -909,6 +686,8 @@ def rejects(arguments: argparse.Namespace) -> int:
 
 
 def unmapped(arguments: argparse.Namespace) -> int:
+    from b12screen.tables import table
+
     if arguments.accept is not None and arguments.workbook is not None:
         raise UsageError("`unmapped` writes a workbook or takes one back. Nothing was done.")
     if arguments.accept is not None or arguments.workbook is not None:
@@ -991,56 +770,6 @@ def reviewed(root: Path, target: Path | None, source: Path | None) -> int:
         )
         print(f"  b12screen unmapped {root} --accept {target}")
     return DONE
-
-
-def table(frame: "DataFrame", as_csv: bool) -> str:
-    """Rows for a person to read, or in full as CSV, which a spreadsheet opens unharmed."""
-    import json
-
-    import polars as pl
-
-    from b12screen.worklists import guarded_cell
-
-    if frame.width == 0:
-        return ""
-    if as_csv:
-        nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-        flat = [
-            pl.Series(
-                name,
-                [
-                    None if value is None else json.dumps(value, ensure_ascii=False, default=str)
-                    for value in frame[name].to_list()
-                ],
-            )
-            for name in nested
-        ]
-        frame = frame.with_columns(flat)
-        words = [
-            guarded_cell(pl.col(name).cast(pl.String)).alias(name)
-            for name, kind in frame.schema.items()
-            if kind in (pl.String, pl.Categorical, pl.Enum)
-        ]
-        frame = frame.with_columns(words)
-        # Under PIVOT the names of columns are cells too.
-        frame.columns = (
-            pl.select(guarded_cell(pl.lit(pl.Series(frame.columns)))).to_series().to_list()
-        )
-        # A blank cell alone would be a blank line, which readers skip.
-        blank = '""' if frame.width == 1 else ""
-        return frame.write_csv(null_value=blank).removesuffix("\n")
-    with pl.Config(
-        tbl_rows=-1,
-        tbl_cols=-1,
-        tbl_width_chars=65535,
-        fmt_str_lengths=65535,
-        fmt_table_cell_list_len=-1,
-        fmt_float="full",
-        tbl_formatting="ASCII_MARKDOWN",
-        tbl_hide_column_data_types=True,
-        tbl_hide_dataframe_shape=True,
-    ):
-        return f"{frame}\n({frame.height} rows)"
 
 
 @contextlib.contextmanager
@@ -1180,6 +909,7 @@ def rules(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     from b12screen.compare import compare as compared
+    from b12screen.tables import table
 
     with shown_progress() as progress:
         found = compared(arguments.site, arguments.rules, progress)
@@ -1343,3 +1073,12 @@ def what_to_open(site: Path) -> list[str]:
         # The people of a demo are invented, so one of them may be named here.
         lines.append(f"Why is one listed     b12screen explain {site} {listed[0][1]}")
     return lines
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        demo, init, synth, check, run, defer, replay, explain, rejects, retry, retake, unmapped,
+        rules, compare, query, serve, doctor,
+    )
+}  # fmt: skip
