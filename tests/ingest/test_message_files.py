@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from b12screen.ingest import check, hl7v2, take
+from b12screen.ingest import check, hl7v2, messages
 from b12screen.ingest.accounts import FileAccount
 from b12screen.maps import Maps
 from b12screen.settings import Laboratory, Limits, Settings
@@ -306,7 +306,7 @@ def test_a_file_that_changes_while_it_is_read_gives_rows_of_neither_kind(
         path.write_text(message() * 2)
         return written
 
-    monkeypatch.setitem(take.__globals__, "messages_as_parquet", slowly)
+    monkeypatch.setattr(messages, "messages_as_parquet", slowly)
     assert held_files(box.take().accounts) == {("a.hl7", "patients", True), ("a.hl7", "labs", True)}
     assert persons(box) == []
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from b12screen.ingest import Again, check, take
+from b12screen.ingest import Again, check, messages
 from b12screen.maps import Maps
 from b12screen.settings import Limits, Settings
 
@@ -318,14 +318,14 @@ def test_a_file_that_changes_while_it_is_read_is_held_whole_and_taken_the_next_n
     first, second = map(gzip.compress, content) if name.endswith("gz") else content
     path = box.put(name, first)
     box.put("b.ndjson", lines(observation(id="o3")))
-    real = take.__globals__["fhir_rows"]
+    real = messages.fhir_rows
 
     def slowly(*given: Any, **named: Any) -> Any:
         found = real(*given, **named)
         path.write_bytes(second)
         return found
 
-    monkeypatch.setitem(take.__globals__, "fhir_rows", slowly)
+    monkeypatch.setattr(messages, "fhir_rows", slowly)
     taking = box.take()
     assert {account.kind for account in taking.accounts if account.held} == {
         "conditions", "labs", "medications", "patients",
@@ -549,13 +549,13 @@ def test_a_file_that_changes_before_its_turn_is_held(
 ) -> None:
     box.put("a.ndjson", lines(VISIT))
     path = box.put("b.ndjson", EVERYTHING)
-    real = take.__globals__["parse_resources"]
+    real = messages.parse_resources
 
     def meanwhile(*given: Any) -> Any:
         path.write_text(EVERYTHING + lines(observation(id="o2")))
         return real(*given)
 
-    monkeypatch.setitem(take.__globals__, "parse_resources", meanwhile)
+    monkeypatch.setattr(messages, "parse_resources", meanwhile)
     held = {(account.file_name, account.held) for account in box.take().accounts}
     assert held == {("a.ndjson", False), ("b.ndjson", True)}
 
