@@ -15,20 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.ingest.delimited import BOM, FileRefused, Parts
+from b12screen.ingest.fhir_element import DoubledName, loaded, unfit
 from b12screen.ingest.fhir_known import Elsewhere, Indexed, most_line_bytes
 from b12screen.ingest.fhir_lines import blocks
-from b12screen.ingest.fhir_resource import (
-    COLUMNS,
-    DoubledName,
-    Gone,
-    Outcome,
-    Reader,
-    Refused,
-    Silent,
-    Whole,
-    loaded,
-    unfit,
-)
+from b12screen.ingest.fhir_resource import COLUMNS, Gone, Outcome, Reader, Refused, Silent, Whole
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
 from b12screen.ingest.withdrawn import look_for_tellers
 from b12screen.maps import Maps

@@ -19,12 +19,9 @@ from typing import Any
 import polars as pl
 
 from b12screen.ingest.delimited import BOM, FileRefused, content_hash, unpacked
-from b12screen.ingest.fhir_lines import blocks, holds, split_lines
-from b12screen.ingest.fhir_resource import (
+from b12screen.ingest.fhir_element import (
     URN,
-    Index,
     Json,
-    Reader,
     identifier_pairs,
     inner,
     loaded,
@@ -33,6 +30,8 @@ from b12screen.ingest.fhir_resource import (
     specimen_word,
     text,
 )
+from b12screen.ingest.fhir_lines import blocks, holds, split_lines
+from b12screen.ingest.fhir_resource import Index, Reader
 from b12screen.ingest.recognise import Extract, Stamp, stamp
 from b12screen.ingest.store import Intake, was_taken
 from b12screen.resources import sql_text

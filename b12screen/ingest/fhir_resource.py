@@ -8,22 +8,47 @@ Refuses to decide by an interpretation or a reference range; where they contradi
 result is taken as sent and counted in a note.
 """
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from math import ceil
+from datetime import date, timedelta
 from typing import Any
 
+from b12screen.ingest.fhir_dose import administered, prescribed, prescription_end
+from b12screen.ingest.fhir_element import (
+    FULL_DAY,
+    LOINC,
+    REFERENCE,
+    SNOMED,
+    VALUES,
+    Json,
+    contained,
+    contradicts_range,
+    day_of,
+    identifier,
+    identifier_pair,
+    identifier_pairs,
+    inner,
+    is_modified,
+    labels,
+    last_day,
+    later,
+    objects,
+    objects_or_texts,
+    organisation,
+    specimen_word,
+    target_of,
+    text,
+    updated,
+    value,
+    word_of,
+)
 from b12screen.ingest.scan import DAYS_AHEAD
-from b12screen.maps import SPECIMEN_CODES, Maps, fold_code, fold_unit, fold_words, is_code
+from b12screen.maps import Maps, fold_code, fold_unit, fold_words, is_code
 from b12screen.settings import Settings
 from schemas.extracts import extract_columns
 
-LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
 CONDITION_SYSTEMS = {
     "http://hl7.org/fhir/sid/icd-10-cm": "icd10cm",
@@ -35,28 +60,6 @@ DRUG_SYSTEMS = {
     "http://www.nlm.nih.gov/research/umls/rxnorm": "rxnorm",
     SNOMED: "snomed",
 }
-
-# SNOMED CT concepts that stand for a word of the contract.
-ROUTES = {
-    "78421000": "im",
-    "47625008": "iv",
-    "34206005": "sc",
-    "26643006": "oral",
-    "37839007": "sublingual",
-    "46713006": "nasal",
-}
-ROUTE_WORDS = {
-    "im": "im", "intramuscular": "im", "intramuscular route": "im",
-    "iv": "iv", "intravenous": "iv", "intravenous route": "iv",
-    "sc": "sc", "subcutaneous": "sc", "subcutaneous route": "sc",
-    "oral": "oral", "oral route": "oral", "po": "oral", "by mouth": "oral",
-    "sublingual": "sublingual", "sublingual route": "sublingual", "sl": "sublingual",
-    "nasal": "nasal", "nasal route": "nasal",
-}  # fmt: skip
-DOSE_UNITS = {"mg": "mg", "ug": "ug", "mcg": "mcg", "g": "g"}
-# A month has no fixed number of days, so a monthly dose is none of a day.
-DAYS_OF = {"d": Decimal(1), "wk": Decimal(7)}
-MONTHS_OF = {"mo": Decimal(1), "a": Decimal(12)}
 
 WITHDRAWN = ("cancelled", "entered-in-error")
 # Of these an earlier issue may be repeated in a later version, whose own time is its last update.
@@ -71,11 +74,6 @@ DELETED, TEST_DATA = "DELETED", "HTEST"
 
 # What is remembered of names and codes; a feed has some hundreds.
 MOST_NAMES = 10_000
-
-VALUES = (
-    "valueQuantity", "valueString", "valueInteger", "valueCodeableConcept", "valueBoolean",
-    "valueRange", "valueRatio", "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
-)  # fmt: skip
 
 # What a note may name; anything else is "another type", as a type that does not exist may be a word
 # that belongs to a person.
@@ -143,13 +141,8 @@ OTHER_TYPES = frozenset(
     ]
 )
 
-URN = "urn:uuid:"
-REFERENCE = re.compile(
-    r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-)
 # What a drug of this screen is called where its code does not say so.
 OURS = re.compile(r"cobalamin|b\W?12|fol(?:ic|ate|in)|nitrous|metformin", re.IGNORECASE)
-FULL_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 PARTIAL_DAY = re.compile(r"\d{4}(-\d{2})?")
 
 KIND_OF = {
@@ -162,16 +155,6 @@ KIND_OF = {
 COLUMNS = {
     kind: tuple(extract_columns(kind)) for kind in ("labs", "patients", "conditions", "medications")
 }
-
-Json = dict[str, Any]
-
-
-class Number(str):
-    """A JSON number as the text it was sent as."""
-
-
-class DoubledName(ValueError):
-    """A name stands twice in one object, so that two readers may see two values."""
 
 
 @dataclass(frozen=True)
@@ -268,32 +251,6 @@ class Index:
 
 
 NOTHING = Index({}, {}, {}, {}, {})
-
-
-def loaded(line: bytes) -> Any:
-    """The JSON of a line, numbers as sent. ``ValueError`` for none, and for a name twice."""
-    found = json.loads(
-        line.decode("utf-8"),
-        parse_float=Number,
-        parse_int=Number,
-        parse_constant=_no_number,
-        object_pairs_hook=_named_once,
-    )
-    if b"\\u" in line:
-        # Half a character is no text; the engine refuses such a line as well.
-        json.dumps(found, ensure_ascii=False).encode("utf-8")
-    return found
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(word)
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise DoubledName
-    return found
 
 
 @dataclass
@@ -883,339 +840,3 @@ class Reader:
     def drug(self, medication: Json) -> tuple[str, str, str]:
         """System, code and name of a drug."""
         return self._known_code(medication.get("code"), DRUG_SYSTEMS, "drug")
-
-
-# Elements
-
-
-def text(element: Any) -> str:
-    """A string, or a number as sent; blank for anything else."""
-    return element if isinstance(element, str) else ""
-
-
-def inner(element: Any, *names: str) -> Any:
-    """The element at the end of a path of names, or None."""
-    for name in names:
-        element = element.get(name) if isinstance(element, dict) else None
-    return element
-
-
-def objects(element: Any) -> list[Json]:
-    """The objects of a list."""
-    return [one for one in element if isinstance(one, dict)] if isinstance(element, list) else []
-
-
-def objects_or_texts(element: Any) -> list[str]:
-    """The texts of a list."""
-    return [one for one in element if isinstance(one, str)] if isinstance(element, list) else []
-
-
-def is_modified(element: Any) -> bool:
-    """Whether an extension changes what an element means, a negation say.
-
-    Source: HL7 FHIR R4, Extensibility.
-    """
-    return inner(element, "modifierExtension") not in (None, [])
-
-
-def updated(resource: Json) -> str:
-    """When this version was stored."""
-    return text(inner(resource, "meta", "lastUpdated"))
-
-
-def labels(resource: Json) -> set[str]:
-    """The codes of its tags and security labels."""
-    meta = resource.get("meta")
-    return {
-        text(one.get("code")) for name in ("tag", "security") for one in objects(inner(meta, name))
-    }
-
-
-def contained(resource: Json, reference: Any) -> Json | None:
-    """The contained resource that a reference beginning with # names."""
-    if not text(reference).startswith("#"):
-        return None
-    return next(
-        (
-            one
-            for one in objects(resource.get("contained"))
-            if text(one.get("id")) == text(reference)[1:]
-        ),
-        None,
-    )
-
-
-def target_of(reference: Any, name: str) -> str:
-    """The id that a reference to a type or a ``urn:`` names; blank for anything else."""
-    if text(reference).startswith("urn:"):
-        return text(reference).removeprefix(URN)
-    found = REFERENCE.fullmatch(text(reference))
-    return found[2] if found is not None and found[1] == name else ""
-
-
-def organisation(reference: Any) -> str:
-    """The id of an organisation that is referred to."""
-    named = inner(reference, "reference")
-    return "" if text(named).startswith("urn:") else target_of(named, "Organization")
-
-
-def identifier(resource: Json, system: str | None, as_of: date) -> str | None:
-    """The value of the identifier of a system; None where several are in use, blank for none."""
-    found = {value for of_system, value in identifier_pairs(resource, as_of) if of_system == system}
-    return None if len(found) > 1 else next(iter(found), "")
-
-
-def identifier_pairs(resource: Json, as_of: date) -> list[tuple[str, str]]:
-    """System and value of the identifiers of a resource that are in use on a day.
-
-    An old one may be the result of a mistake, or somebody else's by now. Source: HL7 FHIR R4,
-    IdentifierUse.
-    """
-    return [
-        pair
-        for one in objects(resource.get("identifier"))
-        if text(one.get("use")) != "old"
-        and (period_end(one.get("period")) or as_of) >= as_of
-        and (pair := identifier_pair(one)) is not None
-    ]
-
-
-def identifier_pair(element: Any) -> tuple[str, str] | None:
-    """System and value of an identifier that has both."""
-    system, found = text(inner(element, "system")), text(inner(element, "value"))
-    return (system, found) if system and found else None
-
-
-def word_of(concept: Any) -> str:
-    """The code of a concept with one coding, as a closed word."""
-    return next((text(one.get("code")) for one in objects(inner(concept, "coding"))), "")
-
-
-def specimen_word(specimen: Json) -> str:
-    """What a specimen is called: the word of a known concept, else its name."""
-    codings = objects(inner(specimen, "type", "coding"))
-    for coding in codings:
-        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in SPECIMEN_CODES:
-            return SPECIMEN_CODES[text(coding.get("code"))]
-    return text(inner(specimen, "type", "text")) or next(
-        (text(one.get("display")) or text(one.get("code")) for one in codings), ""
-    )
-
-
-def value(element: Json) -> str:
-    """The value of an observation or component as text; the reason where one is absent."""
-    name = next((name for name in VALUES if name in element), None)
-    if name is None:
-        return concept_text(element.get("dataAbsentReason"))
-    found = element[name]
-    if name == "valueQuantity":
-        number, comparator = text(inner(found, "value")), text(inner(found, "comparator"))
-        if not number:
-            return ""
-        return f"{comparator}{' ' if comparator.isalnum() else ''}{number}"
-    if name == "valueCodeableConcept":
-        return concept_text(found)
-    if isinstance(found, str):
-        return found
-    return json.dumps(found)
-
-
-def concept_text(concept: Any) -> str:
-    """A concept in words."""
-    codings = objects(inner(concept, "coding"))
-    return text(inner(concept, "text")) or next(
-        (text(one.get("display")) or text(one.get("code")) for one in codings), ""
-    )
-
-
-def contradicts_range(element: Json) -> bool:
-    """Whether a result called low lies above its range, or one called high below it."""
-    called = {
-        text(coding.get("code"))[:1]
-        for concept in objects(element.get("interpretation"))
-        for coding in objects(concept.get("coding"))
-    }
-    number = decimal(inner(element, "valueQuantity", "value"))
-    if number is None or not called & {"L", "H"}:
-        return False
-    for limits in objects(element.get("referenceRange")):
-        low, high = decimal(inner(limits, "low", "value")), decimal(inner(limits, "high", "value"))
-        if "L" in called and high is not None and number > high:
-            return True
-        if "H" in called and low is not None and number < low:
-            return True
-    return False
-
-
-def decimal(element: Any) -> Decimal | None:
-    """A number as it was sent, exactly."""
-    try:
-        found = Decimal(text(element))
-    except InvalidOperation:
-        return None
-    # Beyond these no quantity of a laboratory or a pharmacy lies, and arithmetic stays small.
-    return found if found.is_finite() and abs(found.adjusted()) < 16 else None
-
-
-def unfit(cells: Mapping[Any, str], max_cell_bytes: int) -> str:
-    """The check that a cell fails whatever its column, or nothing."""
-    for cell in cells.values():
-        if not cell.isascii():
-            try:
-                cell.encode()
-            except UnicodeEncodeError:
-                return "encoding"
-        if "\0" in cell:
-            return "nul_byte"
-        if len(cell) > max_cell_bytes // 4 and len(cell.encode()) > max_cell_bytes:
-            return "cell_size"
-    return ""
-
-
-# Days
-
-
-def later(one: str, other: str) -> str:
-    """The later of two instants; the second where one cannot be read."""
-    try:
-        first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)
-        return one if first > second else other
-    except (ValueError, TypeError):
-        return other
-
-
-def day_of(moment: str) -> date | None:
-    """The day that a moment names, in its own offset."""
-    try:
-        return date.fromisoformat(moment[:10]) if FULL_DAY.match(moment) else None
-    except ValueError:
-        return None
-
-
-def last_day(partial: str) -> date | None:
-    """The last day of a year or of a month of a year."""
-    try:
-        year, _, month = partial.partition("-")
-        if not month:
-            return date(int(year), 12, 31) if year else None
-        first = date(int(year), int(month), 1)
-        return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    except (ValueError, OverflowError):
-        return None
-
-
-# Ends
-
-
-def prescription_end(request: Json, latest: date) -> str:
-    """When a prescription ends: as stated, else as counted from the day it was written; or blank.
-
-    An instruction says until when a drug is taken, the period of validity only until when it may be
-    handed out, so it comes second. What is read here beside that period ends nothing after
-    ``latest``: the contract knows no such day, and a long supply is no reason to refuse a row.
-    """
-    dispense, authored = request.get("dispenseRequest"), day_of(text(request.get("authoredOn")))
-    repeats = [inner(one, "timing", "repeat") for one in objects(request.get("dosageInstruction"))]
-    stated = [period_end(inner(repeat, "boundsPeriod")) for repeat in repeats]
-    counted = [
-        end or day_after(authored, inner(repeat, "boundsDuration"))
-        for end, repeat in zip(stated, repeats, strict=True)
-    ]
-    n_supply = 1 + (decimal(inner(dispense, "numberOfRepeatsAllowed")) or 0)
-    supplied = day_after(authored, inner(dispense, "expectedSupplyDuration"), n_supply)
-    valid = text(inner(dispense, "validityPeriod", "end"))
-    instructed = last_of(stated)
-    end = instructed if instructed or valid else last_of(counted) or supplied
-    if end is None:
-        return valid
-    return end.isoformat() if end <= latest else ""
-
-
-def period_end(period: Any) -> date | None:
-    """The day a period ends; of a partial one the last that it holds.
-
-    Source: HL7 FHIR R4, Period.
-    """
-    end = text(inner(period, "end"))
-    return day_of(end) or last_day(end)
-
-
-def last_of(ends: list[date | None]) -> date | None:
-    """The last of some ends; None where one of them is open."""
-    known = [end for end in ends if end is not None]
-    return max(known, default=None) if len(known) == len(ends) else None
-
-
-def day_after(day: date | None, duration: Any, times: Decimal | int = 1) -> date | None:
-    """The day so long after another, so many times; None where that cannot be counted.
-
-    A part of a day counts as one, a part of a month cannot be counted; a month from its 31st ends
-    at the end of a shorter one.
-    """
-    number = decimal(inner(duration, "value"))
-    unit = text(inner(duration, "code")) or text(inner(duration, "unit"))
-    if day is None or number is None or number <= 0 or times < 1 or inner(duration, "comparator"):
-        return None
-    try:
-        if unit in DAYS_OF:
-            return day + timedelta(days=ceil(number * times * DAYS_OF[unit]))
-        months = number * times * MONTHS_OF[unit]
-        if months % 1:
-            return None
-        year, month = divmod(day.year * 12 + day.month - 1 + int(months), 12)
-        last = last_day(f"{year:04}-{month + 1:02}")
-        return last and last.replace(day=min(day.day, last.day))
-    except (KeyError, ArithmeticError):
-        return None
-
-
-# Doses
-
-
-def administered(dosage: Any) -> dict[str, str]:
-    """Dose, unit and route of an administration."""
-    return dose_cells(inner(dosage, "dose")) | {"route": route(inner(dosage, "route"))}
-
-
-def prescribed(instructions: list[Json]) -> dict[str, str]:
-    """Dose of a day, unit and route of a prescription that has one instruction."""
-    if len(instructions) != 1:
-        return {}
-    (instruction,) = instructions
-    cells = {"route": route(instruction.get("route"))}
-    doses = objects(instruction.get("doseAndRate"))
-    repeat = inner(instruction, "timing", "repeat")
-    times = decimal(inner(repeat, "frequency"))
-    period = decimal(inner(repeat, "period"))
-    days = DAYS_OF.get(text(inner(repeat, "periodUnit")))
-    if len(doses) != 1 or times is None or not period or days is None:
-        return cells
-    dose = dose_cells(doses[0].get("doseQuantity"))
-    number = decimal(dose.get("dose"))
-    if number is None:
-        return cells
-    dose["dose"] = format(round(number * times / (period * days), 6).normalize(), "f")
-    return cells | dose
-
-
-def dose_cells(quantity: Any) -> dict[str, str]:
-    """A dose of mass; a dose of tablets or millilitres says nothing of the substance."""
-    unit = DOSE_UNITS.get(fold_unit(text(inner(quantity, "code")))) or DOSE_UNITS.get(
-        fold_unit(text(inner(quantity, "unit")))
-    )
-    number = decimal(inner(quantity, "value"))
-    if unit is None or number is None or number < 0:
-        return {}
-    return {"dose": text(inner(quantity, "value")), "dose_unit": unit}
-
-
-def route(concept: Any) -> str:
-    """The contract's word for a route; blank where it is none of ours."""
-    for coding in objects(inner(concept, "coding")):
-        if text(coding.get("system")) == SNOMED and text(coding.get("code")) in ROUTES:
-            return ROUTES[text(coding.get("code"))]
-    shown = [text(inner(concept, "text"))]
-    shown += [text(one.get("display")) for one in objects(inner(concept, "coding"))]
-    return next(
-        (ROUTE_WORDS[word] for one in shown if (word := fold_words(one)) in ROUTE_WORDS), ""
-    )

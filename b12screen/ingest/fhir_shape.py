@@ -19,23 +19,25 @@ from typing import NamedTuple
 
 import polars as pl
 
-from b12screen.ingest.fhir_lines import MOST_BYTES_CUT, Cut, Own, cut, is_text, n_lines, split_lines
-from b12screen.ingest.fhir_resource import (
-    COLUMNS,
-    LATER_VERSIONS,
-    MOST_NAMES,
+from b12screen.ingest.fhir_element import (
     Json,
     Number,
-    Outcome,
-    Reader,
-    Row,
-    Whole,
     contradicts_range,
     decimal,
     inner,
     loaded,
     objects,
     unfit,
+)
+from b12screen.ingest.fhir_lines import MOST_BYTES_CUT, Cut, Own, cut, is_text, n_lines, split_lines
+from b12screen.ingest.fhir_resource import (
+    COLUMNS,
+    LATER_VERSIONS,
+    MOST_NAMES,
+    Outcome,
+    Reader,
+    Row,
+    Whole,
 )
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|[{}\[\]:,]|true|false|null')

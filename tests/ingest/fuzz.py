@@ -28,6 +28,8 @@ READERS = (
     "b12screen.ingest.hl7v2_cells",
     "b12screen.ingest.hl7v2",
     "b12screen.ingest.fhir_lines",
+    "b12screen.ingest.fhir_element",
+    "b12screen.ingest.fhir_dose",
     "b12screen.ingest.fhir_shape",
     "b12screen.ingest.fhir_resource",
     "b12screen.ingest.fhir",
