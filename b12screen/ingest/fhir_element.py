@@ -104,6 +104,15 @@ def labels(resource: Json) -> set[str]:
     }
 
 
+def in_order(bundle: Json) -> list[tuple[int, Json]]:
+    """The entries of a bundle with their numbers, so that what comes later counts.
+
+    The newest version stands first in a history. Source: HL7 FHIR R4, RESTful API, history.
+    """
+    entries = list(enumerate(objects(bundle.get("entry"))))
+    return entries[::-1] if text(bundle.get("type")) == "history" else entries
+
+
 def contained(resource: Json, reference: Any) -> Json | None:
     """The contained resource that a reference beginning with # names."""
     if not text(reference).startswith("#"):

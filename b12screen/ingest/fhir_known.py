@@ -12,7 +12,7 @@ import shutil
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +23,9 @@ from b12screen.ingest.fhir_element import (
     URN,
     Json,
     identifier_pairs,
+    in_order,
     inner,
+    labels,
     loaded,
     objects,
     organisation,
@@ -31,9 +33,9 @@ from b12screen.ingest.fhir_element import (
     text,
 )
 from b12screen.ingest.fhir_lines import blocks, holds, split_lines
-from b12screen.ingest.fhir_resource import Index, Reader
+from b12screen.ingest.fhir_resource import DELETED, TEST_DATA, Index, Reader
 from b12screen.ingest.recognise import Extract, Stamp, stamp
-from b12screen.ingest.store import Intake, was_taken
+from b12screen.ingest.store import Intake
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse
@@ -56,16 +58,19 @@ ELEMENT = {
 CELLS_OF_A_LINE = 16
 # No id is longer, with what may stand behind it.
 REFERENCE_BYTES = 200
-# A day, perhaps of parts that are folders, as exports name theirs.
-DAY = re.compile(r"(?:19|20)\d{2}[-_./]?\d{2}[-_./]?\d{2}(?:[T_ -]?\d{2}(?:[-_.:]?\d{2}){1,2})?Z?")
+# A day, perhaps of parts that are folders, and a time of it, as exports name theirs.
+DAY = re.compile(
+    r"(?<!\d)(?:19|20)\d{2}[-_./]?(?:0[1-9]|1[0-2])[-_./]?(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[T_ -]?[0-2]\d(?:[-_.:]?[0-5]\d){1,2}(?:[.,]\d+)?)?Z?(?!\d)"
+)
 # Encounters and specimens are over by then; people and drugs stay.
 DAYS_KEPT = 366
 
 PREPARE = (
     "CREATE TABLE IF NOT EXISTS private.fhir_told (folder VARCHAR, kind VARCHAR, id VARCHAR, "
-    "said VARCHAR, place BIGINT, told_for DATE)",
-    "CREATE TABLE taking.fhir_told (folder VARCHAR, kind VARCHAR, id VARCHAR, said VARCHAR, "
-    "place BIGINT, file_name VARCHAR, is_again BOOLEAN)",
+    "system VARCHAR, said VARCHAR, place BIGINT, told_for DATE)",
+    "CREATE TABLE taking.fhir_told (folder VARCHAR, kind VARCHAR, id VARCHAR, system VARCHAR, "
+    "said VARCHAR, place BIGINT, told_for DATE, file_name VARCHAR, is_new BOOLEAN)",
 )
 KINDS = (
     "SELECT told.kind FROM taking.fhir_told AS told WHERE told.folder = $1 "
@@ -78,19 +83,23 @@ SAID_LAST = (
     "SELECT max(told.place) FROM taking.fhir_told AS told WHERE told.file_name = $1 "
     "GROUP BY told.kind, told.id)"
 )
-# Of a file that is taken again only what nothing later told.
+WITHOUT = "DELETE FROM taking.fhir_told WHERE list_contains(?, fhir_told.file_name)"
 TOLD_ANEW = (
     "DELETE FROM private.fhir_told AS known USING taking.fhir_told AS told "
     "WHERE told.folder = known.folder AND told.kind = known.kind AND told.id = known.id "
-    "AND NOT told.is_again AND list_contains(?, told.file_name)"
+    "AND told.system = known.system AND (known.told_for < told.told_for "
+    "OR (known.told_for = told.told_for AND told.is_new))"
 )
+# Of several nights that are taken again at once the last, where none later is known.
 KEEP = (
-    "INSERT INTO private.fhir_told BY NAME SELECT told.folder, told.kind, told.id, "
-    "told.said, told.place, CAST(? AS DATE) AS told_for FROM taking.fhir_told AS told "
-    "ANTI JOIN private.fhir_told AS known "
-    "ON known.folder = told.folder AND known.kind = told.kind AND known.id = told.id "
-    "WHERE told.is_again = ? AND list_contains(?, told.file_name)"
+    "INSERT INTO private.fhir_told BY NAME SELECT told.folder, told.kind, told.id, told.system, "
+    "told.said, told.place, told.told_for FROM taking.fhir_told AS told "
+    "ANTI JOIN private.fhir_told AS known ON known.folder = told.folder "
+    "AND known.kind = told.kind AND known.id = told.id AND known.system = told.system "
+    "QUALIFY told.told_for = max(told.told_for) "
+    "OVER (PARTITION BY told.folder, told.kind, told.id, told.system)"
 )
+KNOWN_FOR = "SELECT min(taken.taken_for) FROM private.taken_file AS taken WHERE taken.sha256 = ?"
 NO_LONGER = "DELETE FROM private.fhir_told WHERE kind IN ('Encounter', 'Specimen') AND told_for < ?"
 
 
@@ -100,13 +109,15 @@ class Elsewhere:
 
     warehouse: Warehouse
     folder: str
+    system: str
     kinds: frozenset[str]
 
     @classmethod
-    def of(cls, warehouse: Warehouse, extract: Extract) -> "Elsewhere":
+    def of(cls, intake: Intake, extract: Extract) -> "Elsewhere":
         """For a file of the inbox."""
         folder = folder_of(extract)
-        return cls(warehouse, folder, frozenset(str(k) for (k,) in warehouse.rows(KINDS, [folder])))
+        kinds = frozenset(str(kind) for (kind,) in intake.warehouse.rows(KINDS, [folder]))
+        return cls(intake.warehouse, folder, intake.settings.fhir.patient_identifier or "", kinds)
 
     def find(self, asked: Iterable[tuple[str, str]]) -> list[Json]:
         """The resources of these types and ids that are known, with the elements that count.
@@ -117,7 +128,7 @@ class Elsewhere:
         if frame.is_empty():
             return []
         self.warehouse.write("taking.fhir_asked", frame)
-        rows = self.warehouse.rows(sql_text("core/fhir_told.sql"), (self.folder,))
+        rows = self.warehouse.rows(sql_text("core/fhir_told.sql"), (self.folder, self.system))
         return [
             {"resourceType": kind, "id": key, ELEMENT[kind]: json.loads(said)}
             for kind, key, said in rows
@@ -209,10 +220,16 @@ def told_in(path: Path, most_bytes: int) -> Iterator[tuple[Json, str]]:
                 entries = [(resource, "")]
                 entries += [
                     (entry["resource"], text(entry.get("fullUrl")))
-                    for entry in objects(resource.get("entry"))
+                    for _, entry in in_order(resource)
                     if isinstance(entry.get("resource"), dict)
                 ]
-                yield from (one for one in entries if text(one[0].get("resourceType")) in ELEMENT)
+                yield from (one for one in entries if tells(one[0]))
+
+
+def tells(resource: Json) -> bool:
+    """Whether others may refer to a resource; to what is made up or gone nobody does."""
+    is_wanted = text(resource.get("resourceType")) in ELEMENT
+    return is_wanted and not labels(resource) & {DELETED, TEST_DATA}
 
 
 def note(index: Index, reader: Reader, resource: Json, url: str) -> None:
@@ -273,37 +290,57 @@ def tell(intake: Intake, extracts: Sequence[Extract]) -> dict[Path, Stamp]:
 
 
 def tell_of(intake: Intake, extract: Extract, path: Path) -> None:
-    """The same of one file, unpacked; nothing of a content that was taken before."""
-    system = intake.settings.fhir.patient_identifier
-    place = {
-        "folder": folder_of(extract),
-        "file_name": extract.name,
-        "is_again": extract.taken_by != "run",
-    }
+    """The same of one file, unpacked; of a content that was taken before, as of that night."""
+    system = intake.settings.fhir.patient_identifier or ""
+    place: dict[str, Any] = {"folder": folder_of(extract), "file_name": extract.name}
     rows: list[dict[str, Any]] = []
     n_told = int(
         intake.warehouse.scalar("SELECT coalesce(max(told.place), 0) FROM taking.fhir_told AS told")
     )
-    is_new = extract.taken_by != "run"
     for resource, _ in told_in(path, most_line_bytes(intake.settings)):
         name, key = text(resource.get("resourceType")), text(resource.get("id"))
-        said = resource.get(ELEMENT[name])
-        if name == "Patient":
-            # No more of a person's numbers than are needed.
-            said = [one for one in objects(said) if text(one.get("system")) == system]
-        if not key or not said or (name == "Encounter" and not organisation(said)):
+        said = element_of(resource, system)
+        if not key or not said:
             continue
-        if not is_new and was_taken(intake, extract, content_hash(extract.path)):
-            return
-        is_new = True
+        if "told_for" not in place:
+            before = extract.sent_for or intake.warehouse.scalar(
+                KNOWN_FOR, (content_hash(extract.path),)
+            )
+            place |= {"told_for": before or intake.as_of, "is_new": before is None}
         n_told += 1
         told = {"kind": name, "id": key, "said": json.dumps(said), "place": n_told}
-        rows.append(place | told)
+        rows.append(place | told | {"system": system if name == "Patient" else ""})
         if len(rows) >= MOST_TOLD:
             add(intake.warehouse, rows)
             rows = []
     add(intake.warehouse, rows)
     intake.warehouse.execute(SAID_LAST, (extract.name,))
+
+
+def element_of(resource: Json, system: str) -> Any:
+    """What counts of a resource for who refers to it, and no more: it is kept for long."""
+    match text(resource.get("resourceType")):
+        case "Patient":
+            return [
+                {
+                    "system": system,
+                    "value": text(one.get("value")),
+                    "use": text(one.get("use")),
+                    "period": {"end": text(inner(one, "period", "end"))},
+                }
+                for one in objects(resource.get("identifier"))
+                if system and text(one.get("system")) == system
+            ]
+        case "Encounter":
+            named = {"reference": text(inner(resource, "serviceProvider", "reference"))}
+            return named if organisation(named) else None
+    concept = resource.get(ELEMENT[text(resource.get("resourceType"))])
+    codings = [
+        {name: text(one.get(name)) for name in ("system", "code", "display")}
+        for one in objects(inner(concept, "coding"))
+    ]
+    words = text(inner(concept, "text"))
+    return {"coding": codings, "text": words} if codings or words else None
 
 
 def add(warehouse: Warehouse, rows: list[dict[str, Any]]) -> None:
@@ -314,13 +351,11 @@ def add(warehouse: Warehouse, rows: list[dict[str, Any]]) -> None:
         warehouse.execute("DROP TABLE taking.fhir_part")
 
 
-def keep(warehouse: Warehouse, taken: Sequence[str], as_of: date) -> None:
-    """Remember what the files of these names told, which were taken tonight."""
-    if not warehouse.scalar("SELECT count(*) FROM taking.fhir_told"):
-        return
-    warehouse.execute(TOLD_ANEW, (list(taken),))
-    for is_again in (False, True):
-        warehouse.execute(KEEP, (as_of, is_again, list(taken)))
+def keep(warehouse: Warehouse, turned_away: Sequence[str]) -> None:
+    """Remember what tonight's files told, but for those of these names, which were not taken."""
+    warehouse.execute(WITHOUT, (list(turned_away),))
+    warehouse.execute(TOLD_ANEW)
+    warehouse.execute(KEEP)
 
 
 def unpacked_resources(intake: Intake, extract: Extract, folder: Path) -> Path:
@@ -340,4 +375,4 @@ def most_line_bytes(settings: Settings) -> int:
 
 def folder_of(extract: Extract) -> str:
     """The folder within which ids are one sender's: the file's own without the day in its name."""
-    return DAY.sub("", str(PurePosixPath(extract.name).parent))
+    return DAY.sub("", str(PurePosixPath(extract.name).parent)).strip("./")

@@ -29,6 +29,7 @@ from b12screen.ingest.fhir_element import (
     identifier,
     identifier_pair,
     identifier_pairs,
+    in_order,
     inner,
     is_modified,
     labels,
@@ -334,12 +335,7 @@ class Reader:
 
     def _bundle(self, bundle: Json, place: str) -> list[Outcome]:
         found: list[Outcome] = []
-        entries = list(enumerate(objects(bundle.get("entry"))))
-        if text(bundle.get("type")) == "history":
-            # The newest version stands first there, and what comes later counts here. Source: HL7
-            # FHIR R4, RESTful API, history.
-            entries.reverse()
-        for number, entry in entries:
+        for number, entry in in_order(bundle):
             segment = f"{place}.entry[{number}]"
             method = text(inner(entry, "request", "method")).upper()
             if method == "DELETE":

@@ -68,7 +68,7 @@ def parse_resources(
     """Parse a file of FHIR resources once; it has the kinds that its rows are of."""
     path = fhir_known.unpacked_resources(intake, extract, folder)
     first_night = extract.sent_for or intake.as_of
-    elsewhere = fhir_known.Elsewhere.of(intake.warehouse, extract)
+    elsewhere = fhir_known.Elsewhere.of(intake, extract)
     file = fhir_rows(path, intake.settings, intake.maps, first_night, folder, elsewhere=elsewhere)
     if extract.packing:
         path.unlink()

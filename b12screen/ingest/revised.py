@@ -36,7 +36,7 @@ KEEP_EARLY = (
     "INNER JOIN taking.night ON night.file_id = taken.file_id "
     "ANTI JOIN private.late_withdrawal AS late ON late.key = early.result_id "
     "AND late.laboratory = early.laboratory AND late.patient_id = early.patient_id "
-    "AND late.reported_at = early.reported_at "
+    "AND late.reported_at = early.reported_at AND late.done_for IS NULL "
     "WHERE early.is_early"
 )
 COUNTS = (

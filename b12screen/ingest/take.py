@@ -309,9 +309,8 @@ def taken_in(
         [
             file.account.file_name
             for file in parsed.messages.values()
-            if file.account is not None and file.account.reason is None
+            if file.account is not None and file.account.reason is not None
         ],
-        intake.as_of,
     )
     remember(intake, parsed.seen)
     before = attempts(intake)

@@ -80,11 +80,11 @@ WERE_WAITING = (
     "SELECT count(*) FROM private.late_withdrawal AS late JOIN taking.night "
     "ON late.done_for = night.sent_for WHERE late.kind = 'medications'"
 )
+# By id what came has been withdrawn or is newer; by key it may have been another one's.
 LABS_DONE = (
-    "UPDATE private.late_withdrawal SET done_for = ? FROM taking.late_named AS named "
-    "WHERE late_withdrawal.kind = 'labs' AND late_withdrawal.done_for IS NULL "
-    "AND late_withdrawal.key = named.key "
-    "AND late_withdrawal.laboratory IS NOT DISTINCT FROM named.laboratory"
+    "UPDATE private.late_withdrawal SET done_for = ? WHERE late_withdrawal.rowid IN ("
+    "SELECT named.withdrawal FROM taking.late_named AS named WHERE named.laboratory IS NULL "
+    "UNION SELECT gone.withdrawal FROM taking.withdrawn AS gone)"
 )
 MEDICATIONS_DONE = (
     "UPDATE private.late_withdrawal SET done_for = ? WHERE kind = 'medications' "

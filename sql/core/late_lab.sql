@@ -20,6 +20,8 @@ WITH arrived AS (
         named.withdrawn_at,
         named.withdrawn_by,
         named.laboratory IS NOT NULL AS by_key,
+        named.withdrawal,
+        coalesce(named.patient_id, taken.patient_id) AS withdrawn_of,
         coalesce(named.withdrawn_at, CAST(named.withdrawn_on + 1 AS TIMESTAMP)) AS no_later_than
     FROM core.taken
     INNER JOIN taking.late_named AS named
@@ -41,7 +43,9 @@ newest AS (
             arrived.file_name DESC,
             arrived.record DESC,
             arrived.file_id DESC,
-            arrived.no_later_than DESC
+            arrived.withdrawn_of = arrived.patient_id DESC,
+            arrived.no_later_than DESC,
+            arrived.withdrawal
     ) = 1
 )
 
@@ -54,10 +58,12 @@ SELECT
     newest.clinic_id,
     newest.file_name,
     newest.record,
-    newest.sent_for
+    newest.sent_for,
+    newest.withdrawal
 FROM newest
 WHERE
     newest.status NOT IN ('cancelled', 'entered-in-error')
+    AND newest.withdrawn_of = newest.patient_id
     AND coalesce(newest.reported_at, newest.collected_at) <= newest.no_later_than
     AND (
         (newest.sha256 <> newest.withdrawn_by AND NOT newest.by_key)

@@ -47,6 +47,16 @@ known AS MATERIALIZED (
     WHERE taken.fault IS NULL AND taken.result_id IN (SELECT sent.result_id FROM sent)
 ),
 
+unread AS MATERIALIZED (
+    SELECT
+        taken.file_id,
+        taken.cells ->> 'result_id' AS result_id
+    FROM core.taken
+    WHERE taken.fault <> 'scope'
+        AND taken.file_id IN (SELECT sent.file_id FROM sent)
+        AND taken.cells ->> 'result_id' IN (SELECT sent.result_id FROM sent)
+),
+
 -- Materialised, or the many words of a laboratory would be joined to what was sent before to what is known.
 worded AS MATERIALIZED (
     SELECT
@@ -117,5 +127,9 @@ FROM sent
 ANTI JOIN worded
     ON worded.result_id = sent.result_id
     AND worded.laboratory = sent.laboratory
+-- A row of ours that was rejected is no less of the order.
+ANTI JOIN unread
+    ON unread.file_id = sent.file_id
+    AND unread.result_id = sent.result_id
 WHERE sent.status IN ('cancelled', 'entered-in-error')
     AND sent.reported_at IS NOT NULL

@@ -463,7 +463,9 @@ def test_ids_of_another_folder_are_another_senders(tmp_path: Path, maps: Maps) -
         ("2026-11-22", "2026-11-23"),
         ("north/20261122", "north/20261123"),
         ("2026/11/22", "2026/11/23"),
-        ("2026-11-22T02-00-00Z", "2026-11-23T02-05-11Z"),
+        ("2026-11-22T02-00-00Z", "2026-11-23T02-05-11.123Z"),
+        (".", "2026-11-23"),
+        ("export", "export/202611230205"),
     ],
 )
 def test_the_days_folder_is_the_same_senders(
@@ -502,10 +504,84 @@ def test_what_was_told_last_counts(tmp_path: Path, maps: Maps) -> None:
     # An old file that comes again, under another name or by a retake, does not tell anew.
     box.put("c.ndjson", first.read_text())
     later = date(2026, 11, 24)
-    box.take(later, Again((first,)))
+    box.take(later, Again(files=(first,)))
     box.put("d.ndjson", lines(observation()))
     box.take(date(2026, 11, 25))
     assert box.rows("SELECT patient_id FROM core.lab_result") == [("N8",)]
+
+
+def test_people_of_several_nights_that_are_taken_again_at_once_are_as_last_told(
+    tmp_path: Path, maps: Maps
+) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    files = [box.put("a.ndjson", lines(numbered("N7"))), box.inbox / "b.ndjson"]
+    box.take()
+    box.put("b.ndjson", lines(numbered("N8")))
+    box.take(NEXT)
+    # As of before they were remembered.
+    box.warehouse.execute("DELETE FROM private.fhir_told")
+    box.take(date(2026, 11, 24), Again(files=tuple(files)))
+    box.put("c.ndjson", lines(observation()))
+    box.take(date(2026, 11, 25))
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N8",)]
+
+
+def test_a_retake_after_another_number_is_set_follows_that(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    person = numbered("N7")
+    person["identifier"].append({"system": "https://example.org/other", "value": "X1"})
+    files = (box.put("a.ndjson", lines(person)), box.put("b.ndjson", lines(observation())))
+    box.take()
+    other = {"fhir": {"patient_identifier": "https://example.org/other"}}
+    box.settings = Settings.model_validate(other)
+    box.take(NEXT, Again(files=files))
+    box.put("c.ndjson", lines(observation(id="o2")))
+    box.take(date(2026, 11, 24))
+    current = "SELECT patient_id FROM core.lab_result WHERE value IS NOT NULL"
+    assert box.rows(current) == [("X1",), ("X1",)]
+
+
+def test_the_newest_version_of_a_history_tells(tmp_path: Path, maps: Maps) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    entries = [{"resource": numbered("N8")}, {"resource": numbered("N7")}]
+    box.put("a.ndjson", lines({"resourceType": "Bundle", "type": "history", "entry": entries}))
+    box.put("b.ndjson", lines(observation()))
+    box.take()
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N8",)]
+
+
+def test_a_file_that_was_moved_into_its_senders_folder_tells_there(
+    tmp_path: Path, maps: Maps
+) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    path = box.put("p.ndjson", lines(numbered("N7")))
+    box.take()
+    (box.inbox / "north").mkdir()
+    path.rename(box.inbox / "north" / "p.ndjson")
+    box.take(NEXT)
+    box.put("north/o.ndjson", lines(observation()))
+    box.take(date(2026, 11, 24))
+    assert box.rows("SELECT patient_id FROM core.lab_result") == [("N7",)]
+
+
+@pytest.mark.parametrize("folders", [("20101234", "20987654"), ("h/19123456", "h/20999999")])
+def test_a_number_that_is_no_day_is_a_folder_of_its_own(
+    tmp_path: Path, maps: Maps, folders: tuple[str, str]
+) -> None:
+    box = Box(tmp_path, maps, BY_NUMBER)
+    box.put(f"{folders[0]}/a.ndjson", lines(numbered("N7")))
+    box.put(f"{folders[1]}/b.ndjson", lines(observation()))
+    box.take()
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(0,)]
+
+
+def test_a_code_that_is_nested_without_end_ends_no_night(box: Box) -> None:
+    deep = '{"a":' * 950 + "1" + "}" * 950
+    said = '{"resourceType":"Medication","id":"drug-1","code":' + deep + "}\n"
+    box.put("a.ndjson", said)
+    box.put("b.ndjson", lines(prescribed("drug-1")))
+    box.take()
+    assert box.rows("SELECT count(*) FROM private.fhir_told") == [(0,)]
 
 
 def test_a_file_that_is_held_tells_tonight_and_is_asked_again(tmp_path: Path, maps: Maps) -> None:
@@ -576,7 +652,7 @@ def test_a_condition_that_is_corrected_is_no_longer_what_it_was(box: Box) -> Non
     )
     assert {buckets(account) for account in taking.accounts} == {(1, 1, 0, 0, 0, 0)}
     # The file of before, taken again, does not bring it back.
-    box.take(date(2026, 11, 24), Again((box.inbox / "f0.ndjson",)))
+    box.take(date(2026, 11, 24), Again(files=(box.inbox / "f0.ndjson",)))
     assert box.rows("SELECT code FROM core.condition") == [("G32.0",)]
     # As it was once more.
     assert told(box, 4, condition(id="a")) == 1

@@ -430,3 +430,29 @@ def test_the_withdrawals_of_a_file_that_is_held_do_not_wait(box: Box) -> None:
     box.labs(RESULT, name="labs2.csv")
     box.take()
     assert current(box) == [("R1", "final", 412.0)]
+
+
+def test_a_waiting_withdrawal_is_not_used_up_by_what_it_does_not_name(box: Box) -> None:
+    box.labs(CANCELLED, name="labs1.csv")
+    box.take()
+    box.labs(RESULT.replace("P1", "P2"), name="labs2.csv")
+    box.take(NEXT)
+    box.labs(RESULT, name="labs3.csv")
+    box.take(NEXT + timedelta(days=1))
+    assert current(box) == [("R1", "entered-in-error", None)]
+
+
+def test_an_early_withdrawal_leaves_what_was_corrected_to_another_person(box: Box) -> None:
+    moved = RESULT.replace("P1", "P2").replace("2026-11-02", "2026-11-02T12:00:00")
+    box.labs(CANCELLED, name="labs1.csv")
+    box.labs(RESULT, moved.replace("final", "corrected"), name="labs2.csv")
+    box.take()
+    assert current(box) == [("R1", "corrected", 412.0)]
+
+
+def test_a_rejected_row_of_the_same_order_is_no_reason_to_wait(box: Box) -> None:
+    box.labs(RESULT.replace("pmol/L", "miles"), CANCELLED, name="labs1.csv")
+    box.take()
+    box.labs(RESULT, name="labs2.csv")
+    box.take(NEXT)
+    assert current(box) == [("R1", "final", 412.0)]
