@@ -7,7 +7,6 @@ their order.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,9 +17,9 @@ from b12screen.ingest.delimited import BOM, FileRefused, Parts
 from b12screen.ingest.fhir_element import DoubledName, loaded, unfit
 from b12screen.ingest.fhir_known import Elsewhere, Indexed, most_line_bytes
 from b12screen.ingest.fhir_lines import blocks
-from b12screen.ingest.fhir_resource import COLUMNS, Gone, Outcome, Reader, Refused, Silent, Whole
+from b12screen.ingest.fhir_resource import COLUMNS, Gone, Outcome, Reader, Refused, Told, Whole
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
-from b12screen.ingest.withdrawn import look_for_tellers
+from b12screen.ingest.told_conditions import look_for_said
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -30,14 +29,15 @@ from schemas import ddl
 # The columns that say what was withdrawn, and the SELECT that finds it in the store or the file.
 GONE = {
     "labs": ("result_id", "reported_at"),
-    "conditions": ("patient_id", "code", "code_system", "recorded_on", "resource_id"),
+    "conditions": ("patient_id", "code", "code_system", "recorded_on", "resource_id", "changed_at"),
     "medications": ("medication_id", "over"),
 }
 PLACE = ("record", "line", "segment")
 WHOLE = ("record", "line", "result_key", "reported_at", "result_id", "laboratory")
-NO_ROWS = (Whole, Silent)
+SAID = ("record", "resource_id", "patient_id", "changed_at", "tells")
+NO_ROWS = (Whole, Told)
 # Parts that hold no rows of a kind.
-BESIDE = ("gone", "whole", "teller")
+BESIDE = ("gone", "whole", "said")
 
 NOTES = {
     "birth": "dates of birth are partial and leave what is known",
@@ -77,10 +77,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class FhirFile:
-    """What a file gave: by kind, and what is worth knowing of it, without values."""
+    """What a file gave: by kind, and what is worth knowing of it, without values.
+
+    Ids hold within its ``folder``.
+    """
 
     written: "Written"
     reader: Reader
+    folder: str
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -97,7 +101,9 @@ class FhirFile:
 
         Before that turn tonight's earlier files are not yet in the store.
         """
-        n_unknown = find_withdrawn(warehouse, kind, self.written, self.reader.settings.timezone)
+        zone = {"timezone": [self.reader.settings.timezone], "folder": [self.folder]}
+        warehouse.write("taking.fhir_zone", pl.DataFrame(zone))
+        n_unknown = find_withdrawn(warehouse, kind, self.written)
         self.written.close()
         return [f"{n_unknown} {UNKNOWN[kind].format(kind=kind)}"] if n_unknown else []
 
@@ -129,7 +135,7 @@ def fhir_rows(
     written = Written(folder, settings.limits.max_cell_bytes)
     read_lines(path, known, written, how)
     written.settle()
-    return FhirFile(written, reader)
+    return FhirFile(written, reader, elsewhere.folder if elsewhere else "")
 
 
 def notes_of(counts: Counter[str]) -> list[str]:
@@ -318,8 +324,8 @@ class Written:
         if isinstance(outcome, Whole):
             self._whole(record, line, outcome)
             return
-        if isinstance(outcome, Silent):
-            self._told(record, outcome.resource_id, {"patient_id": outcome.patient_id})
+        if isinstance(outcome, Told):
+            self._told(record, outcome)
             return
         place = (record, line, outcome.segment)
         if isinstance(outcome, Refused):
@@ -333,18 +339,14 @@ class Written:
         columns = GONE[outcome.kind] if gone else COLUMNS[outcome.kind]
         # What a resource of a person does not say leaves what is known.
         absent = None if outcome.kind == "patients" else ""
-        if not gone and outcome.cells.get("resource_id"):
-            self._told(record, outcome.cells["resource_id"], outcome.cells)
         part = self._part(outcome.kind, "gone" if gone else "rows", (*PLACE, *columns))
         part.add([*place, *(outcome.cells.get(name, absent) for name in columns)])
 
-    def _told(self, record: int, resource_id: str, cells: Mapping[str, str]) -> None:
-        """Which mapped condition a resource tells; of none of them only the person is known."""
-        said = {name: cells.get(name, "") for name in GONE["conditions"]}
-        said["resource_id"] = resource_id
-        if not unfit(said, self.max_cell_bytes):
-            part = self._part("conditions", "teller", ("record", *said))
-            part.add([record, *said.values()])
+    def _told(self, record: int, told: Told) -> None:
+        """Which resource told the condition of a record."""
+        said = (told.resource_id, told.patient_id, told.changed_at, told.tells)
+        if not unfit(dict(enumerate(said)), self.max_cell_bytes):
+            self._part("conditions", "said", SAID).add([record, *said])
 
     def _whole(self, record: int, line: int, whole: Whole) -> None:
         """What the rows just added are one observation's results, an entry for each of them."""
@@ -408,7 +410,7 @@ class Written:
             found.sent = tuple(name for name in COLUMNS[kind] if name != "opted_out")
 
 
-def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: str) -> int:
+def find_withdrawn(warehouse: Warehouse, kind: str, written: Written) -> int:
     """Complete what was withdrawn from the store and from the file; how much of it is unknown.
 
     The unknown is out of scope.
@@ -419,7 +421,6 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
     warehouse.execute(ddl.parquet_view("taking.fhir_gone", str(folder / "gone-*.parquet")))
     columns = (*PLACE, *COLUMNS[kind])
     warehouse.execute(ddl.parquet_view("taking.fhir_row", str(folder / "rows-*.parquet")))
-    warehouse.write("taking.fhir_zone", pl.DataFrame({"timezone": [timezone]}))
     if kind == "labs":
         warehouse.execute("DROP TABLE IF EXISTS taking.fhir_known")
         warehouse.execute(
@@ -430,7 +431,7 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written, timezone: 
                 ddl.insert_by_name("taking.fhir_known", sql_text("core/fhir_taken_lab.sql"))
             )
     if kind == "conditions":
-        look_for_tellers(warehouse, folder)
+        look_for_said(warehouse, folder)
     name = {"labs": "lab", "conditions": "condition", "medications": "medication"}[kind]
     known = warehouse.frame(sql_text(f"core/fhir_gone_{name}.sql"))
     first = known["record"].is_first_distinct()

@@ -160,10 +160,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of an extract; ``cells`` by column, what is absent is blank.
-
-    Of a mapped condition they hold ``resource_id`` as well, which no extract has.
-    """
+    """A row of an extract; ``cells`` by column, what is absent is blank."""
 
     kind: str
     segment: str
@@ -187,9 +184,9 @@ class Gone:
     """What was withdrawn: a row of the named kind that only the store, or this file, can complete.
 
     ``cells`` hold the key: ``result_id`` or ``medication_id``, or of a condition the id of its
-    resource, its four columns, or both; and for results ``reported_at``, the moment of the
-    withdrawal. A medication that is ``over`` is withdrawn for good; one that is only a draft, say,
-    may be given yet.
+    resource, its four columns, or both, and ``changed_at``; and for results ``reported_at``, the
+    moment of the withdrawal. A medication that is ``over`` is withdrawn for good; one that is only
+    a draft, say, may be given yet.
     """
 
     kind: str
@@ -210,14 +207,20 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Silent:
-    """No row: the condition of the row before it is no mapped one, whatever it was told to be."""
+class Told:
+    """No row: which resource told the condition of the row before it, of whom, and when.
+
+    ``tells`` is ``row`` where that row is a mapped condition, ``other`` where it is another, and
+    ``nothing`` where it is out of scope whatever it holds.
+    """
 
     resource_id: str
     patient_id: str
+    changed_at: str
+    tells: str
 
 
-Outcome = Row | Refused | Gone | Whole | Silent
+Outcome = Row | Refused | Gone | Whole | Told
 
 
 @dataclass(frozen=True)
@@ -365,7 +368,7 @@ class Reader:
         if kind == "medications" and key:
             return Gone(kind, place, {"medication_id": f"{name}/{key}", "over": "yes"})
         if kind == "conditions" and key:
-            return Gone(kind, place, {"resource_id": key})
+            return Gone(kind, place, {"resource_id": key, "changed_at": when})
         return Refused(kind, place, "deleted")
 
     # Observations
@@ -664,10 +667,14 @@ class Reader:
         outcome = self._condition_row(condition, person, place)
         yield outcome
         key = text(condition.get("id"))
-        is_told = isinstance(outcome, Row) and "resource_id" in outcome.cells
-        is_out = isinstance(outcome, Refused) and outcome.check_name == "scope"
-        if key and person and not is_told and (is_out or isinstance(outcome, Row)):
-            yield Silent(key, person)
+        if not key or not person:
+            return
+        if isinstance(outcome, Row):
+            cells = outcome.cells
+            is_named = self._is_named("condition", cells["code_system"], cells["code"])
+            yield Told(key, person, updated(condition), "row" if is_named else "other")
+        elif isinstance(outcome, Refused) and outcome.check_name == "scope":
+            yield Told(key, person, updated(condition), "nothing")
 
     def _condition_row(self, condition: Json, person: str | None, place: str) -> Outcome:
         """The row of a condition of a person."""
@@ -692,10 +699,11 @@ class Reader:
         if verified in ("refuted", "entered-in-error"):
             # Its person, code and day are its key in the store; what was emptied has its id alone.
             key = text(condition.get("id"))
+            told = {"resource_id": key, "changed_at": updated(condition)}
             if all(cells.values()):
-                return Gone("conditions", place, cells | {"resource_id": key})
-            if key:
-                return Gone("conditions", place, {"resource_id": key, "patient_id": person or ""})
+                return Gone("conditions", place, cells | told)
+            if key and person is not None:
+                return Gone("conditions", place, told | {"patient_id": person})
             self.notes["deleted"] += 1
             return Refused("conditions", place, "scope")
         if verified == "differential":
@@ -711,8 +719,7 @@ class Reader:
         if resolved.strip() == "withdrawn":
             # The word of a row that takes a condition back is no date of a resource.
             return Refused("conditions", place, "res")
-        teller = {"resource_id": text(condition.get("id"))} if is_named else {}
-        return Row("conditions", place, cells | {"resolved_on": resolved} | teller)
+        return Row("conditions", place, cells | {"resolved_on": resolved})
 
     def _resolved(self, condition: Json, recorded: str) -> str:
         """The day it ended; where only the end is known, the day that told of it."""

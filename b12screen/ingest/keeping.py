@@ -17,6 +17,7 @@ from b12screen.ingest.recognise import Extract
 from b12screen.ingest.revised import keep_early, told_revisions
 from b12screen.ingest.scan import Scanned, rows_of
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake
+from b12screen.ingest.told_conditions import told_changed, withdraw_changed
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl, fold, words
@@ -125,23 +126,6 @@ def told_late(n_late: int, what: str) -> list[str]:
     return [f"{n_late} {what} came after their withdrawal by id or key, and are withdrawn"]
 
 
-def told_changed(name: str, n_changed: int, n_other: int) -> list[str]:
-    """What took effect of conditions that are told otherwise than before, and what did not."""
-    told = []
-    if n_changed:
-        told.append(
-            f"{name}: {n_changed} conditions are withdrawn, as their resource tells another one, "
-            "another day, or none of ours by now"
-        )
-    if n_other:
-        told.append(
-            f"{name}: {n_other} conditions came under the id of a condition of somebody else, "
-            "which stands as well; where it was recorded for the wrong person, have it sent with "
-            "the status entered-in-error and that person"
-        )
-    return told
-
-
 def kept(
     intake: Intake,
     extract: Extract,
@@ -170,9 +154,8 @@ def kept(
     if extract.kind == "medications":
         n_late = withdrawn.withdraw_medications(warehouse, intake.as_of)
         notes += told_late(n_late, "medications")
-    if extract.kind == "conditions" and extract.form == "ndjson" and extract.taken_by == "run":
-        n_changed, n_other = withdrawn.withdraw_conditions(warehouse)
-        notes += told_changed(extract.name, n_changed, n_other)
+    if extract.kind == "conditions" and extract.form == "ndjson" and extract.taken_by != "retry":
+        notes += told_changed(extract.name, withdraw_changed(warehouse))
     if extract.kind == "labs":
         return account
     (account,) = versions(intake, extract.kind, [account])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from b12screen.ingest import fhir_known, together, withdrawn
+from b12screen.ingest import fhir_known, together, told_conditions, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.held import too_many
@@ -127,8 +127,7 @@ def taken_part(
                 )
         scanned = scan_part(intake, extract, file)
         if file.resources is not None and extract.kind == "conditions":
-            withdrawn.look_for_tellers(intake.warehouse, file.folder / extract.kind)
-            withdrawn.look_for_gone(intake.warehouse, file.folder / extract.kind)
+            told_conditions.look_for_said(intake.warehouse, file.folder / extract.kind)
         if file.resources is not None and extract.kind == "labs":
             withdrawn.keep_panels(
                 intake.warehouse,
@@ -136,10 +135,7 @@ def taken_part(
                 extract.name,
                 extract.sent_for or intake.as_of,
             )
-        done = kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
-        if file.resources is not None and extract.kind == "conditions":
-            withdrawn.keep_tellers(intake.warehouse, extract.taken_by == "run")
-        return done
+        return kept(intake, extract, account, scanned, faults_of(intake), notes, findings)
     finally:
         shutil.rmtree(file.folder / extract.kind)
 

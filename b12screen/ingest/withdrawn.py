@@ -1,7 +1,6 @@
 """What is taken back without a row that says so.
 
-A later version of an observation that has a component no more takes that component's result back,
-one of a condition that is another one, or on another day, what it was told to be before. A
+A later version of an observation that has a component no more takes that component's result back. A
 withdrawal that names nothing yet waits, and takes effect once what it names comes; its own
 row stays where it was counted. All become withdrawals that belong to no file's account.
 """
@@ -9,6 +8,7 @@ row stays where it was counted. All become withdrawals that belong to no file's 
 from datetime import date, timedelta
 from pathlib import Path
 
+from b12screen.ingest import told_conditions
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
@@ -25,36 +25,7 @@ TABLES = (
     # What names a result by its key names its laboratory and person as well; by id, neither.
     "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS laboratory VARCHAR",
     "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS patient_id VARCHAR",
-    # A condition is known by person, code and day; one that several resources tell stands until
-    # all of them are withdrawn.
-    "CREATE TABLE IF NOT EXISTS private.condition_teller (patient_id VARCHAR, code_system VARCHAR, "
-    "code VARCHAR, recorded_on DATE, resource_id VARCHAR)",
 )
-NO_TELLERS = (
-    "CREATE OR REPLACE VIEW taking.fhir_teller AS SELECT CAST(NULL AS BIGINT) AS record, "
-    "CAST(NULL AS VARCHAR) AS patient_id, CAST(NULL AS VARCHAR) AS code, "
-    "CAST(NULL AS VARCHAR) AS code_system, CAST(NULL AS VARCHAR) AS recorded_on, "
-    "CAST(NULL AS VARCHAR) AS resource_id LIMIT 0"
-)
-NOTHING_GONE = (
-    "CREATE OR REPLACE VIEW taking.fhir_gone AS SELECT CAST(NULL AS VARCHAR) AS resource_id, "
-    "CAST(NULL AS BIGINT) AS record LIMIT 0"
-)
-TELLERS_GONE = (
-    "DELETE FROM private.condition_teller AS teller WHERE teller.resource_id IN "
-    "(SELECT gone.resource_id FROM taking.fhir_gone AS gone)"
-)
-TELLERS_CHANGED = (
-    "DELETE FROM private.condition_teller AS teller WHERE EXISTS (SELECT 1 "
-    "FROM taking.fhir_teller AS sent WHERE sent.resource_id = teller.resource_id "
-    "AND sent.patient_id = teller.patient_id)"
-)
-OF_SOMEBODY_ELSE = (
-    "SELECT count(DISTINCT sent.resource_id) FROM taking.fhir_teller AS sent "
-    "INNER JOIN private.condition_teller AS known ON known.resource_id = sent.resource_id "
-    "WHERE known.patient_id <> sent.patient_id AND sent.code <> ''"
-)
-KEEP_TELLERS = "INSERT INTO private.condition_teller BY NAME\n"
 NO_LONGER = "DELETE FROM private.late_withdrawal WHERE taken_for < ? OR done_for < ?"
 SAME_PANELS = "DELETE FROM private.panel_part WHERE file_name = ? AND sent_for = ?"
 KEEP_PANELS = "INSERT INTO private.panel_part BY NAME\n"
@@ -108,7 +79,7 @@ WITHDRAWN_FILES = (
 
 def prepare(warehouse: Warehouse, as_of: date) -> None:
     """The private tables, without what has waited for too long."""
-    for statement in TABLES:
+    for statement in (*TABLES, *told_conditions.TABLES):
         warehouse.execute(statement)
     since = as_of - timedelta(days=DAYS_WAITING)
     warehouse.execute(NO_LONGER, (since, since))
@@ -124,48 +95,6 @@ def keep_panels(warehouse: Warehouse, folder: Path, file_name: str, sent_for: da
     warehouse.execute(ddl.parquet_view("taking.fhir_whole", str(folder / "whole-*.parquet")))
     warehouse.execute(SAME_PANELS, (file_name, sent_for))
     warehouse.execute(KEEP_PANELS + sql_text("core/panel_part.sql"))
-
-
-def look_for_tellers(warehouse: Warehouse, folder: Path) -> None:
-    """``taking.fhir_teller``: which resources of the file at hand told which mapped conditions."""
-    if list(folder.glob("teller-*.parquet")):
-        parts = str(folder / "teller-*.parquet")
-        warehouse.execute(ddl.parquet_view("taking.fhir_teller", parts))
-    else:
-        warehouse.execute(NO_TELLERS)
-
-
-def look_for_gone(warehouse: Warehouse, folder: Path) -> None:
-    """``taking.fhir_gone``: which conditions the file at hand withdraws."""
-    if list(folder.glob("gone-*.parquet")):
-        warehouse.execute(ddl.parquet_view("taking.fhir_gone", str(folder / "gone-*.parquet")))
-    else:
-        warehouse.execute(NOTHING_GONE)
-
-
-def withdraw_conditions(warehouse: Warehouse) -> tuple[int, int]:
-    """Withdraw what the resources of the file at hand were told to be before, of the same person.
-
-    Returns how many rows that is, and how many resources told a condition of somebody else, which
-    stands: two servers may give the same id.
-    """
-    n_other = int(warehouse.scalar(OF_SOMEBODY_ELSE))
-    select = sql_text("core/changed_condition.sql")
-    n_changed = int(warehouse.scalar(ddl.counted(select)))
-    if n_changed:
-        warehouse.execute(ddl.insert_by_name("core.taken", select))
-    return n_changed, n_other
-
-
-def keep_tellers(warehouse: Warehouse, is_new: bool) -> None:
-    """Remember which resources told which mapped conditions, once their file is taken.
-
-    One that is not new tells nothing that a later one may have told otherwise.
-    """
-    warehouse.execute(TELLERS_GONE)
-    if is_new:
-        warehouse.execute(TELLERS_CHANGED)
-    warehouse.execute(KEEP_TELLERS + sql_text("core/condition_teller.sql"))
 
 
 def keep_waiting(warehouse: Warehouse, kind: str, file_name: str, sha256: str, as_of: date) -> None:

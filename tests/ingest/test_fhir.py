@@ -26,7 +26,7 @@ from b12screen.ingest.keeping import kept
 from b12screen.ingest.recognise import Extract
 from b12screen.ingest.scan import exactly, faults_of, set_night
 from b12screen.ingest.store import PERSONS, Intake, look_up, prepare
-from b12screen.ingest.withdrawn import look_for_gone, look_for_tellers
+from b12screen.ingest.told_conditions import look_for_said
 from b12screen.maps import Maps, load_maps
 from b12screen.settings import Fhir, Laboratory, LocalTest, Settings
 from b12screen.warehouse import Warehouse
@@ -122,8 +122,7 @@ class Feed:
             self.intake, extract, counts.sent, counts.n_row, counts.n_broken, self.out / kind
         )
         if kind == "conditions":
-            look_for_tellers(self.warehouse, self.out / kind)
-            look_for_gone(self.warehouse, self.out / kind)
+            look_for_said(self.warehouse, self.out / kind)
         # A content hash is known once; here every kind has its own.
         content_hash = f"{self.n_file}-{kind}"
         account = accounts.FileAccount(extract.name, kind, content_hash, 1, NIGHT)

@@ -381,14 +381,13 @@ def test_a_diagnosis_that_was_entered_twice_stands_until_both_entries_are_withdr
     assert told(box, 4, second | WRONG) == 0
     assert told(box, 5, second, first, second | WRONG) == 1
     assert told(box, 6, first | WRONG) == 0
-    assert box.rows("SELECT count(*) FROM private.condition_teller") == [(0,)]
 
 
 def test_a_condition_that_was_taken_before_resources_were_remembered_is_withdrawn(
     box: Box,
 ) -> None:
     assert told(box, 0, condition(id="a")) == 1
-    box.warehouse.execute("DELETE FROM private.condition_teller")
+    box.warehouse.execute("DELETE FROM private.condition_said")
     assert told(box, 1, condition(id="a") | WRONG) == 0
 
 
@@ -647,8 +646,8 @@ def test_a_condition_that_is_corrected_is_no_longer_what_it_was(box: Box) -> Non
     taking = box.take(date(2026, 11, 23))
     assert box.rows("SELECT code, recorded_on FROM core.condition") == [("G32.0", date(2020, 5, 7))]
     assert taking.notes == (
-        "f1.ndjson: 1 conditions are withdrawn, as their resource tells another one, another day, "
-        "or none of ours by now",
+        "f1.ndjson: 1 conditions are withdrawn, as the resource that told them tells another one, "
+        "another day, or none of ours by now",
     )
     assert {buckets(account) for account in taking.accounts} == {(1, 1, 0, 0, 0, 0)}
     # The file of before, taken again, does not bring it back.

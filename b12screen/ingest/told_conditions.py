@@ -1,0 +1,119 @@
+"""Which resource told which condition, and what is taken back where it tells that no more.
+
+A condition is known by person, code and day; a FHIR resource by its id, within a folder of the
+inbox. What a resource said last counts, by its own last update where it has one. What it said of
+the same person before is withdrawn, unless another resource says it, or an extract of another form
+said it last.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from b12screen.resources import sql_text
+from b12screen.warehouse import Warehouse
+from schemas import ddl
+
+# ``code`` is NULL where the resource is none of the mapped conditions, or is withdrawn.
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS private.condition_said (folder VARCHAR, resource_id VARCHAR, "
+    "patient_id VARCHAR, code_system VARCHAR, code VARCHAR, recorded_on DATE, "
+    "place STRUCT(changed_at TIMESTAMP, told_for DATE, told_in VARCHAR, told_at BIGINT))",
+    # Without folders and moments: a resource is known from where it is sent again.
+    "DROP TABLE IF EXISTS private.condition_teller",
+)
+NOTHING = {
+    "said": "CREATE OR REPLACE VIEW taking.fhir_said AS SELECT CAST(NULL AS BIGINT) AS record, "
+    "CAST(NULL AS VARCHAR) AS resource_id, CAST(NULL AS VARCHAR) AS patient_id, "
+    "CAST(NULL AS VARCHAR) AS changed_at, CAST(NULL AS VARCHAR) AS tells LIMIT 0",
+    "gone": "CREATE OR REPLACE VIEW taking.fhir_gone AS SELECT CAST(NULL AS BIGINT) AS record, "
+    "CAST(NULL AS VARCHAR) AS resource_id, CAST(NULL AS VARCHAR) AS patient_id, "
+    "CAST(NULL AS VARCHAR) AS changed_at LIMIT 0",
+}
+OF_SOMEBODY_ELSE = (
+    "SELECT count(DISTINCT said.resource_id) FROM taking.condition_said AS said "
+    "INNER JOIN private.condition_said AS known ON known.folder = said.folder "
+    "AND known.resource_id = said.resource_id AND known.patient_id <> said.patient_id "
+    "ANTI JOIN private.condition_said AS before ON before.folder = said.folder "
+    "AND before.resource_id = said.resource_id AND before.patient_id = said.patient_id "
+    "WHERE known.code IS NOT NULL AND said.code IS NOT NULL"
+)
+SAID_BEFORE = (
+    "DELETE FROM private.condition_said AS known USING taking.condition_said AS said "
+    "WHERE known.folder = said.folder AND known.resource_id = said.resource_id "
+    "AND known.patient_id = said.patient_id AND known.code_system IS NOT DISTINCT FROM "
+    "said.code_system AND known.code IS NOT DISTINCT FROM said.code "
+    "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on AND known.place <= said.place"
+)
+# Of what never was a condition of ours nobody asks.
+KEEP = (
+    "INSERT INTO private.condition_said BY NAME SELECT said.* EXCLUDE (withdraws) "
+    "FROM taking.condition_said AS said "
+    "ANTI JOIN private.condition_said AS known ON known.folder = said.folder "
+    "AND known.resource_id = said.resource_id AND known.patient_id = said.patient_id "
+    "AND known.code_system IS NOT DISTINCT FROM said.code_system "
+    "AND known.code IS NOT DISTINCT FROM said.code "
+    "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on "
+    "WHERE said.code IS NOT NULL OR said.withdraws "
+    "OR (said.folder, said.resource_id, said.patient_id) IN ("
+    "SELECT (one.folder, one.resource_id, one.patient_id) FROM private.condition_said AS one "
+    "UNION ALL SELECT (one.folder, one.resource_id, one.patient_id) "
+    "FROM taking.condition_said AS one WHERE one.code IS NOT NULL)"
+)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """How many conditions are withdrawn, and how many came under an id of somebody else's."""
+
+    n_withdrawn: int
+    n_other: int
+
+
+def look_for_said(warehouse: Warehouse, folder: Path) -> None:
+    """``taking.fhir_said`` and ``taking.fhir_gone``: what resources of the file at hand say."""
+    for title, nothing in NOTHING.items():
+        if list(folder.glob(f"{title}-*.parquet")):
+            parts = str(folder / f"{title}-*.parquet")
+            warehouse.execute(ddl.parquet_view(f"taking.fhir_{title}", parts))
+        else:
+            warehouse.execute(nothing)
+
+
+def withdraw_changed(warehouse: Warehouse) -> Changed:
+    """Remember what the resources of the file at hand say, as far as its rows were accepted.
+
+    What is not said any more is withdrawn, as rows of ``core.taken`` that no account counts.
+    """
+    warehouse.execute(
+        ddl.create_table_as("taking.condition_said", sql_text("core/condition_said.sql"))
+    )
+    n_other = int(warehouse.scalar(OF_SOMEBODY_ELSE))
+    warehouse.execute(SAID_BEFORE)
+    warehouse.execute(KEEP)
+    select = sql_text("core/changed_condition.sql")
+    warehouse.execute(ddl.create_table_as("taking.changed_condition", select))
+    n_changed = int(warehouse.scalar("SELECT count(*) FROM taking.changed_condition"))
+    if n_changed:
+        warehouse.execute(
+            ddl.insert_by_name("core.taken", "SELECT * FROM taking.changed_condition")
+        )
+    warehouse.execute("DROP TABLE taking.condition_said")
+    warehouse.execute("DROP TABLE taking.changed_condition")
+    return Changed(n_changed, n_other)
+
+
+def told_changed(name: str, changed: Changed) -> list[str]:
+    """What took effect of conditions that are told otherwise than before, and what did not."""
+    told = []
+    if changed.n_withdrawn:
+        told.append(
+            f"{name}: {changed.n_withdrawn} conditions are withdrawn, as the resource that told "
+            "them tells another one, another day, or none of ours by now"
+        )
+    if changed.n_other:
+        told.append(
+            f"{name}: {changed.n_other} conditions came under the id of a condition of somebody "
+            "else, which stands as well; where it was recorded for the wrong person, have it sent "
+            "with the status entered-in-error and that person"
+        )
+    return told
