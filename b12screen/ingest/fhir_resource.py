@@ -551,7 +551,7 @@ class Reader:
     def specimen(self, observation: Json) -> str | None:
         """What the sample is called, by the observation or by what it refers to.
 
-        None where that is not in the file.
+        None where that is not known.
         """
         reference = inner(observation, "specimen", "reference")
         found = contained(observation, reference)
