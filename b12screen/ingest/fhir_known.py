@@ -223,13 +223,7 @@ def told_in(path: Path, most_bytes: int) -> Iterator[tuple[Json, str]]:
                     for _, entry in in_order(resource)
                     if isinstance(entry.get("resource"), dict)
                 ]
-                yield from (one for one in entries if tells(one[0]))
-
-
-def tells(resource: Json) -> bool:
-    """Whether others may refer to a resource; to what is made up or gone nobody does."""
-    is_wanted = text(resource.get("resourceType")) in ELEMENT
-    return is_wanted and not labels(resource) & {DELETED, TEST_DATA}
+                yield from (one for one in entries if text(one[0].get("resourceType")) in ELEMENT)
 
 
 def note(index: Index, reader: Reader, resource: Json, url: str) -> None:
@@ -300,7 +294,8 @@ def tell_of(intake: Intake, extract: Extract, path: Path) -> None:
     for resource, _ in told_in(path, most_line_bytes(intake.settings)):
         name, key = text(resource.get("resourceType")), text(resource.get("id"))
         said = element_of(resource, system)
-        if not key or not said:
+        # What is made up or gone is in no place of another.
+        if not key or not said or labels(resource) & {DELETED, TEST_DATA}:
             continue
         if "told_for" not in place:
             before = extract.sent_for or intake.warehouse.scalar(
