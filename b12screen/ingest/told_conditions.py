@@ -1,7 +1,7 @@
 """Which resource told which condition, and what is taken back where it tells that no more.
 
 A condition is known by person, code and day; a FHIR resource by its id, within a folder of the
-inbox. What a resource said last counts, by its own last update where it has one. What it said of
+inbox. What a resource said last counts, by its last updates as far as it has them. What it said of
 the same person before is withdrawn, unless another resource says it, or an extract of another form
 said it last.
 """
@@ -42,7 +42,9 @@ SAID_BEFORE = (
     "WHERE known.folder = said.folder AND known.resource_id = said.resource_id "
     "AND known.patient_id = said.patient_id AND known.code_system IS NOT DISTINCT FROM "
     "said.code_system AND known.code IS NOT DISTINCT FROM said.code "
-    "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on AND known.place <= said.place"
+    "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on "
+    "AND (known.place.changed_at > TIMESTAMP '0001-01-01') = "
+    "(said.place.changed_at > TIMESTAMP '0001-01-01') AND known.place <= said.place"
 )
 # Of what never was a condition of ours nobody asks.
 KEEP = (
@@ -53,11 +55,22 @@ KEEP = (
     "AND known.code_system IS NOT DISTINCT FROM said.code_system "
     "AND known.code IS NOT DISTINCT FROM said.code "
     "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on "
+    "AND (known.place.changed_at > TIMESTAMP '0001-01-01') = "
+    "(said.place.changed_at > TIMESTAMP '0001-01-01') "
     "WHERE said.code IS NOT NULL OR said.withdraws "
     "OR (said.folder, said.resource_id, said.patient_id) IN ("
     "SELECT (one.folder, one.resource_id, one.patient_id) FROM private.condition_said AS one "
     "UNION ALL SELECT (one.folder, one.resource_id, one.patient_id) "
     "FROM taking.condition_said AS one WHERE one.code IS NOT NULL)"
+)
+# A withdrawal was judged before it was known which rows of its file are rejected, and in their
+# order alone: where a resource says the condition last it says no more than that.
+STANDS = (
+    "UPDATE core.taken SET is_gone = FALSE, tells_resolved_on = FALSE "
+    "FROM taking.fhir_gone AS gone, taking.condition_last AS latest "
+    "WHERE taken.is_gone AND gone.record = taken.record AND gone.resource_id <> '' "
+    "AND latest.patient_id = taken.patient_id AND latest.code_system = taken.code_system "
+    "AND latest.code = taken.code AND latest.recorded_on = taken.recorded_on"
 )
 
 
@@ -70,7 +83,11 @@ class Changed:
 
 
 def look_for_said(warehouse: Warehouse, folder: Path) -> None:
-    """``taking.fhir_said`` and ``taking.fhir_gone``: what resources of the file at hand say."""
+    """``taking.fhir_said`` and ``taking.fhir_gone``: what resources of the file at hand say.
+
+    ``taking.condition_last`` is what each resource is known to say last.
+    """
+    warehouse.execute(ddl.create_view("taking.condition_last", sql_text("core/condition_last.sql")))
     for title, nothing in NOTHING.items():
         if list(folder.glob(f"{title}-*.parquet")):
             parts = str(folder / f"{title}-*.parquet")
@@ -90,6 +107,7 @@ def withdraw_changed(warehouse: Warehouse) -> Changed:
     n_other = int(warehouse.scalar(OF_SOMEBODY_ELSE))
     warehouse.execute(SAID_BEFORE)
     warehouse.execute(KEEP)
+    warehouse.execute(STANDS)
     select = sql_text("core/changed_condition.sql")
     warehouse.execute(ddl.create_table_as("taking.changed_condition", select))
     n_changed = int(warehouse.scalar("SELECT count(*) FROM taking.changed_condition"))

@@ -1,71 +1,42 @@
 -- One row per condition that a resource of the file at hand was told to be, of the same person, and is no more by what
 -- it says last. What another resource says last stands, and so does what an extract of another form said last. Its
 -- withdrawal, in the place of what took it back, or of what told it where that came later.
-WITH history AS (
-    SELECT said.*
-    FROM private.condition_said AS said
-    SEMI JOIN taking.condition_said AS sent
-        ON sent.folder = said.folder
-        AND sent.resource_id = said.resource_id
-        AND sent.patient_id = said.patient_id
-),
-
-latest AS (
-    SELECT history.*
-    FROM history
-    QUALIFY row_number() OVER (
-        PARTITION BY history.folder, history.resource_id, history.patient_id
-        ORDER BY history.place DESC, history.code NULLS FIRST
-    ) = 1
+WITH touched AS (
+    SELECT DISTINCT
+        latest.folder,
+        latest.resource_id,
+        latest.patient_id
+    FROM taking.condition_last AS latest
+    INNER JOIN taking.condition_said AS sent
+        ON sent.folder = latest.folder
+        AND sent.resource_id = latest.resource_id
+        AND sent.patient_id IN ('', latest.patient_id)
 ),
 
 former AS (
     SELECT
-        history.patient_id,
-        history.code_system,
-        history.code,
-        history.recorded_on,
+        said.patient_id,
+        said.code_system,
+        said.code,
+        said.recorded_on,
         max(greatest(
-            {'night': history.place.told_for, 'file': history.place.told_in, 'record': history.place.told_at},
+            {'night': said.place.told_for, 'file': said.place.told_in, 'record': said.place.told_at},
             {'night': latest.place.told_for, 'file': latest.place.told_in, 'record': latest.place.told_at}
         )) AS place
-    FROM history
-    INNER JOIN latest
-        ON latest.folder = history.folder
-        AND latest.resource_id = history.resource_id
-        AND latest.patient_id = history.patient_id
+    FROM private.condition_said AS said
+    SEMI JOIN touched
+        ON touched.folder = said.folder
+        AND touched.resource_id = said.resource_id
+        AND touched.patient_id = said.patient_id
+    INNER JOIN taking.condition_last AS latest
+        ON latest.folder = said.folder
+        AND latest.resource_id = said.resource_id
+        AND latest.patient_id = said.patient_id
     WHERE
-        history.code IS NOT NULL
+        said.code IS NOT NULL
         AND (latest.code_system, latest.code, latest.recorded_on)
-        IS DISTINCT FROM (history.code_system, history.code, history.recorded_on)
-    GROUP BY history.patient_id, history.code_system, history.code, history.recorded_on
-),
-
--- Whoever told one of these, and what it says last.
-teller AS (
-    SELECT DISTINCT
-        said.folder,
-        said.resource_id,
-        said.patient_id
-    FROM private.condition_said AS said
-    SEMI JOIN former
-        ON former.patient_id = said.patient_id
-        AND former.code_system = said.code_system
-        AND former.code = said.code
-        AND former.recorded_on = said.recorded_on
-),
-
-standing AS (
-    SELECT said.*
-    FROM private.condition_said AS said
-    SEMI JOIN teller
-        ON teller.folder = said.folder
-        AND teller.resource_id = said.resource_id
-        AND teller.patient_id = said.patient_id
-    QUALIFY row_number() OVER (
-        PARTITION BY said.folder, said.resource_id, said.patient_id
-        ORDER BY said.place DESC, said.code NULLS FIRST
-    ) = 1
+        IS DISTINCT FROM (said.code_system, said.code, said.recorded_on)
+    GROUP BY said.patient_id, said.code_system, said.code, said.recorded_on
 ),
 
 known AS (
@@ -93,12 +64,18 @@ known AS (
 ),
 
 arrived AS (
-    SELECT DISTINCT
+    SELECT
         taken.patient_id,
         taken.code_system,
         taken.code,
-        taken.recorded_on
+        taken.recorded_on,
+        max({
+            'night': coalesce(taken.sent_for, taken.taken_for),
+            'file': taken.file_name,
+            'record': taken.record
+        }) AS place
     FROM core.taken
+    GROUP BY taken.patient_id, taken.code_system, taken.code, taken.recorded_on
 )
 
 SELECT
@@ -107,10 +84,10 @@ SELECT
     former.code_system,
     former.recorded_on,
     TRUE AS is_gone,
-    former.place.file AS file_name,
-    former.place.record,
+    greatest(former.place, arrived.place).file AS file_name,
+    greatest(former.place, arrived.place).record AS record,
     night.as_of AS taken_for,
-    nullif(former.place.night, night.as_of) AS sent_for,
+    nullif(greatest(former.place, arrived.place).night, night.as_of) AS sent_for,
     night.file_id,
     TRUE AS is_ours
 FROM former
@@ -125,7 +102,7 @@ LEFT JOIN arrived
     AND arrived.code_system = former.code_system
     AND arrived.code = former.code
     AND arrived.recorded_on = former.recorded_on
-ANTI JOIN standing
+ANTI JOIN taking.condition_last AS standing
     ON standing.patient_id = former.patient_id
     AND standing.code_system = former.code_system
     AND standing.code = former.code

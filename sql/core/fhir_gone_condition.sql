@@ -1,6 +1,7 @@
 -- One row per resource of the file at hand that was refuted, entered in error or deleted, and whose condition is known,
 -- from the store or from this file: the one that it names, else the one that it was told to be. Where another
--- resource tells the same of the person it stands: a diagnosis that was entered twice is not gone with the one.
+-- resource tells the same of the person it stands: a diagnosis that was entered twice is not gone with the one. What
+-- of the file is rejected is not known yet.
 WITH gone AS (
     SELECT
         withdrawn.record,
@@ -35,13 +36,9 @@ said AS (
         known.code,
         known.recorded_on,
         0 AS record
-    FROM private.condition_said AS known
+    FROM taking.condition_last AS known
     CROSS JOIN taking.fhir_zone AS zone
     WHERE known.folder = zone.folder
-    QUALIFY row_number() OVER (
-        PARTITION BY known.resource_id, known.patient_id
-        ORDER BY known.place DESC, known.code NULLS FIRST
-    ) = 1
     UNION ALL
     SELECT
         told.resource_id,

@@ -64,6 +64,16 @@ FROM newest
 WHERE
     newest.status NOT IN ('cancelled', 'entered-in-error')
     AND newest.withdrawn_of = newest.patient_id
+    -- What is known of the key and was reported later is somebody else's by now.
+    AND NOT (newest.by_key AND EXISTS (
+        SELECT 1
+        FROM core.lab_row AS known
+        INNER JOIN core.lab_word AS known_word
+            ON known_word.word_id = known.word_id
+        WHERE known.result_id = newest.result_id
+            AND known_word.laboratory = newest.laboratory
+            AND known.reported_at > newest.reported_at
+    ))
     AND coalesce(newest.reported_at, newest.collected_at) <= newest.no_later_than
     AND (
         (newest.sha256 <> newest.withdrawn_by AND NOT newest.by_key)

@@ -1,8 +1,8 @@
 -- One row per record of the files at hand that corrects or withdraws a result which is known, by a code that no
 -- map names: that result, whether the record withdraws it, and whether its value stands. The key says which result is
 -- meant; a laboratory may cancel by a code that stands for no test. Where the same file gives the key a value of ours
--- as well, it may be the number of an order, and another test of the order be meant. Of a key that nobody knows
--- yet the record is early, where it is a withdrawal that says when it was reported.
+-- as well, it may be the number of an order, and another test of the order be meant. Of a key that is not known
+-- of the person yet the record is early, where it is a withdrawal that says when it was reported.
 WITH sent AS MATERIALIZED (
     SELECT
         taken.rowid AS place,
@@ -127,6 +127,7 @@ FROM sent
 ANTI JOIN worded
     ON worded.result_id = sent.result_id
     AND worded.laboratory = sent.laboratory
+    AND worded.patient_id = sent.patient_id
 -- A row of ours that was rejected is no less of the order.
 ANTI JOIN unread
     ON unread.file_id = sent.file_id

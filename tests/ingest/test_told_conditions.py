@@ -266,3 +266,61 @@ def test_a_second_run_of_a_night_keeps_the_order_of_its_files(box: Box) -> None:
     box.put("a.ndjson", lines(condition(id="a")))
     box.take()
     assert stand(box) == [CORD]
+
+
+def at(moment: str) -> dict[str, Any]:
+    return {"meta": {"lastUpdated": f"2026-11-{moment}Z"}}
+
+
+@pytest.mark.parametrize("gone", [condition(id="b") | WRONG, deleted("b")])
+def test_a_rejected_version_is_no_reason_to_withdraw_what_its_resource_says(
+    box: Box, gone: dict[str, Any]
+) -> None:
+    told(box, 0, condition(id="a"), condition(id="b"))
+    told(box, 1, condition(id="a", recordedDate="2020-13-01"), gone)
+    assert stand(box) == [PERNICIOUS]
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_withdrawal_that_is_older_than_what_is_known_changes_nothing(
+    box: Box, emptied: bool
+) -> None:
+    older = {"resourceType": "Condition", "id": "a"} if emptied else condition(id="a")
+    told(box, 0, condition(id="a", **at("15T00:00:00")))
+    told(box, 1, older | WRONG | at("09T00:00:00"))
+    assert stand(box) == [PERNICIOUS]
+    told(box, 2, older | WRONG | at("16T00:00:00"))
+    assert stand(box) == []
+
+
+def test_what_a_resource_of_another_folder_says_stands(box: Box) -> None:
+    box.put("n/a.ndjson", lines(condition(id="17")))
+    box.put("s/a.ndjson", lines(condition(id="99")))
+    box.take()
+    box.put("s/b.ndjson", lines(condition(id="99") | WRONG))
+    box.take(night(1))
+    assert stand(box) == [PERNICIOUS]
+    box.put("n/b.ndjson", lines(condition(id="17") | WRONG))
+    box.take(night(2))
+    assert stand(box) == []
+
+
+def test_what_has_no_last_update_is_as_new_as_what_came_before(box: Box) -> None:
+    told(box, 0, condition(id="a", **at("15T00:00:00")))
+    assert told(box, 1, deleted("a")) == 0
+    # Undone in the course of the day that told of the deletion.
+    assert told(box, 2, condition(id="a", **at("23T09:00:00"))) == 1
+    told(box, 3, condition(id="b"))
+    told(box, 4, condition(id="b", code=OTHER, **at("22T15:00:00")))
+    assert stand(box) == [PERNICIOUS, CORD]
+    told(box, 5, condition(id="c", meta={"lastUpdated": "2036-01-01T00:00:00Z"}))
+    told(box, 6, condition(id="a", code=OTHER), condition(id="c", code=OTHER, **at("28T09:00:00")))
+    assert stand(box) == [CORD]
+
+
+@pytest.mark.parametrize("later", [{"code": OTHER}, WRONG])
+def test_an_older_version_that_comes_last_does_not_stand(box: Box, later: dict[str, Any]) -> None:
+    told(box, 0, condition(id="a", **at("10T00:00:00")))
+    told(box, 1, condition(id="a", **at("15T00:00:00")) | later)
+    told(box, 2, condition(id="a", **at("05T00:00:00")))
+    assert stand(box) == ([CORD] if later is not WRONG else [])

@@ -456,3 +456,24 @@ def test_a_rejected_row_of_the_same_order_is_no_reason_to_wait(box: Box) -> None
     box.labs(RESULT, name="labs2.csv")
     box.take(NEXT)
     assert current(box) == [("R1", "final", 412.0)]
+
+
+def test_an_early_withdrawal_leaves_what_is_another_persons_by_now(box: Box) -> None:
+    box.labs(CANCELLED, name="labs1.csv")
+    box.take()
+    moved = RESULT.replace("P1", "P2").replace("2026-11-02", "2026-11-02T12:00:00")
+    box.labs(moved.replace("final", "corrected"), name="labs2.csv")
+    box.take(NEXT)
+    box.labs(RESULT, name="labs3.csv")
+    box.take(NEXT + timedelta(days=1))
+    assert current(box) == [("R1", "corrected", 412.0)]
+
+
+def test_a_withdrawal_waits_where_its_key_is_another_persons(box: Box) -> None:
+    box.labs(RESULT.replace("P1", "P2").replace("2026-11-02", "2026-11-01"), name="labs1.csv")
+    box.take()
+    box.labs(CANCELLED, name="labs2.csv")
+    assert len(box.take(NEXT).findings) == 1
+    box.labs(RESULT.replace("final", "corrected"), name="labs3.csv")
+    box.take(NEXT + timedelta(days=1))
+    assert current(box) == [("R1", "entered-in-error", None)]
