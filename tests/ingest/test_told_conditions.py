@@ -1,5 +1,6 @@
 """A condition is known by person, code and day, the FHIR resource that tells it by an id."""
 
+import random
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from b12screen.ingest import Again
 from b12screen.maps import Maps
+from b12screen.settings import Limits, Settings
 
 from .inbox import NIGHT, Box, buckets
 from .test_fhir import condition
@@ -116,6 +118,10 @@ def test_a_condition_of_somebody_else_under_the_same_id_leaves_the_first(box: Bo
 
 CORD = ("1", "G32.0")
 PERNICIOUS = ("1", "D51.0")
+
+
+# Night, file and record, the day of the last update or 0, the kind, and the condition's day.
+Saying = tuple[tuple[int, str, int], int, str, str]
 
 
 def night(number: int) -> date:
@@ -324,3 +330,80 @@ def test_an_older_version_that_comes_last_does_not_stand(box: Box, later: dict[s
     told(box, 1, condition(id="a", **at("15T00:00:00")) | later)
     told(box, 2, condition(id="a", **at("05T00:00:00")))
     assert stand(box) == ([CORD] if later is not WRONG else [])
+
+
+KINDS = ("is", "is", "is", "other day", "differs", "rejected", "wrong", "emptied", "deleted")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_stands_is_what_every_resource_says_last(
+    tmp_path: Path, maps: Maps, seed: int
+) -> None:
+    """Many small histories at once, each of a person of its own, against the plainest reading."""
+    chance = random.Random(seed)
+    box = Box(tmp_path, maps, Settings(limits=Limits(reject_rows=1_000_000)))
+    said: dict[tuple[int, str, str], list[Saying]] = {}
+    files: list[Path] = []
+    for number in range(4):
+        for name in sorted(chance.sample(["a", "b", "n/c", "n/d"], 2)):
+            name = f"{name}{chance.randrange(9)}{number}.ndjson"
+            resources: list[dict[str, Any]] = []
+            for history in [*range(80)] * 2:
+                key, kind = chance.choice("xyz"), chance.choice(KINDS)
+                # Only some senders have last updates; deletions never do.
+                day = chance.randint(1, 20) if history % 2 and kind != "deleted" else 0
+                if day and kind == "differs":
+                    continue
+                resource, condition_said = version(f"{history}{key}", f"P{history}", kind)
+                resources.append(
+                    resource | ({"meta": {"lastUpdated": f"2026-11-{day:02}"}} if day else {})
+                )
+                if kind != "rejected":
+                    place = (number, name, len(resources))
+                    group = said.setdefault((history, name.rpartition("/")[0], key), [])
+                    group.append((place, day, kind, condition_said))
+            files.append(box.put(name, lines(*resources)))
+        again = Again(files=(chance.choice(files[:-2]),)) if number > 1 else None
+        box.take(night(number), again)
+    expected = sorted(
+        {
+            (f"P{history}", "D51.0", last)
+            for (history, _, _), sayings in said.items()
+            if (last := said_last(sayings))
+        }
+    )
+    found = box.rows(
+        "SELECT patient_id, code, CAST(recorded_on AS VARCHAR) FROM core.condition "
+        "WHERE code = 'D51.0' ORDER BY ALL"
+    )
+    assert found == expected
+    assert len(expected) > 50
+
+
+def version(key: str, person: str, kind: str) -> tuple[dict[str, Any], str]:
+    """A version of a resource, and the day of the condition that it says."""
+    if kind == "deleted":
+        return deleted(key), ""
+    resource = condition(id=key, **of(person))
+    match kind:
+        case "is":
+            return resource, "2020-05-06"
+        case "other day":
+            return resource | {"recordedDate": "2020-05-07"}, "2020-05-07"
+        case "differs":
+            return resource | {"verificationStatus": {"coding": [{"code": "differential"}]}}, ""
+        case "rejected":
+            return resource | {"abatementDateTime": "soon"}, ""
+        case "emptied":
+            return {"resourceType": "Condition", "id": key} | WRONG, ""
+    return resource | WRONG, ""
+
+
+def said_last(sayings: list[Saying]) -> str:
+    """What was said last: by last updates as far as there are any, then as it came."""
+    newest, order, last = 0, (-1, (-1, "", 0)), ""
+    for place, day, _, condition_said in sorted(sayings):
+        newest = max(newest, day)
+        if (day or newest, place) > order:
+            order, last = (day or newest, place), condition_said
+    return last
