@@ -2,7 +2,7 @@
 
 A later version of an observation that has a component no more takes that component's result back. A
 withdrawal that names nothing yet waits, and takes effect once what it names comes; its own
-row stays where it was counted. All become withdrawals that belong to no file's account.
+row stays where it was counted. Both become withdrawals that belong to no file's account.
 """
 
 from datetime import date, timedelta
