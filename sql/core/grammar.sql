@@ -45,10 +45,6 @@ CREATE OR REPLACE TEMPORARY MACRO day_of(cell, zone) AS
         ELSE CAST(moment_of(trim(cell), zone) AS DATE)
     END;
 
--- The day of an end as sent; blank where it is one that stands for none, like 2099-12-31 or 9999-12-31.
-CREATE OR REPLACE TEMPORARY MACRO end_text(cell, zone, no_end) AS
-    CASE WHEN day_of(cell, zone) >= no_end THEN '' ELSE cell END;
-
 -- The number of a result, with or without < or >, or NULL. Infinite where it does not fit a double.
 CREATE OR REPLACE TEMPORARY MACRO number_of(cell) AS
     CASE

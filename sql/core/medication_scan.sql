@@ -10,8 +10,9 @@ WITH cell AS (
         folded_word(incoming.kind) AS kind,
         incoming.started_on AS started_text,
         day_of(incoming.started_on, night.timezone) AS started_on,
-        end_text(incoming.ended_on, night.timezone, night.no_end) AS ended_text,
-        day_of(ended_text, night.timezone) AS ended_on,
+        day_of(incoming.ended_on, night.timezone) AS day_sent,
+        CASE WHEN day_sent >= night.no_end THEN '' ELSE incoming.ended_on END AS ended_text,
+        CASE WHEN day_sent < night.no_end THEN day_sent END AS ended_on,
         trim(incoming.name) AS name,
         trim(incoming.dose) AS dose_text,
         CASE WHEN trim(incoming.dose)[1:1] NOT IN ('<', '>') THEN number_of(trim(incoming.dose)) END
