@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from b12screen.ingest import Again, check, messages
+from b12screen.ingest.fhir_known import folder_of
+from b12screen.ingest.recognise import Extract
 from b12screen.maps import Maps
 from b12screen.settings import Limits, Settings
 
@@ -387,9 +389,14 @@ VISIT = {
 SAMPLE = {"resourceType": "Specimen", "id": "s1", "type": {"text": "Urine"}}
 
 
-@pytest.mark.parametrize("nights", [(NIGHT, NIGHT), (NIGHT, NEXT)])
-@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
-@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("nights", "names", "ending"),
+    [
+        ((NIGHT, NIGHT), ("a", "b"), ""),
+        ((NIGHT, NIGHT), ("b", "a"), ".gz"),
+        ((NIGHT, NEXT), ("b", "a"), ""),
+    ],
+)
 def test_what_another_file_of_the_folder_tells_is_followed(
     tmp_path: Path, maps: Maps, nights: tuple[date, date], names: tuple[str, str], ending: str
 ) -> None:
@@ -434,13 +441,26 @@ def test_ids_of_another_folder_are_another_senders(tmp_path: Path, maps: Maps) -
         ("export", "export/202611230205"),
     ],
 )
-def test_the_days_folder_is_the_same_senders(
-    tmp_path: Path, maps: Maps, folders: tuple[str, str]
-) -> None:
+def test_the_days_folder_is_the_same_senders(folders: tuple[str, str]) -> None:
+    one, other = (folder_of(in_folder(folder)) for folder in folders)
+    assert one == other
+
+
+@pytest.mark.parametrize("folders", [("20101234", "20987654"), ("h/19123456", "h/20999999")])
+def test_a_number_that_is_no_day_is_a_folder_of_its_own(folders: tuple[str, str]) -> None:
+    one, other = (folder_of(in_folder(folder)) for folder in folders)
+    assert one != other
+
+
+def in_folder(folder: str) -> Extract:
+    return Extract(Path("a.ndjson"), f"{folder}/a.ndjson", "labs", "ndjson", "")
+
+
+def test_what_a_days_folder_told_is_known_on_the_next_day(tmp_path: Path, maps: Maps) -> None:
     box = Box(tmp_path, maps, BY_NUMBER)
-    box.put(f"{folders[0]}/Patient.ndjson", lines(numbered("N7")))
+    box.put("2026-11-22/Patient.ndjson", lines(numbered("N7")))
     box.take()
-    box.put(f"{folders[1]}/Observation.ndjson", lines(observation()))
+    box.put("2026-11-23/Observation.ndjson", lines(observation()))
     box.take(NEXT)
     assert box.rows("SELECT patient_id FROM core.lab_result") == [("N7",)]
 
@@ -528,17 +548,6 @@ def test_a_file_that_was_moved_into_its_senders_folder_tells_there(
     box.put("north/o.ndjson", lines(observation()))
     box.take(date(2026, 11, 24))
     assert box.rows("SELECT patient_id FROM core.lab_result") == [("N7",)]
-
-
-@pytest.mark.parametrize("folders", [("20101234", "20987654"), ("h/19123456", "h/20999999")])
-def test_a_number_that_is_no_day_is_a_folder_of_its_own(
-    tmp_path: Path, maps: Maps, folders: tuple[str, str]
-) -> None:
-    box = Box(tmp_path, maps, BY_NUMBER)
-    box.put(f"{folders[0]}/a.ndjson", lines(numbered("N7")))
-    box.put(f"{folders[1]}/b.ndjson", lines(observation()))
-    box.take()
-    assert box.rows("SELECT count(*) FROM core.lab_result") == [(0,)]
 
 
 def test_a_code_that_is_nested_without_end_ends_no_night(box: Box) -> None:
