@@ -19,7 +19,7 @@ from b12screen.ingest.fhir_known import Elsewhere, Indexed, most_line_bytes
 from b12screen.ingest.fhir_lines import blocks
 from b12screen.ingest.fhir_resource import COLUMNS, Gone, Outcome, Reader, Refused, Told, Whole
 from b12screen.ingest.fhir_shape import USUALLY, AtOnce, Plain, Shapes
-from b12screen.ingest.told_conditions import look_for_said
+from b12screen.ingest.told_conditions import look_for_last, look_for_said
 from b12screen.maps import Maps
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
@@ -103,6 +103,8 @@ class FhirFile:
         """
         zone = {"timezone": [self.reader.settings.timezone], "folder": [self.folder]}
         warehouse.write("taking.fhir_zone", pl.DataFrame(zone))
+        if kind == "conditions":
+            look_for_said(warehouse, self.written.folder / kind)
         n_unknown = find_withdrawn(warehouse, kind, self.written)
         self.written.close()
         return [f"{n_unknown} {UNKNOWN[kind].format(kind=kind)}"] if n_unknown else []
@@ -431,7 +433,7 @@ def find_withdrawn(warehouse: Warehouse, kind: str, written: Written) -> int:
                 ddl.insert_by_name("taking.fhir_known", sql_text("core/fhir_taken_lab.sql"))
             )
     if kind == "conditions":
-        look_for_said(warehouse, folder)
+        look_for_last(warehouse)
     name = {"labs": "lab", "conditions": "condition", "medications": "medication"}[kind]
     known = warehouse.frame(sql_text(f"core/fhir_gone_{name}.sql"))
     first = known["record"].is_first_distinct()

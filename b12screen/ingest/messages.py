@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from b12screen.ingest import fhir_known, together, told_conditions, withdrawn
+from b12screen.ingest import fhir_known, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.held import too_many
@@ -126,8 +126,6 @@ def taken_part(
                     intake.warehouse, extract.kind, extract.name, account.sha256, intake.as_of
                 )
         scanned = scan_part(intake, extract, file)
-        if file.resources is not None and extract.kind == "conditions":
-            told_conditions.look_for_said(intake.warehouse, file.folder / extract.kind)
         if file.resources is not None and extract.kind == "labs":
             withdrawn.keep_panels(
                 intake.warehouse,

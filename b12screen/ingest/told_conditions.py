@@ -16,7 +16,7 @@ from schemas import ddl
 # ``code`` is NULL where the resource is none of the mapped conditions, or is withdrawn.
 TABLES = (
     "CREATE TABLE IF NOT EXISTS private.condition_said (folder VARCHAR, resource_id VARCHAR, "
-    "patient_id VARCHAR, code_system VARCHAR, code VARCHAR, recorded_on DATE, "
+    "patient_id VARCHAR, code_system VARCHAR, code VARCHAR, recorded_on DATE, is_dated BOOLEAN, "
     "place STRUCT(changed_at TIMESTAMP, told_for DATE, told_in VARCHAR, told_at BIGINT))",
     # Without folders and moments: a resource is known from where it is sent again.
     "DROP TABLE IF EXISTS private.condition_teller",
@@ -37,31 +37,23 @@ OF_SOMEBODY_ELSE = (
     "AND before.resource_id = said.resource_id AND before.patient_id = said.patient_id "
     "WHERE known.code IS NOT NULL AND said.code IS NOT NULL"
 )
-SAID_BEFORE = (
-    "DELETE FROM private.condition_said AS known USING taking.condition_said AS said "
-    "WHERE known.folder = said.folder AND known.resource_id = said.resource_id "
-    "AND known.patient_id = said.patient_id AND known.code_system IS NOT DISTINCT FROM "
-    "said.code_system AND known.code IS NOT DISTINCT FROM said.code "
-    "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on "
-    "AND (known.place.changed_at > TIMESTAMP '0001-01-01') = "
-    "(said.place.changed_at > TIMESTAMP '0001-01-01') AND known.place <= said.place"
-)
 # Of what never was a condition of ours nobody asks.
 KEEP = (
-    "INSERT INTO private.condition_said BY NAME SELECT said.* EXCLUDE (withdraws) "
-    "FROM taking.condition_said AS said "
-    "ANTI JOIN private.condition_said AS known ON known.folder = said.folder "
-    "AND known.resource_id = said.resource_id AND known.patient_id = said.patient_id "
+    "MERGE INTO private.condition_said AS known USING ("
+    "SELECT one.* EXCLUDE (withdraws) FROM taking.condition_said AS one "
+    "WHERE one.code IS NOT NULL OR one.withdraws "
+    "OR (one.folder, one.resource_id, one.patient_id) IN ("
+    "SELECT (before.folder, before.resource_id, before.patient_id) "
+    "FROM private.condition_said AS before "
+    "UNION ALL SELECT (mapped.folder, mapped.resource_id, mapped.patient_id) "
+    "FROM taking.condition_said AS mapped WHERE mapped.code IS NOT NULL)"
+    ") AS said ON known.folder = said.folder AND known.resource_id = said.resource_id "
+    "AND known.patient_id = said.patient_id AND known.is_dated = said.is_dated "
     "AND known.code_system IS NOT DISTINCT FROM said.code_system "
     "AND known.code IS NOT DISTINCT FROM said.code "
     "AND known.recorded_on IS NOT DISTINCT FROM said.recorded_on "
-    "AND (known.place.changed_at > TIMESTAMP '0001-01-01') = "
-    "(said.place.changed_at > TIMESTAMP '0001-01-01') "
-    "WHERE said.code IS NOT NULL OR said.withdraws "
-    "OR (said.folder, said.resource_id, said.patient_id) IN ("
-    "SELECT (one.folder, one.resource_id, one.patient_id) FROM private.condition_said AS one "
-    "UNION ALL SELECT (one.folder, one.resource_id, one.patient_id) "
-    "FROM taking.condition_said AS one WHERE one.code IS NOT NULL)"
+    "WHEN MATCHED AND known.place < said.place THEN UPDATE SET place = said.place "
+    "WHEN NOT MATCHED THEN INSERT BY NAME"
 )
 # A withdrawal was judged before it was known which rows of its file are rejected, and in their
 # order alone: where a resource says the condition last it says no more than that.
@@ -83,17 +75,22 @@ class Changed:
 
 
 def look_for_said(warehouse: Warehouse, folder: Path) -> None:
-    """``taking.fhir_said`` and ``taking.fhir_gone``: what resources of the file at hand say.
-
-    ``taking.condition_last`` is what each resource is known to say last.
-    """
-    warehouse.execute(ddl.create_view("taking.condition_last", sql_text("core/condition_last.sql")))
+    """``taking.fhir_said`` and ``taking.fhir_gone``: what resources of the file at hand say."""
     for title, nothing in NOTHING.items():
         if list(folder.glob(f"{title}-*.parquet")):
             parts = str(folder / f"{title}-*.parquet")
             warehouse.execute(ddl.parquet_view(f"taking.fhir_{title}", parts))
         else:
             warehouse.execute(nothing)
+
+
+def look_for_last(warehouse: Warehouse) -> None:
+    """``taking.condition_last``: what each resource is known to say last."""
+    warehouse.execute(
+        ddl.create_table_as(
+            "taking.condition_last", sql_text("core/condition_last.sql"), replaces=True
+        )
+    )
 
 
 def withdraw_changed(warehouse: Warehouse) -> Changed:
@@ -105,8 +102,8 @@ def withdraw_changed(warehouse: Warehouse) -> Changed:
         ddl.create_table_as("taking.condition_said", sql_text("core/condition_said.sql"))
     )
     n_other = int(warehouse.scalar(OF_SOMEBODY_ELSE))
-    warehouse.execute(SAID_BEFORE)
     warehouse.execute(KEEP)
+    look_for_last(warehouse)
     warehouse.execute(STANDS)
     select = sql_text("core/changed_condition.sql")
     warehouse.execute(ddl.create_table_as("taking.changed_condition", select))

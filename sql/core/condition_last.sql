@@ -18,6 +18,7 @@ entry AS (
         person.folder,
         person.resource_id,
         person.patient_id,
+        said.is_dated,
         said.place
     FROM private.condition_said AS said
     INNER JOIN person
@@ -48,10 +49,7 @@ FROM placed
 QUALIFY row_number() OVER (
     PARTITION BY placed.folder, placed.resource_id, placed.patient_id
     ORDER BY
-        CASE
-            WHEN placed.place.changed_at > TIMESTAMP '0001-01-01' THEN placed.place.changed_at
-            ELSE placed.newest_before
-        END DESC,
+        CASE WHEN placed.is_dated THEN placed.place.changed_at ELSE placed.newest_before END DESC,
         placed.place.told_for DESC,
         placed.place.told_in DESC,
         placed.place.told_at DESC,

@@ -54,9 +54,11 @@ placed AS (
         every_one.code,
         every_one.recorded_on,
         every_one.withdraws,
+        moment_of(every_one.changed_at, zone.timezone) IS NOT NULL AS is_dated,
         {
             'changed_at': CASE
-                WHEN moment_of(every_one.changed_at, zone.timezone) IS NULL THEN TIMESTAMP '0001-01-01'
+                WHEN moment_of(every_one.changed_at, zone.timezone) IS NULL
+                    THEN TIMESTAMP '0001-01-01'
                 ELSE least(
                     moment_of(every_one.changed_at, zone.timezone),
                     CAST(coalesce(night.sent_for, night.as_of) + 1 AS TIMESTAMP)
@@ -80,6 +82,6 @@ QUALIFY row_number() OVER (
         placed.code_system,
         placed.code,
         placed.recorded_on,
-        placed.place.changed_at > TIMESTAMP '0001-01-01'
+        placed.is_dated
     ORDER BY placed.place DESC, placed.withdraws DESC
 ) = 1
