@@ -26,6 +26,7 @@ from b12screen.errors import (
     SettingsInvalid,
     SiteLocked,
 )
+from b12screen.ingest import store_format
 from b12screen.ingest.recognise import shown
 from b12screen.maps import load_maps
 from b12screen.night import PRIVATE
@@ -140,12 +141,14 @@ def site_lines(root: Path, now: datetime) -> list[Line]:
 
 
 def store_line(site: Site) -> Line:
-    """Whether the store is as the last published night left it."""
+    """Whether the store is as the last published night left it, and of a format known here."""
     previous = site.committed()
     if previous is None:
         return Line(OK, "store", "no night is published yet")
     hold_state(site, previous)
     archive.hold_store(site.archive(previous), site.state(previous))
+    with Warehouse.open(site.state(previous) / PRIVATE, read_only=True) as private:
+        store_format.format_of(private)
     return Line(OK, "store", f"holds the night {previous}, each file as long as it was left")
 
 

@@ -66,11 +66,9 @@ DAY = re.compile(
 # Encounters and specimens are over by then; people and drugs stay.
 DAYS_KEPT = 366
 
-PREPARE = (
-    "CREATE TABLE IF NOT EXISTS private.fhir_told (folder VARCHAR, kind VARCHAR, id VARCHAR, "
-    "system VARCHAR, said VARCHAR, place BIGINT, told_for DATE)",
+NOTHING_TOLD = (
     "CREATE TABLE taking.fhir_told (folder VARCHAR, kind VARCHAR, id VARCHAR, system VARCHAR, "
-    "said VARCHAR, place BIGINT, told_for DATE, file_name VARCHAR, is_new BOOLEAN)",
+    "said VARCHAR, place BIGINT, told_for DATE, file_name VARCHAR, is_new BOOLEAN)"
 )
 KINDS = (
     "SELECT told.kind FROM taking.fhir_told AS told WHERE told.folder = $1 "
@@ -261,8 +259,7 @@ def tell(intake: Intake, extracts: Sequence[Extract]) -> dict[Path, Stamp]:
     lay when they were read.
     """
     lay: dict[Path, Stamp] = {}
-    for statement in PREPARE:
-        intake.warehouse.execute(statement)
+    intake.warehouse.execute(NOTHING_TOLD)
     intake.warehouse.execute(NO_LONGER, (intake.as_of - timedelta(days=DAYS_KEPT),))
     files = {(extract.taken_by, extract.path): extract for extract in extracts}
     for extract in files.values():

@@ -82,11 +82,6 @@ FIRST_AND_LAST = (
     "SELECT min(taken.rowid), max(taken.rowid) FROM core.taken "
     "SEMI JOIN taking.night USING (file_id)"
 )
-KEEP_UNMAPPED = (
-    "INSERT INTO private.unmapped_part BY NAME "
-    "SELECT part.*, night.sha256 FROM taking.unmapped_part AS part "
-    "JOIN taking.night ON night.file_name = part.file_name"
-)
 UNMAPPED_BEFORE = (
     "UPDATE private.unmapped_part SET replaced_on = ? WHERE sha256 = ? AND replaced_on IS NULL"
 )
@@ -145,7 +140,7 @@ def kept(
         told, look_at = told_revisions(warehouse, extract.name)
         notes += told
         findings += look_at
-    move_out(intake, extract)
+    move_out(intake, extract, faults)
     account = with_faults(account, scanned.n_row + scanned.n_broken, faults)
     hold_rows(account, rows_of(intake))
     hold_contract(intake, extract, extract.name)
@@ -201,25 +196,28 @@ def take_back(intake: Intake, extract: Extract, notes: list[str], findings: list
         )
 
 
-def move_out(intake: Intake, extract: Extract) -> None:
+def move_out(intake: Intake, extract: Extract, faults: Counter[str]) -> None:
     """Rejected rows to ``core.reject``, their cells to the private store; count unmapped codes.
 
-    From here on the files at hand, all of the extract's kind, are taken.
+    ``faults`` are those of the files at hand, all of the extract's kind. From here on they are
+    taken.
     """
     warehouse, kind = intake.warehouse, extract.kind
-    for statement in (COPY_BROKEN, KEEP_BROKEN, COPY_REJECTS, KEEP_REJECTS, NEW_CONTENT):
-        warehouse.execute(statement, (kind,))
+    if faults:
+        for statement in (COPY_BROKEN, KEEP_BROKEN, COPY_REJECTS, KEEP_REJECTS):
+            warehouse.execute(statement, (kind,))
+    warehouse.execute(NEW_CONTENT, (kind,))
     if kind == "labs":
         if extract.taken_by == "retake":
             warehouse.execute(UNMAPPED_BEFORE, (intake.as_of, extract.sha256))
-        warehouse.execute(
-            ddl.create_table_as("taking.unmapped_part", sql_text("core/unmapped_part.sql"))
-        )
-        warehouse.execute(KEEP_UNMAPPED)
+        if faults["scope"]:
+            warehouse.execute(
+                ddl.insert_by_name("private.unmapped_part", sql_text("core/unmapped_part.sql"))
+            )
         warehouse.fill("core.lab_feed", sql_text("core/lab_feed.sql"))
-        warehouse.execute("DROP TABLE taking.unmapped_part")
         warehouse.execute(NEW_FILE)
-    warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
+    if faults:
+        warehouse.execute("DELETE FROM core.taken WHERE taken.fault IS NOT NULL")
 
 
 def hold_contract(intake: Intake, extract: Extract, name: str) -> None:

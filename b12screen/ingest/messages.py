@@ -190,7 +190,7 @@ def taken_together(
             told, look_at = told_revisions(warehouse, several)
             notes += told
             findings += look_at
-        move_out(intake, first)
+        move_out(intake, first, sum(faults.values(), Counter()))
         accounts = [
             with_faults(
                 replace(account, kind=kind),

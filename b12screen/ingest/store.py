@@ -1,7 +1,4 @@
-"""The store that a taking opens: its tables, the look-ups of tonight, which files it knows.
-
-What lies there of before is brought to the present shape here, and nowhere else.
-"""
+"""The store that a taking opens: the look-ups of tonight, and which files it knows."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from b12screen.ingest import again as taking_again
-from b12screen.ingest import lookups, withdrawn
+from b12screen.ingest import lookups, store_format, withdrawn
 from b12screen.ingest.checks import CHECKS, SHAPES
 from b12screen.ingest.hl7v2_cells import Dialect
 from b12screen.ingest.recognise import Extract, Stamp, stamp
@@ -22,8 +19,7 @@ from b12screen.publish import last_night, undamaged
 from b12screen.resources import sql_text
 from b12screen.settings import Settings
 from b12screen.warehouse import Warehouse
-from schemas import ddl, fold, words
-from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
+from schemas import fold, words
 
 RELATION = {
     "labs": "core.lab_result",
@@ -35,73 +31,6 @@ RELATION = {
 # Where the rows of a kind are kept; the other kinds' rows are what they are read as.
 STORED = RELATION | {"labs": "core.lab_row"}
 FOLDS = {kind: fold.fold_of(RELATION[kind]) for kind in ("patients", "conditions", "medications")}
-WORD_TABLES = ("core.lab_word", "core.lab_file")
-PRIVATE_TABLES = (
-    "CREATE TABLE IF NOT EXISTS private.lab_result AS "
-    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.lab_result AS known LIMIT 0",
-    "CREATE TABLE IF NOT EXISTS private.patient AS "
-    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.patient AS known LIMIT 0",
-    "CREATE TABLE IF NOT EXISTS private.condition AS "
-    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.condition AS known LIMIT 0",
-    "CREATE TABLE IF NOT EXISTS private.medication AS "
-    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.medication AS known LIMIT 0",
-    "CREATE TABLE IF NOT EXISTS private.feedback AS "
-    "SELECT known.*, CAST(NULL AS DATE) AS replaced_on FROM core.feedback AS known LIMIT 0",
-    "CREATE TABLE IF NOT EXISTS private.reject_row (file_name VARCHAR, sha256 VARCHAR, "
-    "kind VARCHAR, record BIGINT, line BIGINT, segment VARCHAR, check_name VARCHAR, raw VARCHAR, "
-    "taken_for DATE)",
-    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS segment VARCHAR",
-    "ALTER TABLE private.reject_row ADD COLUMN IF NOT EXISTS replaced_on DATE",
-    "ALTER TABLE private.lab_result ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE private.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE private.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE private.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "CREATE TABLE IF NOT EXISTS private.unmapped_part (file_name VARCHAR, sha256 VARCHAR, "
-    "kind VARCHAR, laboratory VARCHAR, code_system VARCHAR, code VARCHAR, test_name VARCHAR, "
-    "unit VARCHAR, n BIGINT, first_on DATE, last_on DATE, steps MAP(INTEGER, UBIGINT), "
-    "taken_for DATE, replaced_on DATE)",
-    # Stores of before files could be taken again know no file of what is out of scope.
-    "INSERT INTO private.unmapped_part BY NAME SELECT known.* FROM core.unmapped_code AS known "
-    "WHERE (SELECT count(*) FROM private.unmapped_part) = 0",
-    "CREATE TABLE IF NOT EXISTS private.taken_file (sha256 VARCHAR, kind VARCHAR, "
-    "file_name VARCHAR, taken_for DATE, PRIMARY KEY (sha256, kind))",
-    "CREATE TABLE IF NOT EXISTS private.clock (timezone VARCHAR)",
-    "CREATE TABLE IF NOT EXISTS private.named_laboratory (laboratory VARCHAR)",
-    "CREATE TABLE IF NOT EXISTS private.seen_file (file_name VARCHAR PRIMARY KEY, size BIGINT, "
-    "mtime_ns BIGINT, inode UBIGINT, ctime_ns BIGINT, sha256 VARCHAR)",
-)
-# Stores of before messages could be taken know each content under one kind only.
-IS_KEYED_BY_CONTENT_ALONE = (
-    "SELECT count(*) FROM duckdb_constraints() WHERE database_name = 'private' "
-    "AND table_name = 'taken_file' AND constraint_type = 'PRIMARY KEY' "
-    "AND len(constraint_column_names) = 1"
-)
-KEY_BY_CONTENT_AND_KIND = (
-    "CREATE TABLE private.taken_file_again (sha256 VARCHAR, kind VARCHAR, file_name VARCHAR, "
-    "taken_for DATE, PRIMARY KEY (sha256, kind))",
-    "INSERT INTO private.taken_file_again BY NAME SELECT known.* FROM private.taken_file AS known",
-    "DROP TABLE private.taken_file",
-    "ALTER TABLE private.taken_file_again RENAME TO taken_file",
-)
-# Stores of before rows could be taken again do not say which content a row came with.
-TAKEN_ONCE = (
-    "ALTER TABLE core.patient ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE core.condition ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE core.medication ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sent_for DATE",
-    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
-    "ALTER TABLE core.lab_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
-    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS replaced_on DATE",
-    "ALTER TABLE core.reject ADD COLUMN IF NOT EXISTS sha256 VARCHAR",
-    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS taken_by VARCHAR DEFAULT 'run'",
-    "ALTER TABLE run.source_file ADD COLUMN IF NOT EXISTS attempt BIGINT DEFAULT 1",
-    "UPDATE core.lab_file SET sha256 = known.sha256 FROM run.source_file AS known "
-    "WHERE lab_file.sha256 IS NULL AND known.kind = 'labs' AND known.reason IS NULL "
-    "AND known.file_name = lab_file.file_name AND known.taken_for = lab_file.taken_for",
-    "UPDATE core.reject SET sha256 = known.sha256 FROM run.source_file AS known "
-    "WHERE reject.sha256 IS NULL AND known.kind = reject.kind AND known.reason IS NULL "
-    "AND known.file_name = reject.file_name AND known.taken_for = reject.taken_for",
-)
 # Before the turn of labs nobody is in it: messages are only judged then, in whatever order.
 NO_PERSONS = "CREATE TABLE taking.person (patient_id VARCHAR, place UBIGINT)"
 PERSONS = (
@@ -136,20 +65,6 @@ LYING_AS_TAKEN = (
     "AND seen.inode = lying.inode AND seen.ctime_ns = lying.ctime_ns "
     "SEMI JOIN private.taken_file AS taken ON taken.sha256 = seen.sha256 "
     "AND (taken.kind = lying.kind OR NOT lying.is_own)"
-)
-# Stores of before kept a condition that was taken back with the day before the earliest.
-GONE_OF_BEFORE = (
-    "INSERT INTO private.condition_told BY NAME SELECT gone.patient_id, gone.code_system, "
-    "gone.code, gone.recorded_on, coalesce(gone.sent_for, gone.taken_for) AS told_for, "
-    "gone.file_name AS told_in, gone.record AS told_at, gone.taken_for AS told_since, "
-    "TRUE AS tells_rest, TRUE AS tells_resolved_on FROM private.condition AS gone "
-    "ANTI JOIN core.condition AS known ON known.patient_id = gone.patient_id "
-    "AND known.code_system = gone.code_system AND known.code = gone.code "
-    "AND known.recorded_on = gone.recorded_on "
-    "WHERE gone.resolved_on < DATE '1900-01-01' "
-    "AND (SELECT count(*) FROM private.condition_told) = 0 "
-    "QUALIFY row_number() OVER (PARTITION BY gone.patient_id, gone.code_system, gone.code, "
-    "gone.recorded_on ORDER BY gone.taken_for DESC, gone.file_name DESC, gone.record DESC) = 1"
 )
 # Of the same name but for its numbers: another sender's files say nothing of this one's.
 TAKEN_SINCE = (
@@ -213,31 +128,8 @@ def attempts(intake: Intake) -> Counter[tuple[str, ...]]:
 def prepare(intake: Intake) -> None:
     """The store's tables, and the working schema ``taking`` with what files of any kind need."""
     warehouse = intake.warehouse
-    # Each statement by itself would wait for the disk; one transaction writes to one file only.
-    with warehouse.together():
-        warehouse.create(
-            [
-                *STORED.values(),
-                *WORD_TABLES,
-                "core.lab_feed",
-                "core.near_duplicate",
-                "core.reject",
-                "core.unmapped_code",
-                "run.source_file",
-            ]
-        )
-    for statement in TAKEN_ONCE:
-        warehouse.execute(statement)
-    warehouse.execute(ddl.create_view("core.lab_result", sql_text("core/lab_result.sql")))
-    with warehouse.together():
-        for statement in (*PRIVATE_TABLES, *map(fold.create_told, FOLDS.values())):
-            warehouse.execute(statement)
-        warehouse.execute(GONE_OF_BEFORE)
+    store_format.bring_up(warehouse)
     withdrawn.prepare(warehouse, intake.as_of)
-    if warehouse.scalar(IS_KEYED_BY_CONTENT_ALONE):
-        with warehouse.together():
-            for statement in KEY_BY_CONTENT_AND_KIND:
-                warehouse.execute(statement)
     # What a file turned away on an earlier night said is said again tonight, or is over.
     warehouse.execute("DELETE FROM run.source_file WHERE reason IS NOT NULL")
     warehouse.execute("DROP TABLE IF EXISTS core.taken")
@@ -310,11 +202,6 @@ def missing_laboratories(intake: Intake) -> list[str]:
     Its name is part of the key of a result; which ones the settings name is remembered.
     """
     warehouse, named = intake.warehouse, list(intake.settings.laboratories)
-    # A store of before they were remembered knows those only of which results came.
-    warehouse.execute(
-        "INSERT INTO private.named_laboratory SELECT DISTINCT word.laboratory FROM core.lab_word "
-        "AS word WHERE (SELECT count(*) FROM private.named_laboratory) = 0"
-    )
     known = warehouse.rows(
         "SELECT word.laboratory, count(*) FROM private.named_laboratory AS named "
         "INNER JOIN core.lab_word AS word ON word.laboratory = named.laboratory "

@@ -13,14 +13,6 @@ from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
 
-# ``code`` is NULL where the resource is none of the mapped conditions, or is withdrawn.
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS private.condition_said (folder VARCHAR, resource_id VARCHAR, "
-    "patient_id VARCHAR, code_system VARCHAR, code VARCHAR, recorded_on DATE, is_dated BOOLEAN, "
-    "place STRUCT(changed_at TIMESTAMP, told_for DATE, told_in VARCHAR, told_at BIGINT))",
-    # Without folders and moments: a resource is known from where it is sent again.
-    "DROP TABLE IF EXISTS private.condition_teller",
-)
 NOTHING = {
     "said": "CREATE OR REPLACE VIEW taking.fhir_said AS SELECT CAST(NULL AS BIGINT) AS record, "
     "CAST(NULL AS VARCHAR) AS resource_id, CAST(NULL AS VARCHAR) AS patient_id, "

@@ -8,7 +8,6 @@ row stays where it was counted. Both become withdrawals that belong to no file's
 from datetime import date, timedelta
 from pathlib import Path
 
-from b12screen.ingest import told_conditions
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
 from schemas import ddl
@@ -16,16 +15,6 @@ from schemas import ddl
 # What does not come within a year of its withdrawal never was one of ours.
 DAYS_WAITING = 366
 
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS private.panel_part (result_key VARCHAR, result_id VARCHAR, "
-    "laboratory VARCHAR, reported_at TIMESTAMP, file_name VARCHAR, record BIGINT, sent_for DATE, "
-    "taken_for DATE)",
-    "CREATE TABLE IF NOT EXISTS private.late_withdrawal (kind VARCHAR, key VARCHAR, "
-    "reported_at TIMESTAMP, file_name VARCHAR, sha256 VARCHAR, taken_for DATE, done_for DATE)",
-    # What names a result by its key names its laboratory and person as well; by id, neither.
-    "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS laboratory VARCHAR",
-    "ALTER TABLE private.late_withdrawal ADD COLUMN IF NOT EXISTS patient_id VARCHAR",
-)
 NO_LONGER = "DELETE FROM private.late_withdrawal WHERE taken_for < ? OR done_for < ?"
 SAME_PANELS = "DELETE FROM private.panel_part WHERE file_name = ? AND sent_for = ?"
 KEEP_PANELS = "INSERT INTO private.panel_part BY NAME\n"
@@ -78,9 +67,7 @@ WITHDRAWN_FILES = (
 
 
 def prepare(warehouse: Warehouse, as_of: date) -> None:
-    """The private tables, without what has waited for too long."""
-    for statement in (*TABLES, *told_conditions.TABLES):
-        warehouse.execute(statement)
+    """Let go of what has waited for too long."""
     since = as_of - timedelta(days=DAYS_WAITING)
     warehouse.execute(NO_LONGER, (since, since))
 

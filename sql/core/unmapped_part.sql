@@ -14,7 +14,8 @@ SELECT
     histogram(
         CASE WHEN taken.value > 0 AND isfinite(taken.value) THEN CAST(floor(log10(taken.value) * 20) AS INTEGER) END
     ) AS steps,
-    night.as_of AS taken_for
+    night.as_of AS taken_for,
+    night.sha256
 FROM core.taken
 INNER JOIN taking.night
     ON night.file_id = taken.file_id

@@ -13,7 +13,9 @@ import pytest
 
 from b12screen import cli
 from b12screen.errors import AuditFailed
+from b12screen.night import PRIVATE
 from b12screen.publish import Site
+from b12screen.warehouse import Warehouse
 
 from .conftest import FIRST_NIGHT, SECOND_NIGHT, bytes_below, deliver, night
 from .test_whole_or_absent import MORE, ROOT
@@ -63,6 +65,23 @@ def test_a_link_turned_back_to_an_older_night_loses_nothing(
     assert result.run_id == "2026-11-03.1"
     assert os.readlink(two_nights / "published" / "current") == "2026-11-03"
     assert Site(two_nights).committed() == "2026-11-03.1"
+
+
+def test_a_store_of_a_later_version_is_refused_and_said_by_doctor(
+    two_nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    previous = Site(two_nights).committed()
+    assert previous is not None
+    state = Site(two_nights).state(previous)
+    with Warehouse.open(state / PRIVATE) as private:
+        private.execute("UPDATE private.store_format SET number = 1000")
+    before = kept(two_nights)
+    assert cli.main(["run", str(two_nights), "--as-of", THIRD_NIGHT.isoformat()]) == 13
+    said = capsys.readouterr().err
+    assert "its format is 1000" in said and "Install the later version again" in said
+    assert cli.main(["doctor", str(two_nights)]) == 13
+    assert "its format is 1000" in capsys.readouterr().out
+    assert kept(two_nights) == before
 
 
 @pytest.mark.long

@@ -69,6 +69,10 @@ class Box:
         """Ask the store."""
         return self.warehouse.rows(sql)
 
+    def forget_format(self) -> None:
+        """Make the store one of before formats had numbers."""
+        self.warehouse.execute("DROP TABLE private.store_format")
+
     def rejects(self) -> list[tuple[object, ...]]:
         """Record, line, column and check of every rejected row."""
         return self.rows(

@@ -329,6 +329,7 @@ def test_without_an_earlier_night_every_item_is_unknown(box: Box) -> None:
 def test_a_store_of_before_gets_its_table(box: Box) -> None:
     box.labs()
     box.take()
+    box.forget_format()
     box.rows("DROP TABLE core.feedback")
     box.rows("DROP TABLE private.feedback")
     sheet(box, f"{OPEN},done")
@@ -611,6 +612,7 @@ def test_a_site_of_before_answers_could_be_taken_goes_on(site: Path) -> None:
         (database, "core.feedback"),
         (database, "core.deferral"),
         (state / "private.duckdb", "main.feedback"),
+        (state / "private.duckdb", "main.store_format"),
     ):
         with Warehouse.open(path) as warehouse:
             warehouse.execute(f"DROP TABLE {name}")

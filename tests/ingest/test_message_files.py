@@ -350,6 +350,7 @@ def test_check_tells_what_a_file_of_messages_would_give(tmp_path: Path, maps: Ma
 def test_a_store_that_knows_contents_under_one_kind_keeps_every_one(box: Box) -> None:
     box.labs(ROW)
     box.take()
+    box.forget_format()
     for statement in (
         "CREATE TABLE private.before AS SELECT * FROM private.taken_file",
         "DROP TABLE private.taken_file",

@@ -273,6 +273,7 @@ def test_a_store_of_before_rows_could_be_taken_again_is_brought_along(
     box.labs(ROW, UNITLESS)
     box.put("patients.csv", "patient_id,birth_date,sex,clinic_id\nP1,1950-01-01,female,north\n")
     box.take()
+    box.forget_format()
     box.warehouse.execute("DROP VIEW core.lab_result")
     for table in ("core.patient", "core.condition", "core.medication", "core.lab_file"):
         box.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN sent_for")

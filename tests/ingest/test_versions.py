@@ -304,6 +304,7 @@ def test_a_laboratory_that_the_settings_no_longer_name_is_said_once(
     assert box.take().findings == ()
     if not is_remembered:
         # As in a store of before they were.
+        box.forget_format()
         box.warehouse.execute("DELETE FROM private.named_laboratory")
     box.settings = Settings(laboratories={"central": Laboratory()})
     box.labs("R1,P1,2026-11-01,,14685-2,,,cancelled", name="labs2.csv")
