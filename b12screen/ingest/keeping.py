@@ -137,7 +137,7 @@ def kept(
     warehouse.execute(SAME_CONTENT, (account.sha256,))
     if extract.kind == "labs":
         keep_early(warehouse, intake.as_of)
-        told, look_at = told_revisions(warehouse, extract.name)
+        told, look_at = told_revisions(warehouse)
         notes += told
         findings += look_at
     move_out(intake, extract, faults)

@@ -1,4 +1,7 @@
-"""Files of messages and of resources: parsed once, and each of their kinds taken in its turn."""
+"""Files of messages and of resources: parsed once, and each of their kinds taken in its turn.
+
+Many small extracts are read like them, so that they can be taken together.
+"""
 
 import shutil
 from collections import Counter
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from b12screen.ingest import fhir_known, together, withdrawn
 from b12screen.ingest.accounts import FileAccount
+from b12screen.ingest.delimited import Measures
 from b12screen.ingest.fhir import FhirFile, Kind, fhir_rows
 from b12screen.ingest.held import too_many
 from b12screen.ingest.hl7v2 import LAB_COLUMNS, PATIENT_COLUMNS, Written, messages_as_parquet
@@ -20,8 +24,8 @@ from b12screen.ingest.keeping import (
     with_faults,
 )
 from b12screen.ingest.recognise import Extract
-from b12screen.ingest.revised import keep_early, told_revisions
-from b12screen.ingest.scan import Scanned, exactly, faults_of, set_night
+from b12screen.ingest.revised import keep_early, told_revisions, withdraw_by_key
+from b12screen.ingest.scan import Scanned, exactly, faults_of, opened, row_by_row, set_night
 from b12screen.ingest.store import Intake
 
 # Where parsed messages lie until every kind has had its turn.
@@ -39,7 +43,7 @@ class Parsed:
 
     account: FileAccount | None
     folder: Path
-    written: Mapping[str, Written | Kind]
+    written: Mapping[str, Written | Kind | Scanned]
     columns: Mapping[str, tuple[str, ...]]
     resources: FhirFile | None = None
 
@@ -100,7 +104,10 @@ def scan_part(intake: Intake, extract: Extract, file: Parsed) -> Scanned:
     written = file.written[extract.kind]
     columns = file.columns[extract.kind]
     folder = file.folder / extract.kind
-    return exactly(intake, extract, columns, written.n_row, written.n_broken, folder)
+    scanned = exactly(intake, extract, columns, written.n_row, written.n_broken, folder)
+    if extract.kind == "labs":
+        withdraw_by_key(intake.warehouse)
+    return scanned
 
 
 def taken_part(
@@ -138,9 +145,31 @@ def taken_part(
         shutil.rmtree(file.folder / extract.kind)
 
 
+def few_rows(
+    intake: Intake, extract: Extract, account: FileAccount, shape: Measures, name: str
+) -> tuple[Parsed, str] | None:
+    """A small extract read row by row into a sub-folder, and the columns that are dropped of it.
+
+    None where it has so many rows that they could hold it. FileRefused as for any extract.
+    """
+    folder = intake.scratch / MESSAGES / name / extract.kind
+    folder.mkdir(parents=True)
+    text = opened(intake, extract, extract.path, shape, folder)
+    split = row_by_row(intake, extract, text, folder)
+    if split.n_row + split.n_broken >= intake.settings.limits.reject_rows:
+        shutil.rmtree(folder.parent)
+        return None
+    file = Parsed(account, folder.parent, {extract.kind: split}, {extract.kind: text.sent})
+    return file, text.extra
+
+
 def is_small(extract: Extract, file: Parsed) -> bool:
-    """Whether a file of messages that was parsed may be taken together with others."""
-    if extract.form != "hl7" or extract.taken_by != "run" or extract.kind not in file.written:
+    """Whether a file that was parsed may be taken together with others."""
+    if (
+        extract.form not in ("hl7", "csv")
+        or extract.taken_by != "run"
+        or extract.kind not in file.written
+    ):
         return False
     if file.account is None or file.account.reason:
         return False
@@ -154,7 +183,7 @@ def taken_together(
     notes: list[str],
     findings: list[str],
 ) -> list[tuple[Extract, FileAccount | None]]:
-    """Take one kind of small files of messages, none of which is to be held, by one scan."""
+    """Take one kind of small files of one form, none of which is to be held, by one scan."""
     if not waiting:
         return []
     first, file = waiting[0]
@@ -183,11 +212,12 @@ def taken_together(
                 for extract, file in waiting
             ),
         )
+        if kind == "labs":
+            withdraw_by_key(warehouse)
         faults = together.faults_by_file(warehouse)
-        several = f"{first.name} and {len(waiting) - 1} more"
         if kind == "labs":
             keep_early(warehouse, intake.as_of)
-            told, look_at = told_revisions(warehouse, several)
+            told, look_at = told_revisions(warehouse)
             notes += told
             findings += look_at
         move_out(intake, first, sum(faults.values(), Counter()))
@@ -203,7 +233,7 @@ def taken_together(
         left = dict(warehouse.rows(together.ROWS))
         for file_id, account in enumerate(accounts, start=first_id):
             hold_rows(account, left.get(file_id, 0))
-        hold_contract(intake, first, several)
+        hold_contract(intake, first, f"{first.name} and {len(waiting) - 1} more")
         if kind != "labs":
             accounts = versions(intake, kind, accounts)
         return [(extract, account) for (extract, _), account in zip(waiting, accounts, strict=True)]

@@ -40,9 +40,11 @@ KEEP_EARLY = (
     "WHERE early.is_early"
 )
 COUNTS = (
-    "SELECT count(*) FILTER (WHERE revision.withdraws), "
+    "SELECT night.file_name, count(*) FILTER (WHERE revision.withdraws), "
     "count(*) FILTER (WHERE NOT revision.withdraws AND revision.stands) "
-    "FROM taking.revision AS revision"
+    "FROM taking.revision AS revision "
+    "INNER JOIN core.taken ON taken.rowid = revision.place "
+    "INNER JOIN taking.night ON night.file_id = taken.file_id GROUP BY ALL ORDER BY ALL"
 )
 
 
@@ -63,23 +65,23 @@ def keep_early(warehouse: Warehouse, as_of: date) -> None:
         warehouse.execute(KEEP_EARLY, (as_of,))
 
 
-def told_revisions(warehouse: Warehouse, name: str) -> tuple[list[str], list[str]]:
-    """A note on what was withdrawn so, a finding on what stands; ``name`` says of which files."""
+def told_revisions(warehouse: Warehouse) -> tuple[list[str], list[str]]:
+    """For each of the files at hand a note on what was withdrawn so, a finding on what stands."""
     if not warehouse.has(REVISION):
         return [], []
-    ((n_gone, n_left),) = warehouse.rows(COUNTS)
     notes, findings = [], []
-    if n_gone:
-        notes.append(
-            f"{name}: {n_gone} known results are withdrawn by rows of codes that no map names, of "
-            "the same key and person"
-        )
-    if n_left:
-        findings.append(
-            f"{name}: {n_left} rows correct or withdraw results that are known, by codes that no "
-            "map names, so that their values stand as they were and may be on a list; map the "
-            "codes (`b12screen unmapped`) and `retake` the file, or have them sent by the code of "
-            "the result. Where one key is used for all tests of an order, have it made of the "
-            "order and the code"
-        )
+    for name, n_gone, n_left in warehouse.rows(COUNTS):
+        if n_gone:
+            notes.append(
+                f"{name}: {n_gone} known results are withdrawn by rows of codes that no map names, "
+                "of the same key and person"
+            )
+        if n_left:
+            findings.append(
+                f"{name}: {n_left} rows correct or withdraw results that are known, by codes that "
+                "no map names, so that their values stand as they were and may be on a list; map "
+                "the codes (`b12screen unmapped`) and `retake` the file, or have them sent by the "
+                "code of the result. Where one key is used for all tests of an order, have it made "
+                "of the order and the code"
+            )
     return notes, findings

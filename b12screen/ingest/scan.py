@@ -32,7 +32,6 @@ from b12screen.ingest.own_csv import (
     own_rows,
 )
 from b12screen.ingest.recognise import Extract, Own, shown
-from b12screen.ingest.revised import withdraw_by_key
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake, fault_table
 from b12screen.resources import sql_text
 from b12screen.settings import Limits
@@ -90,6 +89,21 @@ class Scanned:
 
 
 @dataclass(frozen=True)
+class OpenedText:
+    """A text file with its header read: ``sent`` are the contract's columns that it has.
+
+    ``extra`` are the names of the others, for a message; ``path`` may be a copy with other line
+    ends, of which ``shape`` tells.
+    """
+
+    path: Path
+    shape: Measures
+    top: Header
+    sent: tuple[str, ...]
+    extra: str
+
+
+@dataclass(frozen=True)
 class ParquetRows:
     """The columns of a Parquet file, those that count, and how many rows were written as text."""
 
@@ -104,8 +118,6 @@ def scan(
 ) -> tuple[Scanned, str]:
     """The file's rows into ``core.taken``; also the names of columns that no contract knows."""
     limits = intake.settings.limits
-    contract = extract_columns(extract.kind)
-    wanted = tuple(contract)
     path = extract.path
     set_night(intake, extract)
     if extract.own:
@@ -120,26 +132,43 @@ def scan(
         unpacked(extract.path, extract.packing, path, most)
     if shape is None:
         _, shape = measured(path, hashed=False)
+    text = opened(intake, extract, path, shape, folder)
+    scanned = quickly(intake, extract, text, folder)
+    if scanned is None:
+        intake.progress(f"{extract.name}: some rows are broken, splitting it row by row")
+        split = row_by_row(intake, extract, text, folder)
+        scanned = exactly(intake, extract, text.sent, split.n_row, split.n_broken, folder)
+    return scanned, text.extra
+
+
+def opened(
+    intake: Intake, extract: Extract, path: Path, shape: Measures, folder: Path
+) -> OpenedText:
+    """The head of a text file in the contract's columns; FileRefused where it is none."""
+    limits = intake.settings.limits
+    known = frozenset(extract_columns(extract.kind))
     if shape.n_newline == 0 and shape.n_return > 0:
         path = with_line_feeds(path, folder / "lines.csv", b"\r")
         _, shape = measured(path, hashed=False)
-    top = header(path, frozenset(wanted), limits.max_cell_bytes * (len(wanted) + 1))
+    top = header(path, known, limits.max_cell_bytes * (len(known) + 1))
     if shape.n_quote == 0:
         # Without a quote a line is a row, so that a file far too long need not be read twice.
         bound_rows(limits.max_rows, shape.n_line - 1)
     sent = columns_of(extract.kind, list(top.columns))
-    extra = unused(list(top.columns), extract.kind)
-    scanned = quickly(intake, extract, path, top, shape, wanted, folder)
-    if scanned is None:
-        intake.progress(f"{extract.name}: some rows are broken, splitting it row by row")
-        n_row, n_broken = rows_as_parquet(
-            path, top.columns, tuple(sent), top.separator, limits.max_cell_bytes, folder,
+    return OpenedText(path, shape, top, tuple(sent), unused(list(top.columns), extract.kind))
+
+
+def row_by_row(intake: Intake, extract: Extract, text: OpenedText, folder: Path) -> Scanned:
+    """Split a text file into Parquet files of ``folder``; how many rows and broken ones."""
+    return Scanned(
+        *rows_as_parquet(
+            text.path, text.top.columns, text.sent, text.top.separator,
+            intake.settings.limits.max_cell_bytes, folder,
             # Spreadsheets leave off the separators of a block of rows that end in blank cells, and
             # many write their own code page: the sign for micro stands in the reason of a row.
             from_spreadsheet=extract.kind == words.FEEDBACK,
-        )  # fmt: skip
-        scanned = exactly(intake, extract, tuple(sent), n_row, n_broken, folder)
-    return scanned, extra
+        )
+    )  # fmt: skip
 
 
 def parquet_rows(path: Path, kind: str, limits: Limits, folder: Path) -> ParquetRows:
@@ -250,16 +279,10 @@ def set_night(intake: Intake, *extracts: Extract) -> None:
     )
 
 
-def quickly(
-    intake: Intake,
-    extract: Extract,
-    path: Path,
-    top: Header,
-    shape: Measures,
-    wanted: tuple[str, ...],
-    folder: Path,
-) -> Scanned | None:
+def quickly(intake: Intake, extract: Extract, text: OpenedText, folder: Path) -> Scanned | None:
     """The engine's own reader, or None where it stumbles or its count leaves a doubt."""
+    path, top, shape = text.path, text.top, text.shape
+    wanted = tuple(extract_columns(extract.kind))
     if not shape.beyond_doubt:
         return None
     if shape.n_crlf:
@@ -344,8 +367,6 @@ def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
     finally:
         warehouse.execute("RESET disabled_optimizers")
         warehouse.execute("SET preserve_insertion_order = false")
-    if kind == "labs":
-        withdraw_by_key(warehouse)
 
 
 def rows_of(intake: Intake) -> int:

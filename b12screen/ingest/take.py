@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -34,6 +35,7 @@ from b12screen.ingest.keeping import (
 from b12screen.ingest.messages import (
     MESSAGES,
     Parsed,
+    few_rows,
     is_small,
     parse,
     taken_part,
@@ -52,6 +54,7 @@ from b12screen.ingest.recognise import (
     shown,
     stamp,
 )
+from b12screen.ingest.revised import withdraw_by_key
 from b12screen.ingest.scan import (
     Scanned,
     bound_rows,
@@ -350,11 +353,12 @@ def taken_in_turn(
     notes: list[str],
     findings: list[str],
 ) -> Iterator[tuple[Extract, FileAccount | None]]:
-    """Take the extracts of one kind one after another; small files of messages many at once.
+    """Take the extracts of one kind one after another; small files many at once.
 
     What is turned away is told at once, so that no later file is taken for a copy of it.
     """
     waiting: list[tuple[Extract, Parsed]] = []
+    small = small_extracts(extracts)
     told: list[tuple[Extract, FileAccount | None]] = []
 
     def take_waiting() -> None:
@@ -365,31 +369,47 @@ def taken_in_turn(
         intake: Intake, extract: Extract, file: Parsed, notes: list[str], findings: list[str]
     ) -> FileAccount | None:
         if is_small(extract, file):
+            if waiting and waiting[0][1].columns[extract.kind] != file.columns[extract.kind]:
+                take_waiting()
             waiting.append((extract, file))
             return None
         take_waiting()
         return taken_part(intake, extract, file, notes, findings)
 
     for extract in extracts:
+        key = (extract.taken_by, extract.path)
         n_row = sum(file.written[each.kind].n_row for each, file in waiting)
         if (
-            extract.form != "hl7"
+            not (extract.form == "hl7" or key in small)
+            or (waiting and waiting[0][0].form != extract.form)
             or len(waiting) >= together.MOST_FILES
             or n_row >= together.MOST_ROWS_TOGETHER
         ):
             take_waiting()
-        key = (extract.taken_by, extract.path)
         if extract.taken_by == "retry":
             account = taken_rejects(intake, extract)
         elif key in parsed.messages:
             account = later(intake, extract, parsed.messages[key], notes, findings)
         else:
-            account = taken_file(intake, extract, parsed, notes, findings, later)
+            may_wait = key in small
+            account = taken_file(intake, extract, parsed, notes, findings, later, may_wait)
         yield from told
         told.clear()
         if not waiting or waiting[-1][0] is not extract:
             yield extract, account
     yield from taken_together(intake, waiting, notes, findings)
+
+
+def small_extracts(extracts: Sequence[Extract]) -> set[tuple[str, Path]]:
+    """The files of contract extracts that are small, where there are many: one may wait for all."""
+    small = set()
+    for extract in extracts:
+        is_plain = extract.form == "csv" and not extract.packing and not extract.own
+        if is_plain and extract.taken_by == "run" and extract.kind in together.OWN_PLACES:
+            with suppress(OSError):
+                if extract.path.stat().st_size <= together.MOST_BYTES:
+                    small.add((extract.taken_by, extract.path))
+    return small if len(small) > together.FEW_EXTRACTS else set()
 
 
 def taken_file(
@@ -399,11 +419,12 @@ def taken_file(
     notes: list[str],
     findings: list[str],
     part: Callable[[Intake, Extract, Parsed, list[str], list[str]], FileAccount | None],
+    may_wait: bool,
 ) -> FileAccount | None:
     """Take one file, of messages the first kind; None where its content was taken before.
 
-    ``parsed`` gets the file of messages for its other kinds, and ``part`` takes its first one;
-    remarks go to notes and findings.
+    ``parsed`` gets the file of messages for its other kinds, and ``part`` takes its first one, or
+    a file that ``may_wait`` for others; remarks go to notes and findings.
     """
     account = FileAccount(
         extract.name, extract.kind, extract.sha256, 0, intake.as_of, taken_by=extract.taken_by
@@ -456,12 +477,19 @@ def taken_file(
             if (reason := too_many_of_any(intake, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(intake, extract, file, notes, findings)
+        if may_wait and shape is not None:
+            small = few_rows(intake, extract, account, shape, f"extract-{len(parsed.seen)}")
+            if small is not None:
+                unchanged(extract, before)
+                parsed.contents[sha256] = extract.name
+                told_dropped(extract, small[1], notes)
+                return part(intake, extract, small[0], notes, findings)
         scanned, extra = scan(intake, extract, shape, folder)
         bound_rows(intake.settings.limits.max_rows, scanned.n_row + scanned.n_broken)
-        if extra:
-            use = f"used for {extract.kind}" if extract.own else "used"
-            notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
+        told_dropped(extract, extra, notes)
         unchanged(extract, before)
+        if extract.kind == "labs":
+            withdraw_by_key(intake.warehouse)
         faults = faults_of(intake)
         if (reason := too_many(intake, extract, scanned, faults)) is not None:
             drop_rows(intake, extract)
@@ -502,6 +530,13 @@ def taken_file(
             intake.warehouse.execute("DROP TABLE IF EXISTS core.taken")
 
 
+def told_dropped(extract: Extract, extra: str, notes: list[str]) -> None:
+    """Note the columns that were dropped of a file, if any."""
+    if extra:
+        use = f"used for {extract.kind}" if extract.own else "used"
+        notes.append(f"{extract.name}: columns that are not {use} were dropped: {extra}")
+
+
 def unchanged(extract: Extract, before: Stamp) -> None:
     """FileChanged where the file is not the one that was stamped."""
     if stamp(extract.path) != before:
@@ -520,6 +555,8 @@ def taken_rejects(intake: Intake, extract: Extract) -> FileAccount | None:
         set_night(intake, extract)
         n_row = taking_again.rejected_as_parquet(intake.warehouse, extract, folder)
         exactly(intake, extract, tuple(extract_columns(extract.kind)), n_row, 0, folder)
+        if extract.kind == "labs":
+            withdraw_by_key(intake.warehouse)
         faults = faults_of(intake)
         n_mended = taking_again.mended(intake.warehouse, extract, intake.as_of)
         if not n_mended:

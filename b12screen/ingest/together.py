@@ -1,8 +1,9 @@
-"""Small files of messages taken together: one scan for many of them, each with its own account.
+"""Small files taken together: one scan for many of them, each with its own account.
 
-What a scan costs does not depend on its rows, so that thousands of single messages would take hours
-one by one. Their rows are numbered through for the scan, and get their own file and record again
-right behind it; from then on ``taking.night`` has a row for each of the files.
+What a scan costs does not depend on its rows, so that thousands of single messages, or of extracts
+of one order each, would take hours one by one. Their rows are numbered through for the scan, and
+get their own file and record again right behind it; from then on ``taking.night`` has a row for
+each of the files.
 """
 
 from collections import Counter
@@ -18,6 +19,9 @@ from b12screen.warehouse import Warehouse
 MOST_FILES = 1_000
 MOST_ROWS = 2_000
 MOST_ROWS_TOGETHER = 50_000
+# An extract that may be one of them is so long at most; where there are few, the engine reads each.
+MOST_BYTES = 64_000
+FEW_EXTRACTS = 10
 
 PLACES = (
     "CREATE OR REPLACE VIEW taking.place AS SELECT place.file_id, place.record, place.line, "
@@ -66,6 +70,11 @@ def combined(folders: Sequence[Path], names: Sequence[str], first_id: int, folde
         told = {"file_id": pl.lit(file_id, pl.Int32), "file_name": pl.lit(name)}
         found = pl.concat([read(path) for path in sorted(part.glob("rows-*.parquet"))])
         bad = pl.concat([read(path) for path in sorted(part.glob("broken-*.parquet"))])
+        if "segment" not in found:
+            # Of a row of a table only the record is told; of what makes no row the line as well.
+            nowhere = {"segment": pl.lit(None, pl.String)}
+            found = found.with_columns(line=pl.lit(None, pl.Int64), **nowhere)
+            bad = bad.with_columns(**nowhere)
         numbers = pl.col("record") + n_before
         rows.append(found.with_columns(record=numbers))
         broken.append(bad.with_columns(file_id=told["file_id"]))

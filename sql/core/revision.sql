@@ -2,7 +2,8 @@
 -- map names: that result, whether the record withdraws it, and whether its value stands. The key says which result is
 -- meant; a laboratory may cancel by a code that stands for no test. Where the same file gives the key a value of ours
 -- as well, it may be the number of an order, and another test of the order be meant. Of a key that is not known
--- of the person yet the record is early, where it is a withdrawal that says when it was reported.
+-- of the person yet the record is early, where it is a withdrawal that says when it was reported. Of several files at
+-- hand what a later one brings is not known to an earlier one.
 WITH sent AS MATERIALIZED (
     SELECT
         taken.rowid AS place,
@@ -47,6 +48,13 @@ known AS MATERIALIZED (
     WHERE taken.fault IS NULL AND taken.result_id IN (SELECT sent.result_id FROM sent)
 ),
 
+asked AS MATERIALIZED (
+    SELECT DISTINCT
+        sent.result_id,
+        sent.file_id AS asked_by
+    FROM sent
+),
+
 unread AS MATERIALIZED (
     SELECT
         taken.file_id,
@@ -61,18 +69,22 @@ unread AS MATERIALIZED (
 worded AS MATERIALIZED (
     SELECT
         known.*,
+        asked.asked_by,
         word.laboratory,
         word.code_system,
         word.code,
         word.analyte,
         word.unit,
         word.status,
-        list(known.file_id) OVER (PARTITION BY known.result_id, word.laboratory) AS file_ids
-    FROM known
+        list(known.file_id) OVER (PARTITION BY asked.asked_by, known.result_id, word.laboratory) AS file_ids
+    FROM asked
+    INNER JOIN known
+        ON known.result_id = asked.result_id
+        AND known.file_id <= asked.asked_by
     INNER JOIN core.lab_word AS word
         ON word.word_id = known.word_id
     QUALIFY row_number() OVER (
-        PARTITION BY known.result_id, word.laboratory
+        PARTITION BY asked.asked_by, known.result_id, word.laboratory
         ORDER BY known.reported_at DESC NULLS LAST, known.file_id DESC, known.record DESC
     ) = 1
 ),
@@ -108,7 +120,8 @@ SELECT
     sent.laboratory
 FROM sent
 INNER JOIN revisable
-    ON revisable.result_id = sent.result_id
+    ON revisable.asked_by = sent.file_id
+    AND revisable.result_id = sent.result_id
     AND revisable.laboratory = sent.laboratory
     AND revisable.gone_status = sent.status
 -- An older version changes nothing.
@@ -125,7 +138,8 @@ SELECT
     sent.laboratory
 FROM sent
 ANTI JOIN worded
-    ON worded.result_id = sent.result_id
+    ON worded.asked_by = sent.file_id
+    AND worded.result_id = sent.result_id
     AND worded.laboratory = sent.laboratory
     AND worded.patient_id = sent.patient_id
 -- A row of ours that was rejected is no less of the order.

@@ -1,10 +1,14 @@
 """Small files of messages are scanned together; what each of them gives is what it gives alone."""
 
 import random
+import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from b12screen.ingest import Taking
 from b12screen.maps import Maps
 
 from .inbox import NIGHT, Box
@@ -90,6 +94,107 @@ def test_files_taken_together_give_what_each_gives_by_itself(
     assert [path for path in together.scratch.rglob("*") if path.is_file()] == []
     together.warehouse.close()
     alone.warehouse.close()
+
+
+HEADERS = (
+    "result_id,patient_id,collected_at,reported_at,code,value,unit,status",
+    "Unit;value;code;RESULT_ID;patient_id;collected_at;ward;status",
+    "result_id\tpatient_id\tcollected_at\tcode\tvalue\tunit\tspecimen\ttest_name\tclinic_id",
+)
+
+
+def extract(draw: random.Random) -> bytes:
+    """A labs extract of a few rows of few people, as one of several senders writes them."""
+    head = draw.choice(HEADERS)
+    mark = next(mark for mark in ",;\t" if mark in head)
+    rows = []
+    for _ in range(draw.choice([0, 1, 1, 2, 5])):
+        code, unit = draw.choice(TESTS)
+        cells = {
+            "result_id": f"{draw.choice('RS')}{draw.randint(1, 9)}",
+            "patient_id": draw.choice(["P1", "P2", " P3", "P4", ""]),
+            "collected_at": draw.choice(["2026-11-01T08:00:00", "2026-11-02", "2026-11-31"]),
+            "reported_at": draw.choice(["", "2026-11-10T09:00:00+01:00", "2026-11-12"]),
+            "code": code,
+            "value": draw.choice(["100", "<105", "many", '"104"', "\u00b5", f'"1{mark}5"']),
+            "unit": unit,
+            "status": draw.choice(["final", "C", "corrected", "cancelled", "entered-in-error", ""]),
+            "ward": "7",
+            "specimen": draw.choice(["", "serum", "urine"]),
+            "test_name": draw.choice(["", "MMA", "vitamin B12"]),
+            "clinic_id": draw.choice(["", "north", "NULL"]),
+        }
+        rows.append(mark.join(cells[name] for name in head.lower().split(mark)))
+    broken = ["one cell", '"no end', "\0", "a" * 30 + mark * 7]
+    rows += draw.sample(broken, draw.choice([0, 0, 0, 1]))
+    start, end = draw.choice(["", "\ufeff"]), draw.choice(["\n", "\n", "\r\n", "\r"])
+    text = start + end.join([head, *rows]) + draw.choice(["", end])
+    return text.encode(draw.choice(["utf-8", "utf-8", "utf-8", "latin-1"]), "replace")
+
+
+def people(draw: random.Random) -> str:
+    """A patients extract of one person or two, with the optional columns or without."""
+    head = draw.choice(["", ",opted_out", ",deceased_on"])
+    rows = [
+        f"{draw.choice(['P1', 'P2', 'P3'])},19{draw.randint(40, 49)}-02-0{draw.randint(0, 3)},"
+        f"{draw.choice(['F', 'male', 'other', '?'])},{draw.choice(['north', 'south', ''])}"
+        + ("," + draw.choice({"n": ["true", "false", "yes"]}.get(head[4:5], ["2026-10-01", ""])))
+        * bool(head)
+        for _ in range(draw.randint(1, 2))
+    ]
+    return "\n".join(["patient_id,birth_date,sex,clinic_id" + head, *rows])
+
+
+def extracts(seed: int) -> dict[str, bytes]:
+    """Small extracts, some of them unreadable, without rows, without a byte, or sent twice."""
+    draw = random.Random(seed)
+    found = {f"labs_{number:02}.csv": extract(draw) for number in range(9)}
+    found |= {f"patients_{number:02}.csv": people(draw).encode() for number in range(4)}
+    bad = "\n".join(f"X{number},P9,2026-11-01,,14685-2,9,miles,final" for number in range(21))
+    return found | {
+        "labs_05_again.csv": found["labs_05.csv"],
+        "labs_07_none.csv": b"",
+        "labs_08_column.csv": b"result_id,patient_id\nR1,P1\n",
+        "labs_09_held.csv": f"{HEADERS[0]}\n{bad}\n".encode(),
+        "labs_10_message.hl7": one(draw, 2).encode(),
+        "labs_11_head.csv": HEADERS[0].encode(),
+    }
+
+
+def as_said(taking: Taking) -> Taking:
+    """Remarks in no order, without the count of those of its files that wait."""
+    findings = (re.sub(r"though \d+ other", "though other", told) for told in taking.findings)
+    return replace(taking, notes=tuple(sorted(taking.notes)), findings=tuple(sorted(findings)))
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 9))]
+)
+def test_small_extracts_taken_together_give_what_each_gives_by_itself(
+    tmp_path: Path, maps: Maps, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    together, alone = Box(tmp_path / "together", maps), Box(tmp_path / "alone", maps)
+    nights = {NIGHT: extracts(seed), date(2026, 11, 23): extracts(seed + 1000)}
+    for night, sent in nights.items():
+        for name, content in sent.items():
+            for box in (together, alone):
+                box.put(f"{night}/{name}", content)
+        with monkeypatch.context() as many:
+            many.setattr("b12screen.ingest.together.FEW_EXTRACTS", 3)
+            taking = together.take(night)
+        with monkeypatch.context() as one_by_one:
+            one_by_one.setattr("b12screen.ingest.together.FEW_EXTRACTS", 1_000)
+            assert as_said(alone.take(night)) == as_said(taking)
+        for table in TABLES:
+            query = f"SELECT * FROM {table} ORDER BY ALL"
+            assert together.rows(query) == alone.rows(query), table
+    assert {account.file_name.split("/")[1] for account in taking.accounts if account.held} >= {
+        "labs_09_held.csv"
+    }
+    assert together.rows("SELECT count(*) FROM core.reject WHERE line IS NULL") > [(0,)]
+    assert [path for path in together.scratch.rglob("*") if path.is_file()] == []
+    for box in (together, alone):
+        box.warehouse.close()
 
 
 def test_a_rejected_row_of_one_of_many_files_keeps_its_own_file_record_and_segment(
