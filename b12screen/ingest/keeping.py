@@ -97,6 +97,9 @@ COUNT_REUSED = (
     "HAVING bool_or(version.origin = 'taken' AND version.bucket = 'accepted') "
     "AND count(DISTINCT version.patient_id) > 1 AND count(DISTINCT version.collected_on) > 1)"
 )
+COUNT_GONE_BACK = (
+    "SELECT count(*) FROM taking.version WHERE version.bucket = 'duplicate' AND version.is_current"
+)
 NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
 COUNT_KEYS = "SELECT count(*) FROM taking.lab_repeated"
 RESULTS_AT_HAND = (
@@ -277,7 +280,7 @@ def lab_versions(
 ) -> list[FileAccount]:
     """Compare the results taken with each other and with what was known; make them the history.
 
-    Keys that a sender used for two people are added to ``findings``.
+    Keys that a sender used for two people, and results that went back, are added to ``findings``.
     """
     warehouse = intake.warehouse
     if not warehouse.has("core.taken"):
@@ -286,9 +289,9 @@ def lab_versions(
     n_known = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
     is_first = n_known == 0
     buckets: Counter[tuple[str, ...]] = Counter()
+    warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first and n_arrived(warehouse) * MUCH_OF_HISTORY > n_known:
         buckets.update(repeats_dropped(warehouse))
-    warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
     # Most nights bring nothing twice: then there is no order to find.
@@ -302,6 +305,13 @@ def lab_versions(
                 "each year), one person's result has taken another one's away. Have the key made "
                 "of the number, the code and the day (laboratories.NAME.csv, or OBR-3), then "
                 "`retake` the files"
+            )
+        if n_back := int(warehouse.scalar(COUNT_GONE_BACK)):
+            findings.append(
+                f"{n_back} results went back to what an earlier version of them said: rows that "
+                "repeat it came after another version, and no time of report says that they are "
+                "the older ones. Where an old file was sent again, have what is current sent again "
+                "after it; reported_at in the extracts settles it"
             )
         set_aside(intake, "labs")
     if is_first:

@@ -1,5 +1,5 @@
 -- One row per arriving result of which every word stands in the history already, of one of several equal parts
--- of all keys: where it lies.
+-- of all keys: where it lies. One that comes with another version may stand behind it.
 WITH arriving AS (
     SELECT
         taken.rowid AS place,
@@ -23,3 +23,5 @@ SEMI JOIN core.lab_row AS known
     AND known.value_as_sent IS NOT DISTINCT FROM arriving.value_as_sent
     AND coalesce(known.unit_as_sent, '') = coalesce(arriving.unit_as_sent, '')
     AND known.clinic_id IS NOT DISTINCT FROM arriving.clinic_id
+ANTI JOIN taking.lab_repeated AS repeated
+    ON repeated.key = hash(arriving.result_id)

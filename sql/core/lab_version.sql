@@ -2,6 +2,8 @@
 -- current version. The order of versions is reported_at (none first), night taken, file, record; a
 -- withdrawal that does not say when it was reported stands behind all that was sent before it.
 -- A version is superseded when one that arrived before it comes after it in that order.
+-- A row that repeats a version is a duplicate. Where it is the last of all in that order, and another version was
+-- the last before, the result has gone back to what it was: the repeat is current, as no other row of it is.
 -- A row that is taken again keeps the place that its file had when it first came, right behind what
 -- was read of it then: a retake never overtakes a later correction. What a retake does not read as
 -- before is out, whatever its place.
@@ -136,6 +138,7 @@ arrived AS (
         version.origin,
         version.place,
         version.result_number,
+        version.content_number,
         version.status,
         version.reported_at,
         version.file_name,
@@ -176,7 +179,7 @@ dated AS (
     SELECT
         settled.*,
         row_number() OVER (
-            PARTITION BY settled.result_number, settled.is_repeat
+            PARTITION BY settled.result_number
             ORDER BY
                 coalesce(settled.sent_for, settled.taken_for),
                 settled.file_name,
@@ -188,27 +191,37 @@ dated AS (
     FROM settled
 ),
 
+weighed AS (
+    SELECT
+        dated.*,
+        CASE
+            WHEN dated.reported_at IS NULL AND dated.status IN ('cancelled', 'entered-in-error')
+                THEN max(dated.reported_at) OVER (
+                    PARTITION BY dated.result_number
+                    ORDER BY dated.nth_sent
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                )
+            ELSE dated.reported_at
+        END AS counts_from
+    FROM dated
+),
+
 ordered AS (
     SELECT
         weighed.*,
         row_number() OVER (
             PARTITION BY weighed.result_number, weighed.is_repeat
             ORDER BY NOT weighed.is_past, weighed.counts_from NULLS FIRST, weighed.nth_sent
-        ) AS nth
-    FROM (
-        SELECT
-            dated.*,
-            CASE
-                WHEN dated.reported_at IS NULL AND dated.status IN ('cancelled', 'entered-in-error')
-                    THEN max(dated.reported_at) OVER (
-                        PARTITION BY dated.result_number, dated.is_repeat
-                        ORDER BY dated.nth_sent
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-                    )
-                ELSE dated.reported_at
-            END AS counts_from
-        FROM dated
-    ) AS weighed
+        ) AS nth,
+        row_number() OVER (
+            PARTITION BY weighed.result_number, weighed.is_repeat
+            ORDER BY weighed.is_past, weighed.counts_from DESC NULLS LAST, weighed.nth_sent DESC
+        ) = 1 AND NOT weighed.is_past AS is_newest_of_its_sort,
+        row_number() OVER (
+            PARTITION BY weighed.result_number
+            ORDER BY weighed.is_past, weighed.counts_from DESC NULLS LAST, weighed.nth_sent DESC
+        ) = 1 AND NOT weighed.is_past AS is_newest
+    FROM weighed
 ),
 
 judged AS (
@@ -226,10 +239,15 @@ judged AS (
                 THEN 'superseded'
             ELSE 'accepted'
         END AS bucket,
-        NOT ordered.is_repeat AND NOT ordered.is_past AND ordered.nth = count(*) OVER (
-            PARTITION BY ordered.result_number, ordered.is_repeat
-        ) AS is_current
+        CASE
+            WHEN max(ordered.content_number) FILTER (WHERE ordered.is_newest) OVER one_result
+                = max(ordered.content_number)
+                FILTER (WHERE ordered.is_newest_of_its_sort AND NOT ordered.is_repeat) OVER one_result
+                THEN ordered.is_newest_of_its_sort AND NOT ordered.is_repeat
+            ELSE ordered.is_newest
+        END AS is_current
     FROM ordered
+    WINDOW one_result AS (PARTITION BY ordered.result_number)
 )
 
 SELECT

@@ -43,7 +43,7 @@ def test_a_store_of_before_formats_is_brought_to_this_one_once(box: Box) -> None
         box.warehouse.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     box.warehouse.execute("DROP TABLE private.fhir_told")
     box.warehouse.execute("CREATE TABLE private.condition_teller (resource_id VARCHAR)")
-    box.labs(ROW.replace("R1", "R2"), name="more.csv")
+    box.labs(ROW.replace("R1", "R2"), name="labs2.csv")
     box.take(NEXT)
     assert shape(box) == SHAPES[FORMAT]
     assert box.rows("SELECT number FROM private.store_format") == [(FORMAT,)]
@@ -55,7 +55,7 @@ def test_a_store_of_a_later_format_is_refused_as_it_lies(box: Box) -> None:
     box.labs(ROW)
     box.take()
     box.warehouse.execute("UPDATE private.store_format SET number = ?", (FORMAT + 1,))
-    box.labs(ROW.replace("R1", "R2"), name="more.csv")
+    box.labs(ROW.replace("R1", "R2"), name="labs2.csv")
     with pytest.raises(StoreIsLater, match=rf"its format is {FORMAT + 1}, this version knows"):
         box.take(NEXT)
     assert box.rows("SELECT result_id FROM core.lab_result") == [("R1",)]

@@ -263,6 +263,66 @@ def test_a_repeat_of_a_replaced_version_is_a_duplicate(box: Box) -> None:
     assert current(box) == [("R1", 200.0, "corrected")]
 
 
+def undated(value: int, result: str = "R1") -> str:
+    return version(str(value), "", result=result)
+
+
+def test_a_result_that_goes_back_stands_as_it_was_and_the_night_says_so(box: Box) -> None:
+    box.labs(undated(900), undated(300, "R2"))
+    box.take()
+    box.labs(undated(200), undated(300, "R2"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (2, 1, 1, 0, 0, 0)
+    box.labs(undated(300, "R2"), undated(900), name="labs3.csv")
+    taking = box.take(date(2026, 11, 24))
+    assert buckets(taking.accounts[0]) == (2, 0, 2, 0, 0, 0)
+    (finding,) = taking.findings
+    assert finding.startswith("1 results went back to what an earlier version of them said")
+    assert current(box) == [("R1", 900.0, "final"), ("R2", 300.0, "final")]
+    assert box.rows("SELECT file_name FROM core.lab_result WHERE result_id = 'R1'") == [
+        ("labs3.csv",)
+    ]
+    assert older(box) == [(200.0, "2026-11-23", "2026-11-24"), (900.0, "2026-11-22", "2026-11-23")]
+    # Sent again as it stands, alone or behind what it was, it stays the row that it is.
+    box.labs(undated(900), undated(450, "R3"), name="labs4.csv")
+    box.labs(undated(200), undated(900), name="labs5.csv")
+    assert box.take(date(2026, 11, 25)).findings == ()
+    assert len(older(box)) == 2
+    assert box.rows("SELECT file_name FROM core.lab_result WHERE result_id = 'R1'") == [
+        ("labs3.csv",)
+    ]
+
+
+def test_within_one_file_the_last_row_stands_whatever_it_repeats(box: Box) -> None:
+    box.labs(undated(305), undated(306), undated(305), undated(305))
+    assert buckets(box.account()) == (4, 2, 2, 0, 0, 0)
+    assert current(box) == [("R1", 305.0, "final")]
+    assert box.rows("SELECT record FROM core.lab_result") == [(4,)]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_a_withdrawal_and_what_it_withdrew_count_in_the_order_that_they_are_sent_again(
+    box: Box, status: str
+) -> None:
+    gone = version("", "", status)
+    box.labs(version("100", "2026-11-02"), gone)
+    box.take()
+    box.labs(version("100", "2026-11-02"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 0, 1, 0, 0, 0)
+    assert current(box) == [("R1", 100.0, "final")]
+    box.labs(*[version("100", "2026-11-02")] * 2, gone, name="labs3.csv")
+    assert buckets(box.account(date(2026, 11, 24))) == (3, 0, 3, 0, 0, 0)
+    assert current(box) == [("R1", None, status)]
+
+
+def test_a_file_that_is_taken_again_takes_nothing_back_to_what_it_was(box: Box) -> None:
+    path = box.labs(undated(900))
+    box.take()
+    box.labs(undated(200), name="labs2.csv")
+    box.take(NEXT)
+    taking = box.take(date(2026, 11, 24), Again(files=(path,)))
+    assert (taking.findings, current(box)) == ((), [("R1", 200.0, "final")])
+
+
 def test_a_cancellation_replaces_the_result(box: Box) -> None:
     box.labs(version("100", "2026-11-02"), version("300", "2026-11-02", result="R2"))
     box.take()
@@ -632,7 +692,26 @@ def told_and_kept(box: Box, nights: list[tuple[date, list[list[str]]]]) -> list[
     return told
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+def standing(nights: list[tuple[date, list[list[str]]]]) -> dict[str, tuple[str, str]]:
+    """The value and status of each result, by the order of versions over every row as it was sent.
+
+    The rows are those of :func:`version`. A cancellation without a time of report stands behind all
+    that was sent before it.
+    """
+    told: dict[str, list[tuple[str, int, str, str]]] = {}
+    newest: dict[str, str] = {}
+    rows = (row for _, files in nights for rows in files for row in rows)
+    for place, row in enumerate(rows):
+        result, _, _, reported, _, value, _, status = row.split(",")
+        newest[result] = max(newest.get(result, ""), reported)
+        counts_from = newest[result] if status == "cancelled" and not reported else reported
+        told.setdefault(result, []).append((counts_from, place, value, status))
+    return {result: max(versions)[2:] for result, versions in told.items()}
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))]
+)
 def test_however_a_night_is_compared_with_the_history_it_comes_out_alike(
     tmp_path: Path, maps: Maps, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -662,6 +741,18 @@ def test_however_a_night_is_compared_with_the_history_it_comes_out_alike(
         monkeypatch.setattr(keeping, "RESULTS_AT_ONCE", at_once)
         box = Box(tmp_path / name, maps)
         found.append(told_and_kept(box, nights))
+        stands = {
+            result: (str(as_sent), status)
+            for result, as_sent, status in box.rows(
+                "SELECT result_id, CASE WHEN status = 'cancelled' THEN '' WHEN comparator = '<' "
+                "THEN '<50' ELSE CAST(CAST(value AS INTEGER) AS VARCHAR) END, status "
+                "FROM core.lab_result"
+            )
+        }
+        assert stands == {
+            result: ("" if status == "cancelled" else value, status)
+            for result, (value, status) in standing(nights).items()
+        }
         box.warehouse.close()
     assert found[0] == found[1] == found[2]
     assert sum(row[3] for row in found[0] if isinstance(row, tuple) and len(row) == 7) > 100
