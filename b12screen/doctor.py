@@ -365,15 +365,18 @@ def last_night(site: Site, settings: Settings, today: date) -> list[Line]:
     ):
         (night,) = warehouse.frame("SELECT * FROM run.night").to_dicts()
     age = (today - night["as_of"]).days
-    if age < 0:
-        return [Line(LOOK, "last night", ahead(str(night["as_of"]), str(today)))]
     accounts = (
         f"{night['as_of']} ({night['run_id']}), {night['n_read']} rows read, "
         f"{night['n_rejected']} rejected, {night['n_held']} files held"
     )
-    lines = [
-        Line(LOOK if age > DAYS_WITHOUT_A_NIGHT or night["n_held"] else OK, "last night", accounts)
-    ]
+    if age < 0:
+        lines = [
+            Line(LOOK, "last night", ahead(str(night["as_of"]), str(today))),
+            Line(LOOK, "last night", accounts),
+        ]
+    else:
+        state = LOOK if age > DAYS_WITHOUT_A_NIGHT or night["n_held"] else OK
+        lines = [Line(state, "last night", accounts)]
     findings = findings_of(site)
     if findings:
         lines.append(Line(LOOK, "findings", f"{len(findings)} of that night; {findings[0]}"))

@@ -45,10 +45,12 @@ ORDER BY
     item.item_id
 """
 # Also a clinic whose last person has died, opted out or moved: for want of a sheet of today's it
-# would go on with yesterday's.
+# would go on with yesterday's, or take it for one that did not come.
 _CLINICS = """
 WITH clinic AS (
     SELECT patient.clinic_id FROM facts.patient AS patient
+    UNION
+    SELECT known.clinic_id FROM core.patient AS known
     UNION
     SELECT item.clinic_id FROM worklists.item AS item
 )

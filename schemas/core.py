@@ -27,10 +27,14 @@ class LabResult(pa.DataFrameModel):
     )
     unit: str = shared("unit", words=tuple(words.CANONICAL_UNITS.values()))
     status: str = column("Status of this version", words=words.STATUSES)
-    collected_at: Moment = column("When the sample was taken, in the site's timezone")
+    collected_at: Moment = column(
+        "When the sample was taken, in the site's timezone; of the hour that its clock repeats in "
+        "autumn the second pass stands in the last tenth of a second, in its order"
+    )
     collected_on: pl.Date = column("The day the sample was taken, in the site's timezone")
     reported_at: Moment = column(
-        "When the laboratory reported this version; orders the versions", nullable=True
+        "When the laboratory reported this version, as collected_at; orders the versions",
+        nullable=True,
     )
     value_as_sent: str = column(
         "The value as sent, where it differs from the canonical one", nullable=True

@@ -6,6 +6,7 @@ so: at that moment somebody else's hand is played. The other files change in a t
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -180,6 +181,11 @@ def test_a_clock_that_goes_back_publishes_nothing_and_says_how_to_go_on(
     assert f"`b12screen run SITE --as-of {tomorrow}`" in said and "a clock is wrong" in said
     assert cli.main(["doctor", str(site), "--expect", "00:00"]) == 20
     assert "lies ahead of today" in capsys.readouterr().out
+    assert cli.main(["doctor", str(site)]) == 20
+    said = capsys.readouterr().out
+    # What the night told, and whether its files are as it wrote them, is said all the same.
+    assert "lies ahead of today" in said and "newest 2026" in said
+    assert re.search(r"published +\d+ files, each what the night wrote", said) is not None, said
     assert bytes_below(site / "published") == before
     # The same night can be run again, and the file that waited is taken.
     assert cli.main(["run", str(site), "--as-of", tomorrow.isoformat()]) in (0, 20)

@@ -81,12 +81,14 @@ def test_a_clinic_that_has_nobody_left_gets_a_sheet_without_rows(tmp_path: Path)
     clinics = {"=2": "=Hill", "P2": "Dale", "P3": "Lake", "P4": "North", "P5": "NORTH"}
     people = [f"{person},1960-01-01,female,{clinic},,\n" for person, clinic in clinics.items()]
     labs = [f"R{person},{person},2026-11-18,13964-2,900,nmol/L\n" for person in clinics]
+    # Of the only one of this clinic nothing was ever listed.
+    people.append("P6,1960-01-01,female,Mill,,true\n")
     (site / "inbox" / "patients_1.csv").write_text(PEOPLE + "".join(people))
     (site / "inbox" / "labs_1.csv").write_text(
         "result_id,patient_id,collected_at,code,value,unit\n" + "".join(labs)
     )
     sheets = site / "published" / "current" / "worklists"
-    names = {"%3DHill.csv", "Dale.csv", "Lake.csv", "North.csv"}
+    names = {"%3DHill.csv", "Dale.csv", "Lake.csv", "North.csv", "Mill.csv"}
     # Two that differ by case alone; once nobody is left at the one, the other has its own name.
     twins = set(file_names(["North", "NORTH"]).values())
     ours = {"unrouted.csv", "data_quality.csv"}
