@@ -20,7 +20,9 @@ class LabExtract(pa.DataFrameModel):
     collected_at: str = column("ISO 8601 date or date-time of the sample")
     reported_at: Optional[str] = column("ISO 8601; orders the versions of a result", nullable=True)
     code: str = shared("code")
-    code_system: Optional[str] = column("loinc (default), snomed or the laboratory's own")
+    code_system: Optional[str] = column(
+        "loinc (default, also where blank), snomed or the laboratory's own", nullable=True
+    )
     test_name: Optional[str] = column("Name of the test, checked against the code", nullable=True)
     specimen: Optional[str] = column("Specimen, checked against the code", nullable=True)
     value: str = column("The value as sent: 412, <0.05, > 2000, haemolysed", nullable=True)
