@@ -214,12 +214,11 @@ def taken_together(
         )
         if kind == "labs":
             withdraw_by_key(warehouse)
-        faults = together.faults_by_file(warehouse)
-        if kind == "labs":
             keep_early(warehouse, intake.as_of)
             told, look_at = told_revisions(warehouse)
             notes += told
             findings += look_at
+        faults = together.faults_by_file(warehouse)
         move_out(intake, first, sum(faults.values(), Counter()))
         accounts = [
             with_faults(
