@@ -100,6 +100,16 @@ COUNT_REUSED = (
 COUNT_GONE_BACK = (
     "SELECT count(*) FROM taking.version WHERE version.bucket = 'duplicate' AND version.is_current"
 )
+COUNT_DOUBLED = (
+    "WITH current AS ("
+    "SELECT stored.result_id, stored.word_id FROM core.lab_row AS stored "
+    "WHERE hash(stored.result_id) IN (SELECT key FROM taking.lab_repeated) UNION ALL "
+    "SELECT taken.result_id, taken.word_id FROM core.taken "
+    "WHERE hash(taken.result_id) IN (SELECT key FROM taking.lab_repeated)) "
+    "SELECT count(*) FROM (SELECT current.result_id, word.laboratory FROM current "
+    "INNER JOIN core.lab_word AS word ON word.word_id = current.word_id "
+    "GROUP BY ALL HAVING count(*) > 1)"
+)
 NO_REPEATS = "CREATE TABLE taking.lab_repeat (place BIGINT, file_id INTEGER)"
 COUNT_KEYS = "SELECT count(*) FROM taking.lab_repeated"
 RESULTS_AT_HAND = (
@@ -291,7 +301,10 @@ def lab_versions(
     buckets: Counter[tuple[str, ...]] = Counter()
     warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first and n_arrived(warehouse) * MUCH_OF_HISTORY > n_known:
-        buckets.update(repeats_dropped(warehouse))
+        dropped = repeats_dropped(warehouse)
+        buckets.update(dropped)
+        if dropped:
+            warehouse.write("taking.lab_repeated", repeated_keys(warehouse))
     if not is_first:
         warehouse.execute(ddl.insert_by_name("taking.lab_repeated", sql_text("core/lab_known.sql")))
     # Most nights bring nothing twice: then there is no order to find.
@@ -314,6 +327,7 @@ def lab_versions(
                 "after it; reported_at in the extracts settles it"
             )
         set_aside(intake, "labs")
+        hold_one_version(warehouse)
     if is_first:
         # The table of what was taken becomes the history: the rows are written once.
         warehouse.execute("DROP TABLE core.lab_row")
@@ -335,6 +349,15 @@ def lab_versions(
         else account
         for account in accounts
     ]
+
+
+def hold_one_version(warehouse: Warehouse) -> None:
+    """AuditFailed where a result that came again stands in more than one version."""
+    if n_doubled := int(warehouse.scalar(COUNT_DOUBLED)):
+        raise AuditFailed(
+            f"{n_doubled} results stand in more than one version once the older ones are set "
+            "aside. Nothing was published; yesterday's files stand. This is a bug: report it."
+        )
 
 
 def repeats_dropped(warehouse: Warehouse) -> dict[tuple[str, ...], int]:

@@ -28,7 +28,7 @@ WITHDRAW = (
 )
 # What comes later, and was reported before, is withdrawn by it.
 KEEP_EARLY = (
-    "INSERT INTO private.late_withdrawal BY NAME SELECT DISTINCT 'labs' AS kind, "
+    "INSERT INTO private.late_withdrawal BY NAME SELECT 'labs' AS kind, "
     "early.result_id AS key, early.laboratory, early.patient_id, early.reported_at, "
     "night.file_name, night.sha256, CAST(? AS DATE) AS taken_for "
     "FROM taking.revision AS early "
@@ -37,7 +37,9 @@ KEEP_EARLY = (
     "ANTI JOIN private.late_withdrawal AS late ON late.key = early.result_id "
     "AND late.laboratory = early.laboratory AND late.patient_id = early.patient_id "
     "AND late.reported_at = early.reported_at AND late.done_for IS NULL "
-    "WHERE early.is_early"
+    "WHERE early.is_early QUALIFY row_number() OVER (PARTITION BY early.result_id, "
+    "early.laboratory, early.patient_id, early.reported_at "
+    "ORDER BY taken.file_id, taken.record) = 1"
 )
 COUNTS = (
     "SELECT night.file_name, count(*) FILTER (WHERE revision.withdraws), "

@@ -140,7 +140,14 @@ def take(
     intake = Intake(
         warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
     )
-    owns = own_files(settings)
+    with warehouse.rows_in_place():
+        return taken_from(intake, inbox, again)
+
+
+def taken_from(intake: Intake, inbox: Path, again: Again | None) -> Taking:
+    """Take what is new below ``inbox``, and what is to be taken again."""
+    warehouse = intake.warehouse
+    owns = own_files(intake.settings)
     extracts, left_alone, findings = found(inbox, owns)
     prepare(intake)
     findings += other_clock(intake)
@@ -214,8 +221,9 @@ def check(
         intake = Intake(
             warehouse, settings, as_of, scratch, progress, dialect(settings, maps), maps, listed
         )
-        prepare(intake)
-        return taken_in(intake, extracts, left_alone, findings)
+        with warehouse.rows_in_place():
+            prepare(intake)
+            return taken_in(intake, extracts, left_alone, findings)
 
 
 def promised(path: Path, settings: Settings, inbox: Path | None) -> list[Extract]:
@@ -391,8 +399,8 @@ def taken_in_turn(
         elif key in parsed.messages:
             account = later(intake, extract, parsed.messages[key], notes, findings)
         else:
-            may_wait = key in small
-            account = taken_file(intake, extract, parsed, notes, findings, later, may_wait)
+            waits = take_waiting if key in small else None
+            account = taken_file(intake, extract, parsed, notes, findings, later, waits)
         yield from told
         told.clear()
         if not waiting or waiting[-1][0] is not extract:
@@ -419,12 +427,13 @@ def taken_file(
     notes: list[str],
     findings: list[str],
     part: Callable[[Intake, Extract, Parsed, list[str], list[str]], FileAccount | None],
-    may_wait: bool,
+    take_waiting: Callable[[], None] | None,
 ) -> FileAccount | None:
     """Take one file, of messages the first kind; None where its content was taken before.
 
     ``parsed`` gets the file of messages for its other kinds, and ``part`` takes its first one, or
-    a file that ``may_wait`` for others; remarks go to notes and findings.
+    a small extract; remarks go to notes and findings. An extract may be small where
+    ``take_waiting`` takes those that came before it.
     """
     account = FileAccount(
         extract.name, extract.kind, extract.sha256, 0, intake.as_of, taken_by=extract.taken_by
@@ -456,6 +465,8 @@ def taken_file(
             known = f"{extract.name} has the content of {taken}, taken before; not taken again"
             # Sent anew it would bring back what the files between had changed.
             is_state = extract.kind in FOLDS and not extract.holds_messages
+            if take_waiting is not None:
+                take_waiting()
             if is_state and (n := n_taken_since(intake, extract, sha256)):
                 findings.append(
                     f"{known}, though {n} other {'file' if n == 1 else 'files'} of {extract.kind} "
@@ -477,13 +488,14 @@ def taken_file(
             if (reason := too_many_of_any(intake, extract, file)) is not None:
                 return account.turned_away(reason, held=True)
             return part(intake, extract, file, notes, findings)
-        if may_wait and shape is not None:
+        if take_waiting is not None and shape is not None:
             small = few_rows(intake, extract, account, shape, f"extract-{len(parsed.seen)}")
             if small is not None:
                 unchanged(extract, before)
                 parsed.contents[sha256] = extract.name
                 told_dropped(extract, small[1], notes)
                 return part(intake, extract, small[0], notes, findings)
+            take_waiting()
         scanned, extra = scan(intake, extract, shape, folder)
         bound_rows(intake.settings.limits.max_rows, scanned.n_row + scanned.n_broken)
         told_dropped(extract, extra, notes)

@@ -3,7 +3,8 @@
 -- withdrawal that does not say when it was reported stands behind all that was sent before it.
 -- A version is superseded when one that arrived before it comes after it in that order.
 -- A row that repeats a version is a duplicate. Where it is the last of all in that order, and another version was
--- the last before, the result has gone back to what it was: the repeat is current, as no other row of it is.
+-- the last before, the result has gone back to what it was: the repeat is current, as no other row of it is. One
+-- that is taken again never is: of what repeated the current version since, the place is not kept.
 -- A row that is taken again keeps the place that its file had when it first came, right behind what
 -- was read of it then: a retake never overtakes a later correction. What a retake does not read as
 -- before is out, whatever its place.
@@ -146,6 +147,7 @@ arrived AS (
         version.taken_for,
         version.sent_for,
         version.file_id,
+        version.taken_by,
         row_number() OVER (
             PARTITION BY version.content_number
             ORDER BY version.origin = 'taken', version.file_id, version.file_name, version.record
@@ -219,9 +221,14 @@ ordered AS (
         ) = 1 AND NOT weighed.is_past AS is_newest_of_its_sort,
         row_number() OVER (
             PARTITION BY weighed.result_number
-            ORDER BY weighed.is_past, weighed.counts_from DESC NULLS LAST, weighed.nth_sent DESC
-        ) = 1 AND NOT weighed.is_past AS is_newest
-    FROM weighed
+            ORDER BY weighed.is_mute, weighed.counts_from DESC NULLS LAST, weighed.nth_sent DESC
+        ) = 1 AND NOT weighed.is_mute AS is_newest
+    FROM (
+        SELECT
+            weighed.*,
+            weighed.is_past OR (weighed.is_repeat AND weighed.taken_by = 'retake') AS is_mute
+        FROM weighed
+    ) AS weighed
 ),
 
 judged AS (
@@ -241,10 +248,13 @@ judged AS (
         END AS bucket,
         CASE
             WHEN max(ordered.content_number) FILTER (WHERE ordered.is_newest) OVER one_result
-                = max(ordered.content_number)
-                FILTER (WHERE ordered.is_newest_of_its_sort AND NOT ordered.is_repeat) OVER one_result
-                THEN ordered.is_newest_of_its_sort AND NOT ordered.is_repeat
-            ELSE ordered.is_newest
+                <> coalesce(
+                    max(ordered.content_number)
+                    FILTER (WHERE ordered.is_newest_of_its_sort AND NOT ordered.is_repeat) OVER one_result,
+                    0
+                )
+                THEN ordered.is_newest
+            ELSE ordered.is_newest_of_its_sort AND NOT ordered.is_repeat
         END AS is_current
     FROM ordered
     WINDOW one_result AS (PARTITION BY ordered.result_number)

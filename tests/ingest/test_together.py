@@ -1,7 +1,6 @@
 """Small files of messages are scanned together; what each of them gives is what it gives alone."""
 
 import random
-import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from b12screen.ingest import Taking
 from b12screen.maps import Maps
 
-from .inbox import NIGHT, Box
+from .inbox import NIGHT, Box, buckets
 from .test_message_files import message
 
 TABLES = (
@@ -27,6 +26,7 @@ TABLES = (
     "private.reject_row",
     "private.taken_file",
     "private.unmapped_part",
+    "private.late_withdrawal",
 )
 TESTS = (
     ("14685-2", "pmol/L"), ("13964-2", "nmol/L"), ("13965-9", "umol/L"),
@@ -162,9 +162,53 @@ def extracts(seed: int) -> dict[str, bytes]:
 
 
 def as_said(taking: Taking) -> Taking:
-    """Remarks in no order, without the count of those of its files that wait."""
-    findings = (re.sub(r"though \d+ other", "though other", told) for told in taking.findings)
-    return replace(taking, notes=tuple(sorted(taking.notes)), findings=tuple(sorted(findings)))
+    """Remarks in no order."""
+    notes, findings = sorted(taking.notes), sorted(taking.findings)
+    return replace(taking, notes=tuple(notes), findings=tuple(findings))
+
+
+def small_labs(box: Box) -> None:
+    """So many small extracts that those which follow are taken together."""
+    for number in range(12):
+        box.labs(f"S{number},P9,2026-11-01,,14685-2,412,pmol/L,final", name=f"labs_0{number}.csv")
+
+
+def test_an_extract_of_more_rows_overtakes_none_of_the_small_ones(box: Box) -> None:
+    small_labs(box)
+    row = "{},P1,2026-11-01,,{},{},pmol/L,{}"
+    box.labs(
+        row.format("R1", "14685-2", 100, "final"), row.format("R2", "14685-2", 412, "final"),
+        name="labs_1a.csv",
+    )  # fmt: skip
+    others = [row.format(f"T{number}", "14685-2", 300, "final") for number in range(22)]
+    box.labs(
+        row.format("R1", "CANC", "", "cancelled"), row.format("R2", "14685-2", 412, "final"),
+        *others, name="labs_1b.csv",
+    )  # fmt: skip
+    found = {account.file_name: account for account in box.take().accounts}
+    assert buckets(found["labs_1a.csv"]) == (2, 2, 0, 0, 0, 0)
+    assert buckets(found["labs_1b.csv"]) == (24, 23, 1, 0, 0, 0)
+    assert box.rows("SELECT status FROM core.lab_result WHERE result_id = 'R1'") == [("cancelled",)]
+
+
+def test_an_early_cancellation_in_two_of_many_files_waits_once(box: Box) -> None:
+    small_labs(box)
+    for name in ("labs_1a.csv", "labs_1b.csv"):
+        box.labs("R1,P1,2026-11-01,2026-11-10T10:00,CANC,,pmol/L,cancelled", name=name)
+    box.take()
+    assert box.rows("SELECT key, file_name FROM private.late_withdrawal") == [("R1", "labs_1a.csv")]
+
+
+def test_an_opt_out_that_comes_again_among_many_small_files_is_said(box: Box) -> None:
+    head = "patient_id,birth_date,sex,clinic_id,opted_out\n"
+    box.put("patients_101.csv", f"{head}P1,1950-01-01,F,north,true\n")
+    box.take()
+    for number in range(12):
+        box.put(f"patients_1010{number}.csv", f"{head}Q{number},1950-01-01,F,north,false\n")
+    box.put("patients_102.csv", f"{head}P1,1950-01-01,F,north,false\n")
+    box.put("patients_103.csv", f"{head}P1,1950-01-01,F,north,true\n")
+    findings = box.take(date(2026, 11, 23)).findings
+    assert any("though 13 other files of patients came since" in told for told in findings)
 
 
 @pytest.mark.parametrize(

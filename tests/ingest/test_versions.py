@@ -1,6 +1,7 @@
 """Versions across files and nights: duplicates, corrections, cancellations, late arrivals."""
 
 import os
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -8,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from b12screen.errors import AuditFailed
 from b12screen.ingest import Again, keeping, take
 from b12screen.maps import Maps
 from b12screen.settings import Laboratory, Settings
+from b12screen.warehouse import Warehouse
 from schemas import ddl
 from schemas.relation import RELATIONS
 
@@ -312,6 +315,56 @@ def test_a_withdrawal_and_what_it_withdrew_count_in_the_order_that_they_are_sent
     box.labs(*[version("100", "2026-11-02")] * 2, gone, name="labs3.csv")
     assert buckets(box.account(date(2026, 11, 24))) == (3, 0, 3, 0, 0, 0)
     assert current(box) == [("R1", None, status)]
+
+
+def many_turned_away(box: Box) -> None:
+    """Three files: so many rows out of scope that a checkpoint would close the gaps they leave.
+
+    Half of the results are cancelled in the same file.
+    """
+    for number in range(3):
+        other = (
+            f"S{number}_{i},P{i},2026-05-05,2026-11-02,9999-{i % 9},{i},mg/L,final"
+            for i in range(100_000)
+        )
+        ours = [f"{number}_{i}" for i in range(20_000)]
+        box.labs(
+            *other,
+            *(f"{key},P{key},2026-11-01,2026-11-02,14685-2,300,pmol/L,final" for key in ours),
+            *(f"{key},P{key},2026-11-01,,14685-2,,pmol/L,cancelled" for key in ours[::2]),
+            name=f"labs_{number}.csv",
+        )
+
+
+def test_rows_stay_where_they_lie_until_a_large_night_is_taken(box: Box) -> None:
+    many_turned_away(box)
+    assert box.take().findings == ()
+    assert box.rows(
+        "SELECT status, value, count(*), count(DISTINCT result_id) FROM core.lab_result "
+        "GROUP BY ALL ORDER BY ALL"
+    ) == [("cancelled", None, 30_000, 30_000), ("final", 300.0, 30_000, 30_000)]
+
+
+def test_a_result_that_is_left_in_two_versions_ends_the_taking(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Warehouse, "rows_in_place", lambda warehouse: nullcontext())
+    many_turned_away(box)
+    with pytest.raises(AuditFailed, match=r"[0-9]+ results stand in more than one version"):
+        box.take()
+
+
+def test_a_file_that_is_taken_again_overtakes_no_repeat_of_what_stands(box: Box) -> None:
+    box.labs(undated(200))
+    box.take()
+    box.labs(undated(900), name="labs2.csv")
+    box.take(NEXT)
+    path = box.labs(undated(200), undated(300, "R3"), name="labs3.csv")
+    box.labs(undated(900), undated(300, "R2"), name="labs4.csv")
+    assert box.take(date(2026, 11, 24)).findings == ()
+    taking = box.take(date(2026, 11, 25), Again(files=(path,)))
+    assert taking.findings == ()
+    assert current(box)[0] == ("R1", 900.0, "final")
 
 
 def test_a_file_that_is_taken_again_takes_nothing_back_to_what_it_was(box: Box) -> None:
