@@ -204,7 +204,8 @@ weighed AS (
                     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 )
             ELSE dated.reported_at
-        END AS counts_from
+        END AS counts_from,
+        dated.is_past OR (dated.is_repeat AND dated.taken_by = 'retake') AS is_mute
     FROM dated
 ),
 
@@ -223,12 +224,7 @@ ordered AS (
             PARTITION BY weighed.result_number
             ORDER BY weighed.is_mute, weighed.counts_from DESC NULLS LAST, weighed.nth_sent DESC
         ) = 1 AND NOT weighed.is_mute AS is_newest
-    FROM (
-        SELECT
-            weighed.*,
-            weighed.is_past OR (weighed.is_repeat AND weighed.taken_by = 'retake') AS is_mute
-        FROM weighed
-    ) AS weighed
+    FROM weighed
 ),
 
 judged AS (
