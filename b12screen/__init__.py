@@ -4,4 +4,4 @@ This package does the work; ``pipelines`` only schedules it. It reads no clock a
 environment (``cli`` does) and never writes a patient's value to a log or a message.
 """
 
-__version__ = "0.3.8"
+__version__ = "0.3.9"

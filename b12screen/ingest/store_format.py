@@ -128,6 +128,18 @@ PRIVATE_FILL_IN = (
     "QUALIFY row_number() OVER (PARTITION BY gone.patient_id, gone.code_system, gone.code, "
     "gone.recorded_on ORDER BY gone.taken_for DESC, gone.file_name DESC, gone.record DESC) = 1",
 )
+# A large night could leave older versions beside newer ones. Keys as numbers, part by part: the
+# texts of fifty million keys at once are more than the engine is given.
+KEYS_AT_ONCE = 4_000_000
+COUNT_DOUBLED = (
+    "WITH repeated AS (SELECT hash(stored.result_id) AS key FROM core.lab_row AS stored "
+    "WHERE mod(hash(stored.result_id), CAST(? AS UBIGINT)) = CAST(? AS UBIGINT) "
+    "GROUP BY ALL HAVING count(*) > 1) "
+    "SELECT count(*) FROM (SELECT stored.result_id, word.laboratory FROM core.lab_row AS stored "
+    "INNER JOIN core.lab_word AS word ON word.word_id = stored.word_id "
+    "WHERE hash(stored.result_id) IN (SELECT key FROM repeated) "
+    "GROUP BY ALL HAVING count(*) > 1)"
+)
 # Each content was known under one kind only.
 IS_KEYED_BY_CONTENT_ALONE = (
     "SELECT count(*) FROM duckdb_constraints() WHERE database_name = 'private' "
@@ -143,12 +155,19 @@ KEY_BY_CONTENT_AND_KIND = (
 )
 
 
+class StoreIsUnsound(AuditFailed):
+    """An earlier version left the store with results in two versions, and may have lost others."""
+
+
 class StoreIsLater(AuditFailed):
     """The store was written by a version of the project that keeps more than this one knows."""
 
 
 def bring_up(warehouse: Warehouse) -> None:
-    """Make the open store one of this format; StoreIsLater where it is of a later one."""
+    """Make the open store one of this format.
+
+    StoreIsLater where it is of a later one, StoreIsUnsound where an earlier one left it wrong.
+    """
     is_numbered = format_of(warehouse) is not None
     is_older = not is_numbered and warehouse.has("core.lab_file")
     if not is_numbered:
@@ -165,6 +184,7 @@ def bring_up(warehouse: Warehouse) -> None:
                 warehouse.execute(statement)
     if is_older:
         bring_up_private(warehouse)
+        hold_sound(warehouse)
     if not is_numbered:
         with warehouse.together():
             warehouse.execute(NUMBERED)
@@ -197,3 +217,17 @@ def bring_up_private(warehouse: Warehouse) -> None:
         with warehouse.together():
             for statement in KEY_BY_CONTENT_AND_KIND:
                 warehouse.execute(statement)
+
+
+def hold_sound(warehouse: Warehouse) -> None:
+    """StoreIsUnsound where a result of a store of before there was a number stands twice."""
+    n_row = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
+    n_part = n_row // KEYS_AT_ONCE + 1
+    parts = [(n_part, part) for part in range(n_part)]
+    if n_doubled := sum(int(warehouse.scalar(COUNT_DOUBLED, part)) for part in parts):
+        raise StoreIsUnsound(
+            f"{n_doubled} results of the store stand in more than one version: versions before "
+            "0.3.8 could leave that behind a large night, and lose other results. Nothing was "
+            "published; yesterday's files stand. Move store/ and published/ away together and run "
+            "the night again: the inbox still holds every extract, and all rows are new again"
+        )

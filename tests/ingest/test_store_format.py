@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from b12screen.ingest.store_format import FORMAT, StoreIsLater
+from b12screen.ingest import store_format
+from b12screen.ingest.store_format import FORMAT, StoreIsLater, StoreIsUnsound
 
 from .inbox import ROW, Box
 
@@ -59,3 +60,40 @@ def test_a_store_of_a_later_format_is_refused_as_it_lies(box: Box) -> None:
     with pytest.raises(StoreIsLater, match=rf"its format is {FORMAT + 1}, this version knows"):
         box.take(NEXT)
     assert box.rows("SELECT result_id FROM core.lab_result") == [("R1",)]
+
+
+def test_a_store_of_before_formats_that_holds_a_result_twice_is_not_gone_on_with(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_format, "KEYS_AT_ONCE", 2)
+    box.labs(*(ROW.replace("R1", f"R{number}") for number in range(1, 10)))
+    box.take()
+    doubled = "INSERT INTO core.lab_row SELECT * FROM core.lab_row WHERE result_id IN ('R3', 'R7')"
+    box.warehouse.execute(doubled)
+    box.forget_format()
+    box.labs(ROW.replace("R1", "R10"), name="labs2.csv")
+    with pytest.raises(
+        StoreIsUnsound, match=r"2 results .* Move store/ and published/ away"
+    ) as told:
+        box.take(NEXT)
+    assert told.value.exit_code == 13
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(11,)]
+    # Whoever says that there is nothing to see runs into it again.
+    with pytest.raises(StoreIsUnsound):
+        box.take(NEXT)
+
+
+def test_one_key_of_two_laboratories_is_two_results(box: Box) -> None:
+    box.labs(ROW, name="labs1.csv")
+    box.take()
+    box.warehouse.execute(
+        "INSERT INTO core.lab_word SELECT word.* REPLACE ('other' AS laboratory, "
+        "word.word_id + 100000 AS word_id) FROM core.lab_word AS word "
+        "SEMI JOIN core.lab_row USING (word_id)"
+    )
+    box.warehouse.execute(
+        "INSERT INTO core.lab_row SELECT * REPLACE (word_id + 100000 AS word_id) FROM core.lab_row"
+    )
+    box.forget_format()
+    box.take(NEXT)
+    assert box.rows("SELECT count(*) FROM core.lab_result") == [(2,)]
