@@ -23,10 +23,9 @@ lowest AS (
 -- No rise that is not one over the lowest: most creatinines leave here. Without an episode a rise is asked
 -- for only as far back as the gate of a sample of the look-back.
 later AS (
-    SELECT DISTINCT
+    SELECT
         measured.patient_id,
         measured.collected_at,
-        measured.collected_on,
         measured.comparator,
         measured.creatinine_umol_l,
     FROM measured
@@ -37,26 +36,45 @@ later AS (
     WHERE
         episode.patient_id IS NOT NULL
         OR measured.collected_on >= kidney_from()
+),
+-- A window and no join: samples under one id for nobody in particular are one person with thousands of them.
+compared AS (
+    SELECT
+        measured.patient_id,
+        measured.collected_at,
+        measured.collected_on,
+        measured.comparator,
+        measured.creatinine_umol_l,
+        median(measured.creatinine_umol_l) FILTER (WHERE measured.comparator = '=') OVER earlier
+            AS earlier_median_umol_l,
+        count(*) FILTER (WHERE measured.comparator = '=') OVER earlier AS n_earlier,
+    FROM measured
+    SEMI JOIN later ON later.patient_id = measured.patient_id
+    WINDOW earlier AS (
+        PARTITION BY measured.patient_id
+        ORDER BY measured.collected_at
+        RANGE BETWEEN
+        (
+            measured.collected_at
+            - CAST(before(measured.collected_on, 'creatinine_baseline') AS TIMESTAMP)
+        ) PRECEDING
+        AND INTERVAL 1 MICROSECOND PRECEDING
+    )
 )
-SELECT
-    later.patient_id,
-    later.collected_on,
-    later.comparator,
-    later.creatinine_umol_l,
-    median(earlier.creatinine_umol_l) AS earlier_median_umol_l,
-FROM later
-INNER JOIN measured AS earlier
-    ON earlier.patient_id = later.patient_id
-    AND earlier.collected_at < later.collected_at
-    AND earlier.collected_on >= before(later.collected_on, 'creatinine_baseline')
-WHERE earlier.comparator = '='
 -- By instant: two of one day and one value have different earlier ones, the later the one before it.
-GROUP BY
-    later.patient_id,
-    later.collected_at,
-    later.collected_on,
-    later.comparator,
-    later.creatinine_umol_l
-HAVING
-    count(*) >= quantity('creatinine_earlier')
-    AND reaches(later.creatinine_umol_l, quantity('creatinine_rise') * median(earlier.creatinine_umol_l))
+SELECT DISTINCT
+    compared.patient_id,
+    compared.collected_at,
+    compared.collected_on,
+    compared.comparator,
+    compared.creatinine_umol_l,
+    compared.earlier_median_umol_l,
+FROM compared
+SEMI JOIN later
+    ON later.patient_id = compared.patient_id
+    AND later.collected_at = compared.collected_at
+    AND later.comparator = compared.comparator
+    AND later.creatinine_umol_l = compared.creatinine_umol_l
+WHERE
+    compared.n_earlier >= quantity('creatinine_earlier')
+    AND reaches(compared.creatinine_umol_l, quantity('creatinine_rise') * compared.earlier_median_umol_l)
