@@ -350,10 +350,8 @@ def insert_scan(intake: Intake, kind: str, has_test_name: bool) -> None:
     """Run the one scan of ``taking.incoming`` into ``core.taken``, sorted for the history."""
     warehouse = intake.warehouse
     if has_test_name:
-        warehouse.execute("DROP TABLE taking.contradiction")
-        warehouse.execute(
-            ddl.create_table_as("taking.contradiction", sql_text("core/contradiction.sql"))
-        )
+        sent = warehouse.frame(sql_text("core/test_name_sent.sql"))
+        warehouse.write("taking.contradiction", intake.maps.contradictions(sent))
     relation = RELATIONS[STORED[kind]]
     if not warehouse.has("core.taken"):
         extra = SCAN_COLUMNS | OWN_SCAN_COLUMNS.get(kind, {})

@@ -173,7 +173,6 @@ def lab_frames(intake: Intake) -> dict[str, pl.DataFrame]:
         "laboratory": pl.DataFrame({"laboratory": list(settings.laboratories)}),
         "status": lookups.statuses(),
         "specimen": maps.specimen.select("analyte", "specimen"),
-        "name_pattern": maps.test_name.select("pattern", "analyte", "verdict"),
         "contradiction": pl.DataFrame(schema={"test_name": pl.String, "analyte": pl.String}),
     }
 

@@ -12,8 +12,9 @@ Folding. A unit is compared in lower case without any white space, both mu signs
 A test name contradicts its code when a ``refuses`` pattern of the code's analyte is found in the
 folded name, or when no ``names`` pattern of that analyte is and some ``names`` pattern of another
 analyte (or of ``other``: tests that are none of ours) is. A blank name, or one that no pattern
-knows, contradicts nothing. ``Maps.contradicts`` is that rule in its plainest form. Patterns are
-kept to what RE2 and Python read alike, so that SQL can apply the same rows.
+knows, contradicts nothing. ``Maps.contradicts`` is that rule in its plainest form, for one name;
+``Maps.contradictions`` asks it of many at once. Patterns are kept to what Python and Polars read
+alike.
 """
 
 import re
@@ -204,6 +205,27 @@ class Maps:
             names_it = names_it or of == analyte
             names_another = names_another or of != analyte
         return names_another and not names_it
+
+    def contradictions(self, sent: pl.DataFrame) -> pl.DataFrame:
+        """Those of the pairs (``test_name``, folded; ``analyte``) whose name contradicts its code.
+
+        Each pattern is compiled once, whatever the number of names. Joined to the names in SQL it
+        is compiled for each of them, and a laboratory may write another name in every row.
+        """
+        name = pl.col("test_name")
+        contradicted = []
+        for (analyte,), pairs in sent.group_by("analyte", maintain_order=True):
+            found = dict.fromkeys(("refuses", "names", "another"), pl.lit(False))
+            for pattern, of, verdict in self.test_name.select(
+                "pattern", "analyte", "verdict"
+            ).iter_rows():
+                if verdict == "names" and of != analyte:
+                    found["another"] |= name.str.contains(pattern)
+                elif of == analyte:
+                    found[verdict] |= name.str.contains(pattern)
+            shown = found["refuses"] | (found["another"] & ~found["names"])
+            contradicted.append(pairs.filter(shown))
+        return pl.concat([sent.clear(), *contradicted])
 
 
 def fold_unit(unit: str) -> str:
