@@ -1,6 +1,6 @@
 -- One row per version of the results in taking.lab_at_hand: its bucket, and whether it is the
 -- current version. The order of versions is reported_at (none first), night taken, file, record; a
--- withdrawal that does not say when it was reported stands behind all that was sent before it.
+-- correction or withdrawal that does not say when it was reported stands behind all that was sent before it.
 -- A version is superseded when one that arrived before it comes after it in that order.
 -- A row that repeats a version is a duplicate. Where it is the last of all in that order, and another version was
 -- the last before, the result has gone back to what it was: the repeat is current, as no other row of it is. One
@@ -197,7 +197,8 @@ weighed AS (
     SELECT
         dated.*,
         CASE
-            WHEN dated.reported_at IS NULL AND dated.status IN ('cancelled', 'entered-in-error')
+            WHEN dated.reported_at IS NULL
+                AND dated.status IN ('amended', 'corrected', 'cancelled', 'entered-in-error')
                 THEN max(dated.reported_at) OVER (
                     PARTITION BY dated.result_number
                     ORDER BY dated.nth_sent

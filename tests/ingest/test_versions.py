@@ -302,6 +302,24 @@ def test_within_one_file_the_last_row_stands_whatever_it_repeats(box: Box) -> No
     assert box.rows("SELECT record FROM core.lab_result") == [(4,)]
 
 
+@pytest.mark.parametrize("status", ["amended", "corrected"])
+def test_a_correction_that_does_not_say_when_corrects_what_was_sent_before_it(
+    box: Box, status: str
+) -> None:
+    box.labs(version("90", "2026-11-02"))
+    box.take()
+    box.labs(version("900", "", status), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert current(box) == [("R1", 900.0, status)]
+    # An older version that comes late is older still, and a later one the later.
+    box.labs(version("80", "2026-11-01"), name="labs3.csv")
+    assert buckets(box.account(date(2026, 11, 24))) == (1, 0, 0, 1, 0, 0)
+    assert current(box) == [("R1", 900.0, status)]
+    box.labs(version("300", "2026-11-03"), name="labs4.csv")
+    assert buckets(box.account(date(2026, 11, 25))) == (1, 1, 0, 0, 0, 0)
+    assert current(box) == [("R1", 300.0, "final")]
+
+
 @pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
 def test_a_withdrawal_and_what_it_withdrew_count_in_the_order_that_they_are_sent_again(
     box: Box, status: str
@@ -748,8 +766,8 @@ def told_and_kept(box: Box, nights: list[tuple[date, list[list[str]]]]) -> list[
 def standing(nights: list[tuple[date, list[list[str]]]]) -> dict[str, tuple[str, str]]:
     """The value and status of each result, by the order of versions over every row as it was sent.
 
-    The rows are those of :func:`version`. A cancellation without a time of report stands behind all
-    that was sent before it.
+    The rows are those of :func:`version`. A correction or cancellation without a time of report
+    stands behind all that was sent before it.
     """
     told: dict[str, list[tuple[str, int, str, str]]] = {}
     newest: dict[str, str] = {}
@@ -757,7 +775,7 @@ def standing(nights: list[tuple[date, list[list[str]]]]) -> dict[str, tuple[str,
     for place, row in enumerate(rows):
         result, _, _, reported, _, value, _, status = row.split(",")
         newest[result] = max(newest.get(result, ""), reported)
-        counts_from = newest[result] if status == "cancelled" and not reported else reported
+        counts_from = reported if reported or status == "final" else newest[result]
         told.setdefault(result, []).append((counts_from, place, value, status))
     return {result: max(versions)[2:] for result, versions in told.items()}
 
