@@ -113,6 +113,24 @@ value AS (
         value_text(latest.value, latest.comparator) AS value_text,
     FROM facts.latest AS latest
     WHERE latest.analyte IN ('mma', 'hcy', 'b12', 'holotc')
+    UNION
+    -- A creatinine is named as itself where it is a rise, or gives no eGFR.
+    SELECT
+        rise.patient_id,
+        'creatinine' AS analyte,
+        rise.collected_on,
+        value_text(rise.creatinine_umol_l, rise.comparator) AS value_text,
+    FROM facts.creatinine_rise AS rise
+    UNION
+    SELECT
+        creatinine.patient_id,
+        creatinine.analyte,
+        creatinine.collected_on,
+        value_text(creatinine.value, creatinine.comparator) AS value_text,
+    FROM facts.kidney_result AS creatinine
+    ANTI JOIN facts.egfr AS egfr
+        ON egfr.patient_id = creatinine.patient_id AND egfr.collected_at = creatinine.collected_at
+    WHERE creatinine.analyte = 'creatinine' AND creatinine.leading
 ),
 tonight AS (
     SELECT

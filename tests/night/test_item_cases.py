@@ -15,6 +15,7 @@ from b12screen.publish import Site
 from b12screen.rules import load_ruleset
 from b12screen.settings import make_site
 from tests.night.test_items import (
+    ASSESS,
     CONDITIONS,
     HCY,
     LABS,
@@ -35,7 +36,7 @@ CONSIDER = "consider_b12"
 BOTH = (
     "stale", "fresh", "stale_mover", "returns", "refused_and_well", "unrefused", "again",
     "told_first", "acknowledged_well", "declined_mover_well", "early_declined", "two_kidney_values",
-    "own_sheet", "on_b12", "done_then_refused",
+    "own_sheet", "on_b12", "done_then_refused", "rose", "no_sex",
 )  # fmt: skip
 START, PREGNANCY = "start_b12", "pregnancy_review"
 OFF = ("off_mover", "off_worse", "off_both")
@@ -54,8 +55,10 @@ def hb(value: float, day: date) -> str:
 
 
 def creatinine(key: str, value: float, **more: str) -> str:
+    """A creatinine of the person whom the key begins with."""
+    day, person = more.get("day", "2026-10-20"), key.rpartition("-")[0]
     status, reported = more.get("status", "final"), more.get("reported", "2026-10-20")
-    return f"{key},two_kidney_values,2026-10-20,{reported},14682-9,{value},umol/L,{status}\n"
+    return f"{key},{person},{day},{reported},14682-9,{value},umol/L,{status}\n"
 
 
 def well(person: str, day: date) -> str:
@@ -69,14 +72,20 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
     told = Twice(root)
     told.run(
         N[0],
-        patients=PATIENTS + "".join(home(person) for person in (*BOTH, *OFF, URGENT)),
+        patients=PATIENTS
+        + "".join(home(person) for person in (*BOTH, *OFF, URGENT))
+        + home("no_sex").replace("female", "unknown"),
         labs=LABS
         + "".join(mma(person, 900) + hcy(person, 30) for person in BOTH)
         + "".join(mma(person, 100) + hcy(person, 30) for person in OFF)
         + other(URGENT, "14685-2", 100, "pmol/L")
         + hb(75, N[0])
-        + creatinine("k1", 70)
-        + creatinine("k2", 75),
+        + creatinine("two_kidney_values-k1", 70)
+        + creatinine("rose-1", 80, day="2026-06-01")
+        + creatinine("rose-2", 80, day="2026-08-01")
+        + creatinine("rose-3", 130)
+        + creatinine("no_sex-1", 90)
+        + creatinine("two_kidney_values-k2", 75),
         conditions=CONDITIONS + "somebody,I10,icd10cm,2026-06-01\n",
         medications=MEDICATIONS + "x1,somebody,B03BA03,atc,administration,2025-01-01,im\n"
         "x2,on_b12,B03BA03,atc,administration,2026-09-01,im\n",
@@ -93,7 +102,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
         + mma("told_first", 850, f"{N[1]}")
         + hcy("told_first", 31, f"{N[1]}")
         + mma("again", 900, status="cancelled", reported=f"{N[1]}")
-        + creatinine("k2", 75, status="cancelled", reported=f"{N[1]}"),
+        + creatinine("two_kidney_values-k2", 75, status="cancelled", reported=f"{N[1]}")
+        + creatinine("rose-3", 85, status="corrected", reported=f"{N[1]}")
+        + creatinine("no_sex-1", 95, status="corrected", reported=f"{N[1]}"),
         feedback=told.answers(
             N[0],
             ("returns", "not_our_patient"),
@@ -263,6 +274,20 @@ def test_a_row_declined_before_its_first_night_left_as_declined(story: Story) ->
 def test_an_egfr_is_taken_back_though_another_sample_of_the_day_stands(story: Story) -> None:
     assert story.at(N[1], "two_kidney_values", TOLD) == ("north", "new")
     assert "eGFR" in story.of(N[1], "two_kidney_values", TOLD)["why"]
+
+
+@pytest.mark.parametrize(
+    ("person", "action", "named", "now"),
+    [("rose", ASSESS, 130, 85), ("no_sex", "check_kidney", 90, 95)],
+)
+def test_a_creatinine_that_a_row_named_is_taken_back(
+    story: Story, person: str, action: str, named: int, now: int
+) -> None:
+    assert f"creatinine {named} µmol/L on 2026-10-20" in story.of(N[0], person, action)["why"]
+    assert story.at(N[1], person, TOLD) == ("north", "new")
+    why = story.of(N[1], person, TOLD)["why"]
+    assert f"creatinine {named} µmol/L on 2026-10-20 (named under " in why
+    assert f"now creatinine {now} µmol/L on 2026-10-20)" in why
 
 
 def test_an_answer_to_the_nights_own_sheet_counts_from_the_next_night_on(story: Twice) -> None:
