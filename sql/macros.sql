@@ -189,6 +189,20 @@ CREATE OR REPLACE TEMPORARY MACRO apart_text(wanted, result, other) AS
     result_text(wanted, result.value, result.comparator, result.collected_on)
     || ' (too long before the ' || label(other) || ' to count)';
 
+-- A test that is asked for: that it is there and does not decide, and up to when one of a pair can be taken alone.
+CREATE OR REPLACE TEMPORARY MACRO test_text(wanted, is_there, alone_to) AS
+    wanted || coalesce(
+        ' (' || nullif(
+            concat_ws(
+                ', ',
+                CASE WHEN is_there THEN 'repeat' END,
+                'by ' || CAST(alone_to AS VARCHAR) || ' or both markers again'
+            ),
+            ''
+        ) || ')',
+        ''
+    );
+
 -- Whether a marker is worse than what a clinic saw: up by the ruleset's ratio, or raised where none was seen.
 CREATE OR REPLACE TEMPORARY MACRO marker_worse(raised, value, comparator, seen_text) AS CASE
     WHEN value IS NULL OR comparator = '<' THEN FALSE

@@ -14,6 +14,35 @@ WITH creatinine AS (
         AND measured.collected_on >= before(as_of(), 'look_back')
     GROUP BY measured.patient_id
 ),
+-- Markers count together only when taken close to each other, and the kidneys with what was taken close to
+-- them: what is asked for must be able to decide.
+lacking AS (
+    SELECT
+        patient.patient_id,
+        patient.mma_raised = 'unknown'
+        OR (patient.hcy_raised = 'unknown' AND patient.mma_on < before(as_of(), 'marker_pairing')) AS asks_mma,
+        patient.hcy_raised = 'unknown'
+        OR (patient.mma_raised = 'unknown' AND patient.hcy_on < before(as_of(), 'marker_pairing')) AS asks_hcy,
+        patient.kidney,
+        patient.gate,
+        patient.egfr_on < before(as_of(), 'gate') AS old_egfr,
+        greatest(patient.mma_on, patient.hcy_on) >= before(as_of(), 'gate') AS recent_sample,
+    FROM facts.patient AS patient
+    SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
+),
+asked AS (
+    SELECT
+        lacking.patient_id,
+        lacking.asks_mma,
+        lacking.asks_hcy,
+        CASE
+            WHEN lacking.asks_mma OR lacking.asks_hcy
+                THEN lacking.kidney = 'unknown'
+                OR (lacking.kidney IN ('normal', 'reduced') AND coalesce(lacking.old_egfr, FALSE))
+            ELSE lacking.gate = 'unknown' AND (lacking.kidney = 'unknown' OR lacking.recent_sample)
+        END AS asks_kidney,
+    FROM lacking
+),
 worded AS (
     SELECT
         patient.patient_id,
@@ -88,36 +117,45 @@ worded AS (
         result_text('mcv', patient.mcv_fl, patient.mcv_comparator, patient.mcv_on) AS mcv_text,
         patient.anaemia,
         patient.macrocytosis,
-        -- Exactly what is missing; a value that cannot be placed is to be repeated.
+        -- Exactly what is missing; a value that cannot be placed is to be repeated, and so is a marker that a
+        -- sample taken now would come too late for.
         concat_ws(
             ', ',
             CASE
-                WHEN patient.mma_raised = 'unknown'
-                    THEN label('mma')
-                    || CASE WHEN patient.mma_nmol_l IS NULL AND NOT text.mma_apart THEN '' ELSE ' (repeat)' END
+                WHEN asked.asks_mma
+                    THEN test_text(
+                        label('mma'),
+                        patient.mma_nmol_l IS NOT NULL OR text.mma_apart,
+                        CASE WHEN NOT asked.asks_hcy THEN after(patient.hcy_on, 'marker_pairing') END
+                    )
             END,
             CASE
-                WHEN patient.hcy_raised = 'unknown'
-                    THEN label('hcy')
-                    || CASE WHEN patient.hcy_umol_l IS NULL AND NOT text.hcy_apart THEN '' ELSE ' (repeat)' END
+                WHEN asked.asks_hcy
+                    THEN test_text(
+                        label('hcy'),
+                        patient.hcy_umol_l IS NOT NULL OR text.hcy_apart,
+                        CASE WHEN NOT asked.asks_mma THEN after(patient.mma_on, 'marker_pairing') END
+                    )
             END,
             CASE
                 WHEN patient.b12_level = 'unknown'
-                    THEN 'B12' || CASE
-                        WHEN patient.b12_pmol_l IS NULL AND patient.holotc_pmol_l IS NULL THEN ''
-                        ELSE ' (repeat)'
-                    END
+                    THEN test_text('B12', patient.b12_pmol_l IS NOT NULL OR patient.holotc_pmol_l IS NOT NULL, NULL)
             END,
             CASE
-                WHEN patient.gate = 'unknown' AND patient.kidney = 'unknown'
+                WHEN recorded.standing_kidney_text IS NULL AND asked.asks_kidney
                     THEN CASE
-                        WHEN creatinine.patient_id IS NOT NULL AND patient.sex NOT IN ('female', 'male')
+                        WHEN patient.sex IN ('female', 'male')
+                            OR (creatinine.patient_id IS NULL AND patient.egfr_on IS NULL)
+                            THEN test_text(
+                                label('creatinine'),
+                                creatinine.patient_id IS NOT NULL
+                                OR patient.gate_egfr_ml_min IS NOT NULL
+                                OR patient.egfr_ml_min IS NOT NULL,
+                                NULL
+                            )
+                        WHEN creatinine.patient_id IS NOT NULL AND patient.kidney = 'unknown'
                             THEN label('egfr') || ' (creatinine is there, the sex is not recorded as female or male)'
-                        WHEN creatinine.patient_id IS NULL
-                            AND patient.gate_egfr_ml_min IS NULL
-                            AND patient.egfr_ml_min IS NULL
-                            THEN label('creatinine')
-                        ELSE label('creatinine') || ' (repeat)'
+                        ELSE test_text(label('egfr'), TRUE, NULL)
                     END
             END
         ) AS missing_text,
@@ -133,6 +171,7 @@ worded AS (
         creatinine.patient_id IS NOT NULL AND patient.sex NOT IN ('female', 'male') AS lacks_sex,
     FROM facts.patient AS patient
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
+    INNER JOIN asked ON asked.patient_id = patient.patient_id
     INNER JOIN decisions.marker_text AS text ON text.patient_id = patient.patient_id
     INNER JOIN facts.recorded AS recorded ON recorded.patient_id = patient.patient_id
     INNER JOIN facts.neuro AS neuro ON neuro.patient_id = patient.patient_id
