@@ -118,6 +118,12 @@ CHANGES = (
     ("neuro", "none_recorded", "no neurological sign counts"),
     ("severe_anaemia", "yes", "haemoglobin is {hb_severe}"),
 )
+# The marker that counts with another one, taken close enough: its fact, its day, its label.
+OTHER_MARKER = {
+    "mma_raised": ("hcy_raised", "hcy_on", "homocysteine"),
+    "mma_marked": ("hcy_raised", "hcy_on", "homocysteine"),
+    "hcy_raised": ("mma_raised", "mma_on", "MMA"),
+}
 
 # Why an answered row is on the list again.
 ENDED = {
@@ -650,7 +656,18 @@ def decision_changes(
         if after[1] != before[1]:
             parts.append(moved(*(listed_as(warehouse, person, one[1]) for one in (before, after))))
         if parts:
-            yield f"  When {when}{words.format(**numbers)}: {', '.join(parts)}."
+            shown = words.format(**numbers) + beside_other(fact, known, numbers)
+            yield f"  When {when}{shown}: {', '.join(parts)}."
+
+
+def beside_other(fact: str, known: Row, numbers: dict[str, str]) -> str:
+    """When a marker that is not known would have to be taken to count with the other one."""
+    if fact not in OTHER_MARKER or known[fact] != "unknown":
+        return ""
+    other, day_column, label = OTHER_MARKER[fact]
+    if known[other] == "unknown":
+        return ""
+    return f" in a sample within {numbers['marker_pairing']} of the {label} of {known[day_column]}"
 
 
 def listed_as(warehouse: Warehouse, person: Person, regimen: tuple[str, str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from b12screen import cli
+from b12screen import cli, explain
 from b12screen.explain import known_person, listed_as, named_by, number
 from b12screen.resources import sql_text
 from b12screen.warehouse import Warehouse
@@ -154,6 +154,16 @@ def test_a_person_on_no_list_is_told_so_with_what_would_change_it(
     assert "On no worklist" in out
     assert "Cannot judge kidneys at the sample: no creatinine or eGFR within 90 days of the" in out
     assert "  When MMA is above 271 nmol/L: the status is possible (FS9)" in out
+
+
+def test_a_marker_that_is_not_known_is_told_with_when_it_would_count() -> None:
+    numbers = {"marker_pairing": "30 days"}
+    known = {"mma_raised": "yes", "mma_on": "2026-10-01", "hcy_raised": "unknown"}
+    near = " in a sample within 30 days of the MMA of 2026-10-01"
+    assert explain.beside_other("hcy_raised", known, numbers) == near
+    assert explain.beside_other("gate", known, numbers) == ""
+    assert explain.beside_other("mma_raised", known, numbers) == ""
+    assert explain.beside_other("hcy_raised", known | {"mma_raised": "unknown"}, numbers) == ""
 
 
 def test_a_person_who_opted_out_is_told_as_that_and_nothing_more(
