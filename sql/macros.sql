@@ -224,12 +224,6 @@ CREATE OR REPLACE TEMPORARY MACRO supplement_text(supplement) AS
     || ' ' || CAST(round(supplement.dose_mg, 4) AS VARCHAR) || ' mg since '
     || CAST(supplement.started_on AS VARCHAR);
 
--- Every value that a reason names, with its day and the last word of its label: ['MMA 412 nmol/L on 2026-10-20'].
-CREATE OR REPLACE TEMPORARY MACRO named_values(why) AS regexp_extract_all(
-    why,
-    '[^ ]+ [<>]?[0-9.]+( [^ ]+)? on \d{4}-\d{2}-\d{2}'
-);
-
 -- How a value stands to a limit, in brackets behind it.
 CREATE OR REPLACE TEMPORARY MACRO stand_text(word, limit_id) AS CASE word
     WHEN 'yes' THEN ' (' || limit_text(limit_id) || ')'

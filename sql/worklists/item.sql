@@ -39,12 +39,9 @@ compared AS (
             past.hcy_on, past.b12_pmol_l, past.b12_on, past.egfr_ml_min,
             past.egfr_on,
         )
-        -- Not every value has its column: what the reason names counts as well.
-        OR CASE
-            WHEN proposal.why <> past.why THEN named_values(proposal.why) <> named_values(past.why)
-            ELSE FALSE
-        END
-        OR (proposal.action = 'result_withdrawn' AND proposal.why <> past.why) AS differs,
+        -- Not every value has its column: what the reason names counts as well, be it a test that is missing, a
+        -- code or a treatment. No reason counts days, so that none differs by the passing of a night.
+        OR proposal.why <> past.why AS differs,
     FROM worklists.proposal AS proposal
     LEFT JOIN history.item AS past
         ON past.item_id = proposal.item_id AND past.clinic_id IS NOT DISTINCT FROM proposal.clinic_id

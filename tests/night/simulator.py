@@ -899,12 +899,12 @@ def _row(
     if past is not None:
         if past.item_state != "open":
             fresh.state = "reopened"
-        elif (fresh.rule, fresh.priority, fresh.shown, values_named(fresh.why)) != (
+        elif (fresh.rule, fresh.priority, fresh.shown, fresh.why) != (
             past.rule,
             past.priority,
             past.shown,
-            values_named(past.why),
-        ) or (fresh.action == TOLD and fresh.why != past.why):
+            past.why,
+        ):
             fresh.state = "changed"
         else:
             fresh.state = "carried"
