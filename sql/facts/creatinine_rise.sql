@@ -9,15 +9,15 @@ WITH measured AS (
         result.collected_on,
         result.comparator,
         result.value AS creatinine_umol_l,
+        CASE WHEN result.comparator = '=' THEN result.value END AS number_umol_l,
     FROM facts.kidney_result AS result
     WHERE result.analyte = 'creatinine' AND result.comparator IN ('=', '>')
 ),
 lowest AS (
     SELECT
         measured.patient_id,
-        min(measured.creatinine_umol_l) AS creatinine_umol_l,
+        min(measured.number_umol_l) AS creatinine_umol_l,
     FROM measured
-    WHERE measured.comparator = '='
     GROUP BY measured.patient_id
 ),
 -- No rise that is not one over the lowest: most creatinines leave here. Without an episode a rise is asked
@@ -45,9 +45,8 @@ compared AS (
         measured.collected_on,
         measured.comparator,
         measured.creatinine_umol_l,
-        median(measured.creatinine_umol_l) FILTER (WHERE measured.comparator = '=') OVER earlier
-            AS earlier_median_umol_l,
-        count(*) FILTER (WHERE measured.comparator = '=') OVER earlier AS n_earlier,
+        median(measured.number_umol_l) OVER earlier AS earlier_median_umol_l,
+        count(measured.number_umol_l) OVER earlier AS n_earlier,
     FROM measured
     SEMI JOIN later ON later.patient_id = measured.patient_id
     WINDOW earlier AS (

@@ -4,6 +4,8 @@ from datetime import date
 
 import pytest
 
+from b12screen.resources import sql_text
+
 from .conftest import D, Decide, Decided, Person, ago
 
 
@@ -102,3 +104,20 @@ def test_a_creatinine_rise_needs_half_more_than_the_median_of_two_earlier_ones(
 def test_chronic_needs_ninety_days_without_a_better_one_between(night: Decided) -> None:
     assert night.facts("chronic")["ckd_chronic"] == "yes"
     assert night.facts("not-chronic")["ckd_chronic"] == "unknown"
+
+
+def test_thousands_of_creatinines_under_one_id_are_no_reason_to_run_out_of_memory(
+    decided: Decide,
+) -> None:
+    """Quality controls, say, all sent for a person who is nobody in particular."""
+    warehouse = decided().warehouse
+    warehouse.execute("SET memory_limit = '200MB'")
+    warehouse.execute(
+        "INSERT INTO facts.kidney_result SELECT 'nobody', 'creatinine', '=', "
+        "CASE WHEN n % 3 = 2 THEN 130 ELSE 80 END, moment, CAST(moment AS DATE), TRUE "
+        "FROM (SELECT n, TIMESTAMP '2025-11-22' + to_minutes(n * 26) AS moment "
+        "FROM range(20000) AS number(n))"
+    )
+    rises = warehouse.frame(sql_text("facts/creatinine_rise.sql"))
+    assert rises["creatinine_umol_l"].to_list() == [130.0] * 6666
+    assert set(rises["earlier_median_umol_l"].to_list()) == {80.0}
