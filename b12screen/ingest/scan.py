@@ -45,8 +45,10 @@ EARLIEST_EVENT = date(1900, 1, 1)
 # Somebody born before the first event that may be recorded.
 EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
-# From here on a day in the column of an end is how warehouses write that there is none.
+# From here on a day in the column of an end is how warehouses write that there is none, and so is
+# the day that a database makes of a blank.
 NO_END = date(2099, 12, 31)
+BLANK_END = date(1900, 1, 1)
 SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
 }
@@ -264,6 +266,7 @@ def set_night(intake: Intake, *extracts: Extract) -> None:
                 "latest": datetime.combine(latest, time()),
                 "born_earliest": EARLIEST_BIRTH,
                 "no_end": NO_END,
+                "blank_end": BLANK_END,
                 "timezone": intake.settings.timezone,
                 "laboratory": next(iter(intake.settings.laboratories)),
                 "file_name": [extract.name for extract in extracts],

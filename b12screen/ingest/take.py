@@ -25,6 +25,7 @@ from b12screen.ingest.delimited import (
     content_hash,
     measured,
 )
+from b12screen.ingest.doubtful import doubtful_people
 from b12screen.ingest.held import STANDS, too_many
 from b12screen.ingest.hl7v2_cells import dialect
 from b12screen.ingest.keeping import (
@@ -306,6 +307,7 @@ def taken_in(
     accounts = lab_versions(intake, accounts, findings)
     findings += unread(intake)
     findings += named_twice(warehouse, intake.as_of)
+    findings += doubtful_people(warehouse, intake.as_of)
     if any(account.kind == "labs" for account in accounts):
         warehouse.execute("DELETE FROM core.unmapped_code")
         warehouse.fill("core.unmapped_code", sql_text("core/unmapped_code.sql"))

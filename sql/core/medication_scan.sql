@@ -11,8 +11,9 @@ WITH cell AS (
         incoming.started_on AS started_text,
         day_of(incoming.started_on, night.timezone) AS started_on,
         day_of(incoming.ended_on, night.timezone) AS day_sent,
-        CASE WHEN day_sent >= night.no_end THEN '' ELSE incoming.ended_on END AS ended_text,
-        CASE WHEN day_sent < night.no_end THEN day_sent END AS ended_on,
+        day_sent >= night.no_end OR day_sent = night.blank_end AS is_no_end,
+        CASE WHEN is_no_end THEN '' ELSE incoming.ended_on END AS ended_text,
+        CASE WHEN NOT is_no_end THEN day_sent END AS ended_on,
         trim(incoming.name) AS name,
         trim(incoming.dose) AS dose_text,
         CASE WHEN trim(incoming.dose)[1:1] NOT IN ('<', '>') THEN number_of(trim(incoming.dose)) END

@@ -496,6 +496,31 @@ def test_an_end_that_stands_for_none_is_none(box: Box) -> None:
     assert [row[2] for row in box.rejects()] == ["resolved_on", "started_on"]
 
 
+def test_a_blank_that_a_database_made_a_day_of_is_no_end(box: Box) -> None:
+    box.put(
+        "patients.csv",
+        "patient_id,birth_date,sex,clinic_id,deceased_on\nP1,1950-01-02,F,north,1900-01-01\n"
+        "P2,1950-01-02,F,north,1900-01-02\n",
+    )
+    box.put(
+        "conditions.csv",
+        "patient_id,code,code_system,recorded_on,resolved_on\n"
+        "P1,Z99.2,icd10cm,2026-06-01,1900-01-01T00:00:00\n",
+    )
+    box.put(
+        "medications.csv",
+        "medication_id,patient_id,code,code_system,kind,started_on,ended_on\n"
+        "M1,P1,B03BA01,atc,prescription,2026-06-01,01/01/1900\n"
+        "M2,P1,B03BA01,atc,prescription,2026-06-01,1900-01-01\n",
+    )
+    box.take()
+    ends = (
+        "SELECT deceased_on::VARCHAR FROM core.patient UNION ALL SELECT resolved_on::VARCHAR "
+        "FROM core.condition UNION ALL SELECT ended_on::VARCHAR FROM core.medication ORDER BY 1"
+    )
+    assert box.rows(ends) == [("1900-01-02",), (None,), (None,), (None,)]
+
+
 def test_without_reporting_times_the_later_night_the_later_file_and_the_later_record_win(
     box: Box,
 ) -> None:

@@ -1,0 +1,53 @@
+-- One row: how many people cannot be as their record says, by what came tonight: those of whom samples were taken
+-- long after their day of death, and those older than anybody. Who has opted out is not looked at.
+WITH dead AS (
+    SELECT
+        known.patient_id,
+        known.deceased_on,
+        known.taken_for = $1 AS is_new
+    FROM core.patient AS known
+    WHERE known.deceased_on IS NOT NULL AND NOT known.opted_out
+),
+
+-- Of who died as is known tonight every result counts, of the others those of tonight.
+sample AS (
+    SELECT
+        stored.patient_id,
+        stored.word_id,
+        stored.collected_at
+    FROM core.lab_row AS stored
+    SEMI JOIN dead
+        ON dead.patient_id = stored.patient_id
+    SEMI JOIN core.lab_file AS file
+        ON file.file_id = stored.file_id
+        AND file.taken_for = $1
+    UNION ALL
+    SELECT
+        stored.patient_id,
+        stored.word_id,
+        stored.collected_at
+    FROM core.lab_row AS stored
+    SEMI JOIN dead
+        ON dead.patient_id = stored.patient_id
+        AND dead.is_new
+)
+
+SELECT
+    (
+        SELECT count(DISTINCT sample.patient_id)
+        FROM sample
+        INNER JOIN dead
+            ON dead.patient_id = sample.patient_id
+            AND sample.collected_at >= dead.deceased_on + to_days($2)
+        INNER JOIN core.lab_word AS word
+            ON word.word_id = sample.word_id
+            AND word.status IN ('final', 'amended', 'corrected')
+    ) AS n_dead,
+    (
+        SELECT count(*)
+        FROM core.patient AS known
+        WHERE known.taken_for = $1
+            AND known.deceased_on IS NULL
+            AND NOT known.opted_out
+            AND known.birth_date + to_years($3) <= CAST($1 AS DATE)
+    ) AS n_old
