@@ -36,10 +36,10 @@ demo: setup
 	@$(BIN)/b12screen demo $(DIR)
 
 test: setup
-	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile -m "not long" $(TESTS)
+	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
 
 test-long: setup
-	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile -m long $(TESTS)
+	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m long $(TESTS)
 
 lint: setup
 	@$(BIN)/ruff check .
