@@ -5,6 +5,7 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
+from b12screen.ingest.ends import ended
 from b12screen.ingest.fhir_element import (
     SNOMED,
     Json,
@@ -57,7 +58,7 @@ def prescription_end(request: Json, latest: date) -> str:
     ]
     n_supply = 1 + (decimal(inner(dispense, "numberOfRepeatsAllowed")) or 0)
     supplied = day_after(authored, inner(dispense, "expectedSupplyDuration"), n_supply)
-    valid = text(inner(dispense, "validityPeriod", "end"))
+    valid = ended(text(inner(dispense, "validityPeriod", "end")))
     instructed = last_of(stated)
     end = instructed if instructed or valid else last_of(counted) or supplied
     if end is None:

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from b12screen.ingest.ends import ended
 from b12screen.maps import SPECIMEN_CODES
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
@@ -288,5 +289,5 @@ def period_end(period: Any) -> date | None:
 
     Source: HL7 FHIR R4, Period.
     """
-    end = text(inner(period, "end"))
+    end = ended(text(inner(period, "end")))
     return day_of(end) or last_day(end)

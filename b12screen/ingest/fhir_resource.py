@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
+from b12screen.ingest.ends import ended
 from b12screen.ingest.fhir_dose import administered, prescribed, prescription_end
 from b12screen.ingest.fhir_element import (
     FULL_DAY,
@@ -647,12 +648,13 @@ class Reader:
 
     def _deceased(self, patient: Json) -> dict[str, str]:
         """The day of death. Somebody known dead without a day has died by the day that says so."""
-        died = text(patient.get("deceasedDateTime"))
+        stated = text(patient.get("deceasedDateTime"))
+        died = ended(stated)
         is_dead = patient.get("deceasedBoolean")
         # A day that is not known stands in an extension beside the day.
         without_day = is_dead is True or is_dead == "true" or "_deceasedDateTime" in patient
         if not died and not without_day:
-            said = "deceasedBoolean" in patient or "deceasedDateTime" in patient
+            said = "deceasedBoolean" in patient or ("deceasedDateTime" in patient and not stated)
             return {"deceased_on": ""} if said else {}
         if died and not PARTIAL_DAY.fullmatch(died):
             return {"deceased_on": died}
@@ -723,13 +725,13 @@ class Reader:
 
     def _resolved(self, condition: Json, recorded: str) -> str:
         """The day it ended; where only the end is known, the day that told of it."""
-        ended = (
-            text(condition.get("abatementDateTime"))
-            or text(inner(condition, "abatementPeriod", "end"))
-            or text(inner(condition, "abatementPeriod", "start"))
+        abated = (
+            ended(text(condition.get("abatementDateTime")))
+            or ended(text(inner(condition, "abatementPeriod", "end")))
+            or ended(text(inner(condition, "abatementPeriod", "start")))
         )
-        if ended:
-            return ended
+        if abated:
+            return abated
         if word_of(condition.get("clinicalStatus")) not in ("resolved", "inactive", "remission"):
             return ""
         return updated(condition) or recorded

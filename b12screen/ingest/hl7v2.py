@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from b12screen.ingest import lookups
 from b12screen.ingest.delimited import BOM, FileRefused, Parts
+from b12screen.ingest.ends import ended
 from b12screen.ingest.hl7v2_cells import (
     LONGEST_KEPT,
     MOST_FIELDS,
@@ -509,6 +510,8 @@ class Walk:
         sex = tongue.sexes[fields[8]]
         birth_date, died = tongue.days[fields[7]], tongue.days[fields[29]]
         is_dead = self.marks.first(fields[30])
+        if died and not ended(died):
+            died = None
         if is_dead == "N" and died:
             died = None
         elif is_dead == "Y" and not died:

@@ -24,6 +24,7 @@ from b12screen.ingest.delimited import (
     unpacked,
     with_line_feeds,
 )
+from b12screen.ingest.ends import BLANK_END, NO_END
 from b12screen.ingest.own_csv import (
     OwnRows,
     as_utf8,
@@ -45,10 +46,6 @@ EARLIEST_EVENT = date(1900, 1, 1)
 # Somebody born before the first event that may be recorded.
 EARLIEST_BIRTH = date(1850, 1, 1)
 DAYS_AHEAD = 366
-# From here on a day in the column of an end is how warehouses write that there is none, and so is
-# the day that a database makes of a blank.
-NO_END = date(2099, 12, 31)
-BLANK_END = date(1900, 1, 1)
 SCAN = {
     kind: f"core/{name.split('.')[1].split('_')[0]}_scan.sql" for kind, name in RELATION.items()
 }

@@ -1,12 +1,31 @@
 -- One row: how many people cannot be as their record says, by what came tonight: those of whom samples were taken
--- long after their day of death, and those older than anybody. Who has opted out is not looked at.
-WITH dead AS (
+-- long after their day of death, and those older than anybody. Who has opted out is not looked at, and of whom
+-- another clinic alone was told tonight was told before.
+WITH person AS (
     SELECT
         known.patient_id,
         known.deceased_on,
-        known.taken_for = $1 AS is_new
+        known.birth_date,
+        known.taken_for = $1 AND former.patient_id IS NULL AS is_new
     FROM core.patient AS known
-    WHERE known.deceased_on IS NOT NULL AND NOT known.opted_out
+    LEFT JOIN (
+        SELECT DISTINCT
+            older.patient_id,
+            older.deceased_on,
+            older.birth_date
+        FROM private.patient AS older
+        WHERE older.replaced_on = $1
+    ) AS former
+        ON former.patient_id = known.patient_id
+        AND former.deceased_on IS NOT DISTINCT FROM known.deceased_on
+        AND former.birth_date IS NOT DISTINCT FROM known.birth_date
+    WHERE NOT known.opted_out
+),
+
+dead AS (
+    SELECT person.*
+    FROM person
+    WHERE person.deceased_on IS NOT NULL
 ),
 
 -- Of who died as is known tonight every result counts, of the others those of tonight.
@@ -45,9 +64,8 @@ SELECT
     ) AS n_dead,
     (
         SELECT count(*)
-        FROM core.patient AS known
-        WHERE known.taken_for = $1
-            AND known.deceased_on IS NULL
-            AND NOT known.opted_out
-            AND known.birth_date + to_years($3) <= CAST($1 AS DATE)
+        FROM person
+        WHERE person.is_new
+            AND person.deceased_on IS NULL
+            AND person.birth_date + to_years($3) <= CAST($1 AS DATE)
     ) AS n_old

@@ -15,8 +15,10 @@ WITH cell AS (
         coalesce(folded_word(incoming.status), 'final') AS status_word,
         incoming.collected_at AS collected_text,
         moment_of(incoming.collected_at, night.timezone) AS collected_at,
-        incoming.reported_at AS reported_text,
-        moment_of(incoming.reported_at, night.timezone) AS reported_at,
+        -- What a database makes of a blank is no time of report.
+        moment_of(incoming.reported_at, night.timezone) AS reported_sent,
+        CASE WHEN reported_sent = night.blank_end THEN '' ELSE incoming.reported_at END AS reported_text,
+        nullif(reported_sent, night.blank_end) AS reported_at,
         folded_words(incoming.specimen) AS specimen,
         folded_words(incoming.test_name) AS test_name,
         incoming.specimen AS specimen_text,

@@ -19,29 +19,38 @@ WITH creatinine AS (
 lacking AS (
     SELECT
         patient.patient_id,
-        patient.mma_raised = 'unknown'
-        OR (patient.hcy_raised = 'unknown' AND patient.mma_on < before(as_of(), 'marker_pairing')) AS asks_mma,
-        patient.hcy_raised = 'unknown'
-        OR (patient.mma_raised = 'unknown' AND patient.hcy_on < before(as_of(), 'marker_pairing')) AS asks_hcy,
+        patient.mma_raised = 'unknown' AS lacks_mma,
+        patient.hcy_raised = 'unknown' AS lacks_hcy,
+        patient.mma_raised = 'yes' AS mma_raised,
+        patient.mma_on < before(as_of(), 'marker_pairing') AS old_mma,
+        patient.hcy_on < before(as_of(), 'marker_pairing') AS old_hcy,
+        greatest(patient.mma_on, patient.hcy_on) >= before(as_of(), 'gate') AS recent_sample,
+        patient.egfr_on < before(as_of(), 'gate') AS old_egfr,
         patient.kidney,
         patient.gate,
-        patient.egfr_on < before(as_of(), 'gate') AS old_egfr,
-        greatest(patient.mma_on, patient.hcy_on) >= before(as_of(), 'gate') AS recent_sample,
     FROM facts.patient AS patient
     SEMI JOIN decisions.proposed AS proposed ON proposed.patient_id = patient.patient_id
 ),
+renewed AS (
+    SELECT
+        lacking.*,
+        -- The kidneys decide what a raised MMA says, and of an old sample they cannot be known any more.
+        lacking.mma_raised AND NOT lacking.lacks_hcy AND lacking.gate = 'unknown' AND NOT lacking.recent_sample
+            AS asks_both,
+    FROM lacking
+),
 asked AS (
     SELECT
-        lacking.patient_id,
-        lacking.asks_mma,
-        lacking.asks_hcy,
+        renewed.patient_id,
+        renewed.asks_both OR renewed.lacks_mma OR (renewed.lacks_hcy AND renewed.old_mma) AS asks_mma,
+        renewed.asks_both OR renewed.lacks_hcy OR (renewed.lacks_mma AND renewed.old_hcy) AS asks_hcy,
         CASE
-            WHEN lacking.asks_mma OR lacking.asks_hcy
-                THEN lacking.kidney = 'unknown'
-                OR (lacking.kidney IN ('normal', 'reduced') AND coalesce(lacking.old_egfr, FALSE))
-            ELSE lacking.gate = 'unknown' AND (lacking.kidney = 'unknown' OR lacking.recent_sample)
+            WHEN renewed.asks_both OR renewed.lacks_mma OR renewed.lacks_hcy
+                THEN renewed.kidney = 'unknown'
+                OR (renewed.kidney IN ('normal', 'reduced') AND coalesce(renewed.old_egfr, FALSE))
+            ELSE renewed.gate = 'unknown' AND (renewed.kidney = 'unknown' OR coalesce(renewed.recent_sample, FALSE))
         END AS asks_kidney,
-    FROM lacking
+    FROM renewed
 ),
 worded AS (
     SELECT
@@ -100,6 +109,8 @@ worded AS (
             || CASE
                 WHEN episode.last_dose_assumed AND patient.b12_treatment = 'active'
                     THEN ', by an open prescription)'
+                -- The day would be that of the night, and another one every night.
+                WHEN episode.oral_cover THEN ', by a prescription that covers the night)'
                 WHEN episode.last_dose_assumed
                     THEN ', by an open prescription that counts to '
                     || CAST(patient.last_dose_on AS VARCHAR) || ')'
@@ -145,7 +156,6 @@ worded AS (
                 WHEN recorded.standing_kidney_text IS NULL AND asked.asks_kidney
                     THEN CASE
                         WHEN patient.sex IN ('female', 'male')
-                            OR (creatinine.patient_id IS NULL AND patient.egfr_on IS NULL)
                             THEN test_text(
                                 label('creatinine'),
                                 creatinine.patient_id IS NOT NULL
@@ -153,8 +163,10 @@ worded AS (
                                 OR patient.egfr_ml_min IS NOT NULL,
                                 NULL
                             )
-                        WHEN creatinine.patient_id IS NOT NULL AND patient.kidney = 'unknown'
-                            THEN label('egfr') || ' (creatinine is there, the sex is not recorded as female or male)'
+                        WHEN patient.kidney = 'unknown'
+                            THEN label('egfr') || ' ('
+                            || CASE WHEN creatinine.patient_id IS NOT NULL THEN 'creatinine is there, ' ELSE '' END
+                            || 'the sex is not recorded as female or male)'
                         ELSE test_text(label('egfr'), TRUE, NULL)
                     END
             END

@@ -34,6 +34,16 @@ def test_a_death_that_comes_after_the_samples_is_held_against_all_of_them(box: B
     assert finding.startswith("1 people have results of samples taken more than a month after")
 
 
+def test_another_clinic_alone_is_no_news_of_a_death_or_an_age(box: Box) -> None:
+    people = "P1,1950-01-02,F,{0},2020-01-01,false\nP2,1900-01-01,F,{0},,false\n"
+    box.put("patients.csv", PEOPLE + people.format("north"))
+    box.labs(ROW)
+    assert len(box.take().findings) == 2
+    box.put("patients2.csv", PEOPLE + people.format("south"))
+    assert box.take(NEXT).findings == ()
+    assert box.rows("SELECT DISTINCT clinic_id FROM core.patient") == [("south",)]
+
+
 def test_a_result_that_was_taken_back_shows_nothing(box: Box) -> None:
     box.put("patients.csv", PEOPLE + "P1,1950-01-02,F,north,2020-01-01,false\n")
     box.labs(ROW.replace("412", "").replace("final", "cancelled"))

@@ -774,6 +774,9 @@ def test_a_partial_date_of_birth_leaves_what_is_known_and_is_told(feed: Feed) ->
         ({"deceasedBoolean": True}, "2026-11-22"),
         ({"deceasedBoolean": True, "meta": {"lastUpdated": "2026-01-02T10:00:00Z"}}, "2026-01-02"),
         ({"deceasedBoolean": False}, ""),
+        # A database's blank is no day.
+        ({"deceasedBoolean": True, "deceasedDateTime": "1900-01-01"}, "2026-11-22"),
+        ({"deceasedBoolean": False, "deceasedDateTime": "9999-12-31T00:00:00Z"}, ""),
     ],
 )
 def test_somebody_known_dead_without_a_day_is_dead_by_the_night(
@@ -785,8 +788,9 @@ def test_somebody_known_dead_without_a_day_is_dead_by_the_night(
 
 
 def test_a_resource_that_says_nothing_of_a_death_leaves_what_is_known(feed: Feed) -> None:
-    feed.say(patient(), patient(id="2", deceasedBoolean=True))
-    assert [row["deceased_on"] for row in feed.rows("patients")] == [None, "2026-11-22"]
+    filled = patient(id="3", deceasedDateTime="1900-01-01")
+    feed.say(patient(), patient(id="2", deceasedBoolean=True), filled)
+    assert [row["deceased_on"] for row in feed.rows("patients")] == [None, "2026-11-22", None]
     assert "opted_out" not in feed.found.kinds["patients"].sent
 
 
@@ -817,6 +821,8 @@ def test_a_condition_is_a_row_of_conditions(feed: Feed, uri: str, word: str) -> 
         ({"abatementPeriod": {"start": "2021-01-01", "end": "2021-01-03"}}, "2021-01-03"),
         ({"clinicalStatus": coding("resolved")}, "2020-05-06"),
         ({"clinicalStatus": coding("active")}, ""),
+        ({"abatementDateTime": "9999-12-31"}, ""),
+        ({"clinicalStatus": coding("resolved"), "abatementDateTime": "1900-01-01"}, "2020-05-06"),
         (
             {"clinicalStatus": coding("remission"), "meta": {"lastUpdated": "2022-02-02"}},
             "2022-02-02",

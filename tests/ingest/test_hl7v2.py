@@ -584,6 +584,10 @@ def test_the_type_of_the_identifier_is_set_and_another_one_is_told(read, known: 
         ({7: "19550203", 8: "?"}, ("1955-02-03", "?", None)),
         ({29: "20261001", 30: "Y"}, (None, None, "2026-10-01")),
         ({30: "Y"}, (None, None, "2026-11-02")),
+        # A database's blank is no day, and takes no day back that is known.
+        ({29: "19000101", 30: "Y"}, (None, None, "2026-11-02")),
+        ({7: "19550203", 29: "19000101000000"}, ("1955-02-03", None, None)),
+        ({7: "19550203", 29: "99991231"}, ("1955-02-03", None, None)),
         ({7: "19550203", 29: "20261001", 30: "N"}, ("1955-02-03", None, None)),
     ],
 )

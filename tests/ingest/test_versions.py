@@ -302,6 +302,15 @@ def test_within_one_file_the_last_row_stands_whatever_it_repeats(box: Box) -> No
     assert box.rows("SELECT record FROM core.lab_result") == [(4,)]
 
 
+def test_a_time_of_report_that_a_database_made_of_a_blank_is_none(box: Box) -> None:
+    box.labs(version("90", "2026-11-02"))
+    box.take()
+    box.labs(version("900", "1900-01-01", "corrected"), name="labs2.csv")
+    assert buckets(box.account(NEXT)) == (1, 1, 0, 0, 0, 0)
+    assert current(box) == [("R1", 900.0, "corrected")]
+    assert box.rows("SELECT reported_at FROM core.lab_result") == [(None,)]
+
+
 @pytest.mark.parametrize("status", ["amended", "corrected"])
 def test_a_correction_that_does_not_say_when_corrects_what_was_sent_before_it(
     box: Box, status: str

@@ -289,3 +289,14 @@ def test_item_ids_depend_on_person_action_and_anchor(night: Decided) -> None:
     )
     assert len(ids) == night.warehouse.scalar("SELECT count(*) FROM worklists.listed")
     assert all(len(each) == 17 and each.startswith("i") for (each,) in ids)
+
+
+def test_no_reason_changes_by_the_passing_of_a_night(decided: Decide) -> None:
+    """A prescription is a dose of every day that it covers, the night's as well."""
+    person = Person("tablets").tablets(ago(140), D + timedelta(200))
+    whys = [
+        decided(person, as_of=night).listed("tablets", "recheck_overdue")["why"]
+        for night in (D, D + timedelta(1))
+    ]
+    assert whys[0] == whys[1]
+    assert f"on B12 (since {ago(140)}, by a prescription that covers the night)" in whys[0]
