@@ -227,7 +227,9 @@ def test_what_an_answer_keeps_off_the_lists_neither_leaves_nor_joins_them(
     assert {row["clinic_id"] for row in moved if row["movement"] == "leaves"} == {"north", ""}
 
 
-@pytest.mark.parametrize("rules", ["ng239-2024", *OTHER_ITEMS])
+@pytest.mark.parametrize(
+    "rules", [pytest.param("ng239-2024", marks=pytest.mark.long), *OTHER_ITEMS]
+)
 def test_it_foretells_the_lists_that_a_replay_by_the_rules_writes(
     answered: Path, rules: str, capsys: Capture
 ) -> None:

@@ -27,7 +27,8 @@ def test_the_items_of_ten_nights_are_those_of_an_independent_simulation(tmp_path
     assert wanted - happened.keys() == set()
 
 
-@pytest.mark.parametrize("seed", [2, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [2, 4])
 def test_closed_items_go_after_a_year_and_what_comes_back_is_new(tmp_path: Path, seed: int) -> None:
     story = Story(tmp_path / "site", seed=seed, n_people=60)
     assert tell(story, (0, 1, 367, 368)) == []
