@@ -379,6 +379,12 @@ class Warehouse:
             self.detach(_WORKING)
 
 
+def parts(n_all: int, at_once: int) -> list[tuple[int, int]]:
+    """How many parts there are and the number of each, so that none has much more than that."""
+    n_part = n_all // at_once + 1
+    return [(n_part, part) for part in range(n_part)]
+
+
 def build_order(selects: dict[str, str]) -> list[str]:
     """Names of the SELECTs so that each comes after those it reads; a circle is an error."""
     order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()

@@ -19,7 +19,7 @@ from b12screen.ingest.scan import Scanned, rows_of
 from b12screen.ingest.store import FOLDS, RELATION, STORED, Intake
 from b12screen.ingest.told_conditions import told_changed, withdraw_changed
 from b12screen.resources import sql_text
-from b12screen.warehouse import Warehouse
+from b12screen.warehouse import Warehouse, parts
 from schemas import ddl, fold, words
 from schemas.relation import RELATIONS
 
@@ -405,12 +405,6 @@ def order_versions(warehouse: Warehouse, n_key: int) -> None:
 def n_arrived(warehouse: Warehouse) -> int:
     """How many results arrived and are not dropped."""
     return int(warehouse.scalar("SELECT count(*) FROM core.taken"))
-
-
-def parts(n_all: int, at_once: int) -> list[tuple[int, int]]:
-    """How many parts there are and the number of each, so that none has much more than that."""
-    n_part = n_all // at_once + 1
-    return [(n_part, part) for part in range(n_part)]
 
 
 def set_aside(intake: Intake, kind: str) -> None:

@@ -7,7 +7,7 @@ this version may not know what it keeps. Whoever changes a table raises ``FORMAT
 
 from b12screen.errors import AuditFailed
 from b12screen.resources import sql_text
-from b12screen.warehouse import Warehouse
+from b12screen.warehouse import Warehouse, parts
 from schemas import ddl, fold
 from schemas.declared import LAYERS  # noqa: F401 - declares what RELATIONS holds
 
@@ -222,9 +222,8 @@ def bring_up_private(warehouse: Warehouse) -> None:
 def hold_sound(warehouse: Warehouse) -> None:
     """StoreIsUnsound where a result of a store of before there was a number stands twice."""
     n_row = int(warehouse.scalar("SELECT count(*) FROM core.lab_row"))
-    n_part = n_row // KEYS_AT_ONCE + 1
-    parts = [(n_part, part) for part in range(n_part)]
-    if n_doubled := sum(int(warehouse.scalar(COUNT_DOUBLED, part)) for part in parts):
+    counts = (int(warehouse.scalar(COUNT_DOUBLED, part)) for part in parts(n_row, KEYS_AT_ONCE))
+    if n_doubled := sum(counts):
         raise StoreIsUnsound(
             f"{n_doubled} results of the store stand in more than one version: versions before "
             "0.3.8 could leave that behind a large night, and lose other results. Nothing was "

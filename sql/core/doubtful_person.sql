@@ -37,6 +37,7 @@ sample AS (
     FROM core.lab_row AS stored
     SEMI JOIN dead
         ON dead.patient_id = stored.patient_id
+        AND NOT dead.is_new
     SEMI JOIN core.lab_file AS file
         ON file.file_id = stored.file_id
         AND file.taken_for = $1
